@@ -1,0 +1,1 @@
+//! What an operation means: topics, partitions, shards, groups, admission.

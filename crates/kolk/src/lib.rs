@@ -1,0 +1,1 @@
+//! One durable log for Kafka clients and Kinesis SDKs.

@@ -1,0 +1,2 @@
+//! The `kolk` binary.
+fn main() {}
