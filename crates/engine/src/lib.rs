@@ -1,1 +1,21 @@
 //! The log: one deterministic state machine, frames, index, rewrite, and the door to time, disk and network.
+//!
+//! Start at [`Engine`], the contract that every back end keeps. What may be decided, and by which rules,
+//! lives in [`state`] and nowhere else. Where bytes go is a back end's affair: `memory` keeps them in
+//! RAM, `local` on one disk. Both pass the suite in `conformance`.
+//!
+//! ```text
+//!  append / propose ──► state: decide ──► queue ──► frame ──► durable ──► publish ──► reply
+//!                         (one short lock, arrival order)                    │
+//!  read / offsets  ◄── index ◄──────────────── published tuple ◄─────────────┘
+//! ```
+#![doc(html_no_source)]
+
+pub mod contract;
+pub mod door;
+pub mod map;
+pub mod state;
+pub mod types;
+
+pub use contract::*;
+pub use types::*;
