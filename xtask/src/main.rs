@@ -1,2 +1,55 @@
-//! Automation.
-fn main() {}
+//! Automation of the project, in Rust so that it needs nothing but the toolchain that builds Kolk.
+//!
+//! `cargo xtask test` is what CI runs and what a contributor runs before a commit; `--quick` is its Rust half.
+//! Everything foreign (Python, npm, Maven, Go packages) is fetched by the command itself into `.work/` at the
+//! root of the tree, never with root rights; see [`fetch`].
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "xtask is a tool on a developer's machine, not part of the simulated server"
+)]
+
+mod compat;
+mod docs;
+mod fetch;
+mod run;
+mod server;
+mod suite;
+mod tree;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Automation of the Kolk project")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the test suites; ends with the line `N passed, N failed, N skipped`.
+    Test(suite::TestArgs),
+    /// Run every suite at full length: what an issue's closing note quotes.
+    Full,
+    /// Run one foreign client's programs against a fresh server (`--list` of `test` names them).
+    Compat {
+        /// Name of the part without `compat/`, such as `boto3`.
+        name: String,
+    },
+}
+
+fn main() -> Result<()> {
+    let ok = match Cli::parse().command {
+        Command::Test(args) => suite::test(&args)?,
+        Command::Full => suite::full()?,
+        Command::Compat { name } => {
+            suite::test(&suite::TestArgs { only: vec![format!("compat/{name}")], ..Default::default() })?
+        }
+    };
+    if !ok {
+        std::process::exit(1);
+    }
+    Ok(())
+}

@@ -1,0 +1,188 @@
+//! The foreign clients, one part each: which toolchain it needs, how to run it, and reading what it reports.
+//!
+//! A program gets the server's addresses as `KOLK_KAFKA` and `KOLK_KINESIS` (so each can be run by hand against
+//! any server) and prints one line a case: `ok NAME`, `FAIL NAME: why` or `skip NAME: why`.
+
+use crate::{fetch, server, suite, tree};
+use anyhow::Result;
+use fetch::Need;
+use std::process::Command;
+use std::time::Duration;
+
+/// One foreign program.
+pub struct Client {
+    /// Part name, such as `compat/boto3`.
+    pub name: &'static str,
+    /// What the machine must have.
+    pub needs: &'static [Need],
+    /// True if the program starts and kills servers itself and gets the binary as `KOLK_BIN`.
+    own_server: bool,
+    /// Fetches what the program needs and answers how to start it.
+    command: fn() -> Result<Command>,
+}
+
+/// All foreign programs in the order in which they run.
+pub const CLIENTS: &[Client] = &[
+    Client {
+        name: "compat/kafka-python",
+        needs: &[Need::Python],
+        own_server: false,
+        command: || python("main.txt", "kafka_python_round.py"),
+    },
+    Client {
+        name: "compat/kafka-python-2.0.2",
+        needs: &[Need::Python],
+        own_server: false,
+        command: || python("kafka-python-2.0.2.txt", "kafka_python_round.py"),
+    },
+    Client {
+        name: "compat/confluent-kafka",
+        needs: &[Need::Python],
+        own_server: false,
+        command: || python("main.txt", "confluent_kafka_round.py"),
+    },
+    Client {
+        name: "compat/kcat",
+        needs: &[Need::Python, Need::Kcat],
+        own_server: false,
+        command: || python("main.txt", "kcat_round.py"),
+    },
+    Client {
+        name: "compat/boto3",
+        needs: &[Need::Python],
+        own_server: false,
+        command: || python("main.txt", "boto3_round.py"),
+    },
+    Client {
+        name: "compat/java-kafka-clients",
+        needs: &[Need::Java],
+        own_server: false,
+        command: || java("KafkaClientsRound"),
+    },
+    Client {
+        name: "compat/java-aws-sdk",
+        needs: &[Need::Java],
+        own_server: false,
+        command: || java("KinesisSdkRound"),
+    },
+    Client {
+        name: "compat/js-aws-sdk",
+        needs: &[Need::Node],
+        own_server: false,
+        command: || js("round.mjs"),
+    },
+    Client { name: "compat/franz-go", needs: &[Need::Go], own_server: false, command: go },
+    Client {
+        name: "flights",
+        needs: &[Need::Python],
+        own_server: true,
+        command: || python("main.txt", "../../examples/flights/check.py"),
+    },
+    Client {
+        name: "kill",
+        needs: &[Need::Python],
+        own_server: true,
+        command: || python("main.txt", "kill_rounds.py"),
+    },
+];
+
+fn python(requirements: &str, program: &str) -> Result<Command> {
+    let mut command = Command::new(fetch::python(requirements)?.join("python"));
+    command.arg("-u").arg(tree::root().join("compat/python").join(program));
+    Ok(command)
+}
+
+fn java(main: &str) -> Result<Command> {
+    let mut command = Command::new("java");
+    command.args(["-Xmx256m", "-cp"]).arg(fetch::java()?).arg(main);
+    Ok(command)
+}
+
+fn js(program: &str) -> Result<Command> {
+    let mut command = Command::new("node");
+    command.arg(fetch::js()?.join(program));
+    Ok(command)
+}
+
+fn go() -> Result<Command> {
+    Ok(Command::new(fetch::go()?))
+}
+
+/// Fetches everything for the clients whose toolchains are here; errors are left to the part that needs it.
+pub fn prefetch(clients: &[&Client]) {
+    for client in clients.iter().filter(|client| client.needs.iter().all(|need| need.is_met())) {
+        // The part itself asks again and reports.
+        let _ = (client.command)();
+    }
+}
+
+/// Runs one client against a fresh server.
+pub fn run(client: &Client, run: &mut suite::Run) -> Result<suite::Count> {
+    let binary = run.server()?;
+    let file = client.name.replace('/', "-");
+    let logs = tree::work("logs")?;
+    let mut command = (client.command)()?;
+    let mut extra = suite::Count::default();
+    command.env("KOLK_BIN", &binary);
+    if run.full {
+        command.env("KOLK_FULL", "1");
+    }
+    let outcome = if client.own_server {
+        command.env("KOLK_DATA", tree::work("data")?);
+        crate::run::logged(&mut command, &logs.join(format!("{file}.log")), LIMIT, is_case)?
+    } else {
+        let server = server::Server::start(&binary, &logs.join(format!("{file}-server.log")), &[])?;
+        command.env("KOLK_KAFKA", &server.kafka).env("KOLK_KINESIS", format!("http://{}", server.kinesis));
+        let outcome = crate::run::logged(&mut command, &logs.join(format!("{file}.log")), LIMIT, is_case)?;
+        match server.stop() {
+            Ok(()) => {}
+            Err(error) => {
+                println!("    FAIL clean stop: {error:#}");
+                extra.failed += 1;
+            }
+        }
+        outcome
+    };
+    let mut count = read_cases(&outcome.lines);
+    if !outcome.success() && count.failed == 0 {
+        let how =
+            outcome.status.map_or("was stopped by the time limit".to_owned(), |s| format!("ended with {s}"));
+        println!("    FAIL {}: the program {how}; its last lines:", client.name);
+        for line in outcome.lines.iter().rev().take(15).rev() {
+            println!("      {line}");
+        }
+        count.failed += 1;
+    }
+    if count.passed + count.failed == 0 {
+        println!("    FAIL {}: no case was run", client.name);
+        count.failed += 1;
+    }
+    count.add(extra);
+    Ok(count)
+}
+
+/// No client takes more than a minute or two; this only ends what hangs.
+const LIMIT: Duration = Duration::from_secs(600);
+
+fn is_case(line: &str) -> bool {
+    line.starts_with("ok ") || line.starts_with("FAIL ") || line.starts_with("skip ")
+}
+
+/// Counts the case lines of a program.
+fn read_cases(lines: &[String]) -> suite::Count {
+    let starting = |word: &str| lines.iter().filter(|line| line.starts_with(word)).count();
+    suite::Count { passed: starting("ok "), failed: starting("FAIL "), skipped: starting("skip ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn case_lines_are_counted_and_nothing_else() {
+        let lines =
+            ["ok create", "ok read: 3 records", "FAIL split: why", "skip x: y", "okay", "2 passed, 1 failed"];
+        let count = read_cases(&lines.map(str::to_owned));
+        assert_eq!((count.passed, count.failed, count.skipped), (2, 1, 1));
+    }
+}

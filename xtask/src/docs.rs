@@ -1,0 +1,216 @@
+//! The commands of README and quick starts, run as a reader would run them.
+//!
+//! Convention (also in CONTRIBUTING.md): in `README.md` and `docs/quickstart-*.md` every fenced block marked `sh`
+//! or `python` is run, in order, in one fresh folder per document, against a server that the harness has started.
+//! Each line of a `sh` block is one case (lines ending in `\` and here-documents belong together); each `python`
+//! block is one. A block marked `sh no-run` or `python no-run` is not run. The addresses `127.0.0.1:9092`,
+//! `localhost:9092`, `127.0.0.1:4567` and `localhost:4567` are replaced by the server's own; `cargo run --release --`
+//! becomes the built binary; a line that starts the server is left out because it runs already; `pip install`
+//! lines are checked by the packages being in the environment.
+
+use crate::{fetch, run, server, suite, tree};
+use anyhow::{Context, Result};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+/// What the machine must have to run the documents' commands.
+pub const NEEDS: &[fetch::Need] = &[fetch::Need::Python, fetch::Need::Kcat];
+
+/// One thing to run out of a document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Step {
+    Sh(String),
+    Python(String),
+}
+
+/// Runs every document against its own server.
+pub fn run(binary: &Path) -> Result<suite::Count> {
+    let mut documents = vec![tree::root().join("README.md")];
+    let mut quick_starts: Vec<_> = std::fs::read_dir(tree::root().join("docs"))?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("quickstart-")))
+        .collect();
+    quick_starts.sort();
+    documents.extend(quick_starts);
+    let mut count = suite::Count::default();
+    for document in documents {
+        let name = document.file_name().expect("a document has a name").to_string_lossy().into_owned();
+        let text = std::fs::read_to_string(&document).with_context(|| format!("cannot read {name}"))?;
+        run_document(&name, &text, binary, &mut count)?;
+    }
+    Ok(count)
+}
+
+fn run_document(name: &str, text: &str, binary: &Path, count: &mut suite::Count) -> Result<()> {
+    let steps = steps(text);
+    if steps.is_empty() {
+        println!("    FAIL {name}: no command to run");
+        count.failed += 1;
+        return Ok(());
+    }
+    let logs = tree::work("logs")?;
+    let server = server::Server::start(binary, &logs.join(format!("docs-{name}-server.log")), &[])?;
+    let folder = server.home.path().join("reader");
+    std::fs::create_dir(&folder)?;
+    let python = fetch::python("main.txt")?;
+    let path = format!(
+        "{}:{}:{}",
+        python.display(),
+        binary.parent().expect("a binary is in a folder").display(),
+        std::env::var("PATH").unwrap_or_default()
+    );
+    for step in steps {
+        let (label, mut command) = match &step {
+            Step::Sh(line) => {
+                let line = rewritten(line, &server.kafka, &server.kinesis);
+                let mut command = Command::new("bash");
+                command.args(["-euo", "pipefail", "-c", &line]);
+                (line, command)
+            }
+            Step::Python(block) => {
+                let block = rewritten(block, &server.kafka, &server.kinesis);
+                let mut command = Command::new("python");
+                command.args(["-c", &block]);
+                (block.lines().next().unwrap_or_default().to_owned(), command)
+            }
+        };
+        command
+            .current_dir(&folder)
+            .env("PATH", &path)
+            .env("KOLK_SERVER", &server.kafka)
+            .env("AWS_ENDPOINT_URL_KINESIS", format!("http://{}", server.kinesis))
+            .env("AWS_CONFIG_FILE", folder.join("no-aws-config"))
+            .env("AWS_SHARED_CREDENTIALS_FILE", folder.join("no-aws-credentials"));
+        let log = logs.join(format!("docs-{name}.log"));
+        let outcome = run::logged(&mut command, &log, Duration::from_secs(60), |_| false)?;
+        let label = label.lines().next().unwrap_or_default();
+        if outcome.success() {
+            println!("    ok {name}: {label}");
+            count.passed += 1;
+        } else {
+            println!("    FAIL {name}: {label}");
+            for line in outcome.lines.iter().rev().take(15).rev() {
+                println!("      {line}");
+            }
+            count.failed += 1;
+        }
+    }
+    server.stop()
+}
+
+/// The runnable steps of a document.
+fn steps(text: &str) -> Vec<Step> {
+    let mut steps = Vec::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        let Some(language) = line.strip_prefix("```") else { continue };
+        let block: Vec<_> = lines.by_ref().take_while(|line| !line.starts_with("```")).collect();
+        match language.trim() {
+            "sh" => steps.extend(sh_lines(&block).into_iter().map(Step::Sh)),
+            "python" => steps.push(Step::Python(block.join("\n"))),
+            _ => {}
+        }
+    }
+    steps
+}
+
+/// The commands of a shell block: continued lines and here-documents joined, comments and what the harness has
+/// done already left out.
+fn sh_lines(block: &[&str]) -> Vec<String> {
+    let mut commands = Vec::new();
+    let mut lines = block.iter();
+    while let Some(first) = lines.next() {
+        let mut command = (*first).to_owned();
+        while command.ends_with('\\') {
+            let Some(next) = lines.next() else { break };
+            command.push('\n');
+            command.push_str(next);
+        }
+        if let Some((_, word)) = command.split_once("<<") {
+            let end = word.trim_start_matches(['-', ' ']).split_whitespace().next().unwrap_or_default();
+            let end = end.trim_matches(['\'', '"']).to_owned();
+            for next in lines.by_ref() {
+                command.push('\n');
+                command.push_str(next);
+                if *next == end {
+                    break;
+                }
+            }
+        }
+        let start = command.trim_start();
+        let done_by_harness =
+            ["cargo run --release -- serve", "kolk serve", "git clone", "cd ", "cargo xtask"];
+        if !start.is_empty()
+            && !start.starts_with('#')
+            && !done_by_harness.iter().any(|done| start.starts_with(done))
+        {
+            commands.push(command);
+        }
+    }
+    commands
+}
+
+/// The command as it must be to meet the harness's server.
+fn rewritten(text: &str, kafka: &str, kinesis: &str) -> String {
+    text.replace("cargo run --release --quiet -- ", "kolk ")
+        .replace("cargo run --release -- ", "kolk ")
+        .replace("127.0.0.1:9092", kafka)
+        .replace("localhost:9092", kafka)
+        .replace("127.0.0.1:4567", kinesis)
+        .replace("localhost:4567", kinesis)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_are_what_a_reader_would_type() {
+        let text = "\
+# x
+```sh
+cargo run --release -- serve
+# a comment
+kcat -b 127.0.0.1:9092 \\
+  -L
+cat <<'END' > f
+a
+END
+echo done
+```
+```sh no-run
+rm -rf /
+```
+```text
+not run
+```
+```python
+print(1)
+print(2)
+```
+";
+        let sh = |text: &str| Step::Sh(text.to_owned());
+        assert_eq!(
+            steps(text),
+            [
+                sh("kcat -b 127.0.0.1:9092 \\\n  -L"),
+                sh("cat <<'END' > f\na\nEND"),
+                sh("echo done"),
+                Step::Python("print(1)\nprint(2)".to_owned()),
+            ]
+        );
+    }
+
+    #[test]
+    fn addresses_and_the_cargo_command_are_rewritten() {
+        assert_eq!(
+            rewritten(
+                "cargo run --release -- topic list --server localhost:9092 http://127.0.0.1:4567",
+                "h:1",
+                "h:2"
+            ),
+            "kolk topic list --server h:1 http://h:2"
+        );
+    }
+}

@@ -1,0 +1,289 @@
+//! `cargo xtask test`: the parts in order, minutes per part, and the closing line `N passed, N failed, N skipped`.
+//!
+//! A part's count is that of its single cases: cargo's own summaries, the foreign programs' case lines, the
+//! documentation's commands. A missing toolchain skips a part; with `CI=true` it fails it.
+
+use crate::{compat, docs, run, server, tree};
+use anyhow::Result;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// What `cargo xtask test` takes.
+#[derive(clap::Args, Default)]
+pub struct TestArgs {
+    /// Only what needs nothing but Rust: format, clippy, all Rust tests.
+    #[arg(long)]
+    pub quick: bool,
+    /// Only this part (repeatable); a name ending in `/` takes all parts below it.
+    #[arg(long, value_name = "PART")]
+    pub only: Vec<String>,
+    /// Print the names of the parts and stop.
+    #[arg(long)]
+    pub list: bool,
+    /// Long forms: more kill rounds, more seeds. `cargo xtask full` sets it.
+    #[arg(skip)]
+    pub full: bool,
+}
+
+/// Single cases of a part or of all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Count {
+    /// Cases that held.
+    pub passed: usize,
+    /// Cases that did not hold, or a part that could not run.
+    pub failed: usize,
+    /// Cases or parts left out, with the reason printed.
+    pub skipped: usize,
+}
+
+impl Count {
+    /// Adds the other count to this one.
+    pub fn add(&mut self, other: Count) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.skipped += other.skipped;
+    }
+
+    /// One case that held or did not.
+    fn of(ok: bool) -> Count {
+        Count { passed: usize::from(ok), failed: usize::from(!ok), skipped: 0 }
+    }
+}
+
+enum Part {
+    Fmt,
+    Clippy,
+    Rust,
+    Docs,
+    Client(&'static compat::Client),
+}
+
+impl Part {
+    fn all() -> Vec<Part> {
+        let mut parts = vec![Part::Fmt, Part::Clippy, Part::Rust, Part::Docs];
+        parts.extend(compat::CLIENTS.iter().map(Part::Client));
+        parts
+    }
+
+    fn name(&self) -> &'static str {
+        match self {
+            Part::Fmt => "fmt",
+            Part::Clippy => "clippy",
+            Part::Rust => "rust",
+            Part::Docs => "docs",
+            Part::Client(client) => client.name,
+        }
+    }
+
+    fn is_quick(&self) -> bool {
+        matches!(self, Part::Fmt | Part::Clippy | Part::Rust)
+    }
+
+    fn needs(&self) -> &'static [crate::fetch::Need] {
+        match self {
+            Part::Docs => docs::NEEDS,
+            Part::Client(client) => client.needs,
+            Part::Fmt | Part::Clippy | Part::Rust => &[],
+        }
+    }
+
+    fn run(&self, run: &mut Run) -> Result<Count> {
+        match self {
+            Part::Fmt => cargo("fmt", &["fmt", "--all", "--check"]),
+            Part::Clippy => cargo(
+                "clippy",
+                &["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"],
+            ),
+            Part::Rust => rust_tests(run.full),
+            Part::Docs => docs::run(&run.server()?),
+            Part::Client(client) => compat::run(client, run),
+        }
+    }
+}
+
+/// What the parts of one run share.
+pub struct Run {
+    /// True under `cargo xtask full`; programs see it as `KOLK_FULL=1`.
+    pub full: bool,
+    server: Option<PathBuf>,
+}
+
+impl Run {
+    /// The server binary, built when the first part asks for it.
+    pub fn server(&mut self) -> Result<PathBuf> {
+        if self.server.is_none() {
+            self.server = Some(server::build(false)?);
+        }
+        Ok(self.server.clone().expect("just filled"))
+    }
+}
+
+/// Runs the chosen parts; true if nothing failed.
+pub fn test(args: &TestArgs) -> Result<bool> {
+    let mut parts = Part::all();
+    if args.quick {
+        parts.retain(Part::is_quick);
+    }
+    if !args.only.is_empty() {
+        for wanted in &args.only {
+            let known = parts.iter().any(|part| matches(wanted, part.name()));
+            anyhow::ensure!(known, "no part {wanted:?}; the parts are: {}", names(&parts).join(", "));
+        }
+        parts.retain(|part| args.only.iter().any(|wanted| matches(wanted, part.name())));
+    }
+    if args.list {
+        for name in names(&parts) {
+            println!("{name}");
+        }
+        return Ok(true);
+    }
+    run_parts(&parts, args.full)
+}
+
+/// Every suite at full length.
+pub fn full() -> Result<bool> {
+    test(&TestArgs { full: true, ..Default::default() })
+}
+
+fn matches(wanted: &str, name: &str) -> bool {
+    name == wanted || (wanted.ends_with('/') && name.starts_with(wanted))
+}
+
+fn names(parts: &[Part]) -> Vec<&'static str> {
+    parts.iter().map(Part::name).collect()
+}
+
+fn run_parts(parts: &[Part], full: bool) -> Result<bool> {
+    let in_ci = std::env::var("CI").is_ok_and(|value| value == "true");
+    let clients: Vec<_> = parts
+        .iter()
+        .filter_map(|part| if let Part::Client(client) = part { Some(*client) } else { None })
+        .collect();
+    // Fetching waits for networks, building for processors: let them overlap.
+    let prefetch = (!clients.is_empty()).then(|| std::thread::spawn(move || compat::prefetch(&clients)));
+    let mut prefetch = prefetch;
+    let mut run = Run { full, server: None };
+    let mut total = Count::default();
+    let mut lines = Vec::new();
+    for part in parts {
+        println!("== {}", part.name());
+        let start = Instant::now();
+        let missing: Vec<_> =
+            part.needs().iter().filter(|need| !need.is_met()).map(|need| need.text()).collect();
+        let count = if missing.is_empty() {
+            if !part.is_quick()
+                && let Some(thread) = prefetch.take()
+            {
+                thread.join().expect("prefetching does not panic");
+            }
+            part.run(&mut run).unwrap_or_else(|error| {
+                println!("    FAIL {}: {error:#}", part.name());
+                Count::of(false)
+            })
+        } else {
+            println!("    skipped: needs {}", missing.join(", "));
+            Count { skipped: usize::from(!in_ci), failed: usize::from(in_ci), passed: 0 }
+        };
+        total.add(count);
+        let minutes = start.elapsed().as_secs_f64() / 60.0;
+        let Count { passed, failed, skipped } = count;
+        let line = format!(
+            "{:<28} {minutes:>5.1} min  {passed:>5} passed {failed:>4} failed {skipped:>4} skipped",
+            part.name()
+        );
+        println!("   {line}");
+        lines.push(line);
+    }
+    println!("\n{}", lines.join("\n"));
+    println!("{} passed, {} failed, {} skipped", total.passed, total.failed, total.skipped);
+    Ok(total.failed == 0)
+}
+
+/// A cargo command whose success is one case.
+fn cargo(name: &str, args: &[&str]) -> Result<Count> {
+    let log = tree::work("logs")?.join(format!("{name}.log"));
+    let mut command = Command::new(env!("CARGO"));
+    command.args(args).current_dir(tree::root());
+    let outcome = run::logged(&mut command, &log, Duration::from_secs(2400), |_| false)?;
+    if !outcome.success() {
+        print_tail(&outcome.lines, 80);
+    }
+    Ok(Count::of(outcome.success()))
+}
+
+/// Unit, property, conformance, simulation, layering and black-box tests: all that cargo knows of.
+fn rust_tests(full: bool) -> Result<Count> {
+    let log = tree::work("logs")?.join("rust.log");
+    let mut command = Command::new(env!("CARGO"));
+    command.args(["test", "--workspace", "--no-fail-fast"]).current_dir(tree::root());
+    if full {
+        command.env("KOLK_FULL", "1");
+    }
+    let outcome = run::logged(&mut command, &log, Duration::from_secs(3600), |line| {
+        (line.starts_with("test ") && line.ends_with("FAILED")) || line.starts_with("error")
+    })?;
+    let mut count = read_cargo_summaries(&outcome.lines);
+    if !outcome.success() {
+        print_tail(&outcome.lines, 120);
+        if count.failed == 0 {
+            count.failed = 1;
+        }
+    }
+    Ok(count)
+}
+
+/// Adds up cargo's lines `test result: ok. 12 passed; 0 failed; 1 ignored; ...`.
+fn read_cargo_summaries(lines: &[String]) -> Count {
+    let mut count = Count::default();
+    for line in lines.iter().filter(|line| line.starts_with("test result:")) {
+        let number = |word: &str| {
+            line.split([';', '.'])
+                .filter_map(|piece| piece.trim().strip_suffix(word))
+                .find_map(|number| number.trim().parse::<usize>().ok())
+                .unwrap_or(0)
+        };
+        count.add(Count { passed: number("passed"), failed: number("failed"), skipped: number("ignored") });
+    }
+    count
+}
+
+fn print_tail(lines: &[String], count: usize) {
+    for line in lines.iter().rev().take(count).rev() {
+        println!("    {line}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cargo_summaries_add_up() {
+        let lines = [
+            "test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s",
+            "test a ... ok",
+            "test result: FAILED. 3 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.2s",
+        ];
+        let count = read_cargo_summaries(&lines.map(str::to_owned));
+        assert_eq!(count, Count { passed: 15, failed: 2, skipped: 1 });
+    }
+
+    #[test]
+    fn a_part_is_chosen_by_name_or_by_folder() {
+        assert!(matches("compat/", "compat/boto3"));
+        assert!(matches("compat/boto3", "compat/boto3"));
+        assert!(!matches("compat", "compat/boto3"));
+        assert!(!matches("compat/boto", "compat/boto3"));
+    }
+
+    #[test]
+    fn part_names_are_unique() {
+        let parts = Part::all();
+        let mut all = names(&parts);
+        all.sort_unstable();
+        let count = all.len();
+        all.dedup();
+        assert_eq!(all.len(), count);
+    }
+}
