@@ -1,0 +1,264 @@
+//! Memory for requests and replies: a byte budget that every request passes before it is decoded.
+//!
+//! Owns `memory-max`. Promises: what admitted requests hold stays within it (a single request larger than all of it
+//! stands alone), waiting is first come first served, a permit gives back what it holds when it is dropped.
+//! Leaves to the faces: measuring a request before reading it, closing a sender that makes no progress, answering what
+//! was decided *before* waiting for more (a task that holds a permit must not wait for another).
+//!
+//! ```text
+//!  memory-max ─┬─ general: requests and replies in flight
+//!              │     └─ at most half of it: requests that are still being received
+//!              │     └─ at most one request larger than a quarter of it at a time
+//!              └─ reserve: small control requests (heartbeats) when the general part is full
+//! ```
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// What kind of request asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// Carries records, or may be large.
+    Data,
+    /// Keeps a client alive or finds its way: may use the reserve if it is small.
+    Control,
+}
+
+/// Control requests up to this many bytes may use the reserve.
+pub const CONTROL_BYTES_MAX: usize = 16 * 1024;
+
+/// The smallest budget that is taken; less is raised to this.
+pub const MEMORY_BYTES_MIN: usize = 8 * 1024 * 1024;
+
+/// The byte budget. A cheap handle.
+#[derive(Clone, Debug)]
+pub struct Admission(Arc<Pools>);
+
+#[derive(Debug)]
+struct Pools {
+    general_bytes: usize,
+    general: Arc<Semaphore>,
+    receiving_bytes: usize,
+    receiving: Arc<Semaphore>,
+    oversized: Arc<Semaphore>,
+    reserve: Arc<Semaphore>,
+}
+
+/// Bytes of the budget, given back on drop.
+#[derive(Debug)]
+#[must_use = "dropping the permit gives the bytes back"]
+pub struct Permit {
+    held: OwnedSemaphorePermit,
+    receiving: Option<OwnedSemaphorePermit>,
+    _oversized: Option<OwnedSemaphorePermit>,
+}
+
+impl Admission {
+    /// A budget of `memory_bytes_max` bytes in all.
+    pub fn new(memory_bytes_max: usize) -> Self {
+        let total = memory_bytes_max.clamp(MEMORY_BYTES_MIN, u32::MAX as usize);
+        let reserve_bytes = (total / 32).min(8 * 1024 * 1024);
+        let general_bytes = total - reserve_bytes;
+        let receiving_bytes = general_bytes / 2;
+        Admission(Arc::new(Pools {
+            general_bytes,
+            general: Arc::new(Semaphore::new(general_bytes)),
+            receiving_bytes,
+            receiving: Arc::new(Semaphore::new(receiving_bytes)),
+            oversized: Arc::new(Semaphore::new(1)),
+            reserve: Arc::new(Semaphore::new(reserve_bytes)),
+        }))
+    }
+
+    /// Bytes from which on a request is admitted only while no other such request is.
+    pub fn oversized_bytes(&self) -> usize {
+        self.0.general_bytes / 4
+    }
+
+    /// Bytes of the general part that nobody holds.
+    pub fn available(&self) -> usize {
+        self.0.general.available_permits()
+    }
+
+    /// Admits a request that is here already, if there is room now.
+    pub fn try_admit(&self, bytes: usize, class: Class) -> Option<Permit> {
+        let pools = &*self.0;
+        let oversized = match bytes > self.oversized_bytes() {
+            true => Some(Arc::clone(&pools.oversized).try_acquire_owned().ok()?),
+            false => None,
+        };
+        let count = clamp(bytes, pools.general_bytes);
+        let held = match Arc::clone(&pools.general).try_acquire_many_owned(count) {
+            Ok(held) => held,
+            Err(_) if may_use_reserve(bytes, class) => {
+                Arc::clone(&pools.reserve).try_acquire_many_owned(count).ok()?
+            }
+            Err(_) => return None,
+        };
+        Some(Permit { held, receiving: None, _oversized: oversized })
+    }
+
+    /// Admits a request that is here already, as soon as there is room.
+    pub async fn admit(&self, bytes: usize, class: Class) -> Permit {
+        match self.try_admit(bytes, class) {
+            Some(permit) => permit,
+            None => self.wait(bytes, class, None).await,
+        }
+    }
+
+    /// Admits a request of which the length is known and most bytes are still to come. Call
+    /// [`Permit::received`] once they are here.
+    pub async fn receive(&self, bytes: usize, class: Class) -> Permit {
+        let receiving = if may_use_reserve(bytes, class) {
+            None
+        } else {
+            Some(acquire(&self.0.receiving, clamp(bytes, self.0.receiving_bytes)).await)
+        };
+        self.wait(bytes, class, receiving).await
+    }
+
+    async fn wait(&self, bytes: usize, class: Class, receiving: Option<OwnedSemaphorePermit>) -> Permit {
+        let pools = &*self.0;
+        let oversized = match bytes > self.oversized_bytes() {
+            true => Some(acquire(&pools.oversized, 1).await),
+            false => None,
+        };
+        let count = clamp(bytes, pools.general_bytes);
+        let held = if may_use_reserve(bytes, class) {
+            // Whichever has room first: the reserve serves heartbeats while large requests queue for the rest.
+            tokio::select! {
+                biased;
+                held = acquire(&pools.general, count) => held,
+                held = acquire(&pools.reserve, count) => held,
+            }
+        } else {
+            acquire(&pools.general, count).await
+        };
+        Permit { held, receiving, _oversized: oversized }
+    }
+}
+
+fn may_use_reserve(bytes: usize, class: Class) -> bool {
+    class == Class::Control && bytes <= CONTROL_BYTES_MAX
+}
+
+/// A request larger than a pool takes all of it: it stands alone.
+fn clamp(bytes: usize, pool: usize) -> u32 {
+    u32::try_from(bytes.min(pool)).expect("pools are clamped to u32")
+}
+
+async fn acquire(pool: &Arc<Semaphore>, count: u32) -> OwnedSemaphorePermit {
+    Arc::clone(pool).acquire_many_owned(count).await.expect("the pools are never closed")
+}
+
+impl Permit {
+    /// The request is here whole: it no longer counts as half-received.
+    pub fn received(&mut self) {
+        self.receiving = None;
+    }
+
+    /// Gives back all but `bytes`.
+    pub fn shrink(&mut self, bytes: usize) {
+        let surplus = self.held.num_permits().saturating_sub(bytes);
+        drop(self.held.split(surplus));
+    }
+
+    /// Bytes that the permit holds.
+    pub fn bytes(&self) -> usize {
+        self.held.num_permits()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    use super::*;
+
+    const MIB: usize = 1024 * 1024;
+
+    fn poll<T>(future: std::pin::Pin<&mut impl Future<Output = T>>) -> Poll<T> {
+        future.poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    #[test]
+    fn waiting_is_fair_and_ends_when_bytes_come_back() {
+        let admission = Admission::new(32 * MIB);
+        let first: Vec<_> = (0..5)
+            .map(|_| admission.try_admit(6 * MIB, Class::Data).expect("five times 6 MiB fit"))
+            .collect();
+        assert!(admission.try_admit(6 * MIB, Class::Data).is_none());
+        let mut big = pin!(admission.admit(6 * MIB, Class::Data));
+        assert!(poll(big.as_mut()).is_pending());
+        let mut small = pin!(admission.admit(MIB, Class::Data));
+        assert!(poll(small.as_mut()).is_pending(), "a later small request does not overtake");
+        drop(first);
+        assert!(poll(big).is_ready());
+        assert!(poll(small).is_ready());
+    }
+
+    #[test]
+    fn one_oversized_request_at_a_time_even_if_larger_than_the_budget() {
+        let admission = Admission::new(8 * MIB);
+        let mut first = pin!(admission.receive(100 * MIB, Class::Data));
+        let Poll::Ready(mut permit) = poll(first.as_mut()) else {
+            panic!("an idle budget takes any request")
+        };
+        let mut second = pin!(admission.receive(3 * MIB, Class::Data));
+        assert!(poll(second.as_mut()).is_pending());
+        permit.received();
+        assert!(poll(second.as_mut()).is_pending());
+        drop(permit);
+        assert!(poll(second).is_ready());
+    }
+
+    #[test]
+    fn half_received_requests_hold_at_most_half() {
+        let admission = Admission::new(32 * MIB);
+        let mut permits = Vec::new();
+        loop {
+            let mut next = Box::pin(admission.receive(MIB, Class::Data));
+            match poll(next.as_mut()) {
+                Poll::Ready(permit) => permits.push(permit),
+                Poll::Pending => break,
+            }
+        }
+        assert_eq!(permits.len(), 15);
+        assert!(
+            admission.try_admit(7 * MIB, Class::Data).is_some(),
+            "whole requests still have the other half"
+        );
+        permits[0].received();
+        assert!(poll(pin!(admission.receive(MIB, Class::Data))).is_ready());
+    }
+
+    #[test]
+    fn heartbeats_pass_a_full_budget() {
+        let admission = Admission::new(8 * MIB);
+        let mut held = Vec::new();
+        while let Some(permit) = admission.try_admit(MIB, Class::Data) {
+            held.push(permit);
+        }
+        let rest = admission.try_admit(admission.available(), Class::Data);
+        assert!(rest.is_some() && admission.available() == 0);
+        assert!(admission.try_admit(100, Class::Data).is_none());
+        let heartbeat = admission.try_admit(100, Class::Control).expect("the reserve");
+        assert_eq!(heartbeat.bytes(), 100);
+        assert!(poll(pin!(admission.receive(100, Class::Control))).is_ready());
+        assert!(admission.try_admit(CONTROL_BYTES_MAX + 1, Class::Control).is_none());
+    }
+
+    #[test]
+    fn shrinking_gives_bytes_back() {
+        let admission = Admission::new(8 * MIB);
+        let before = admission.available();
+        let mut permit = admission.try_admit(MIB, Class::Data).expect("fits");
+        permit.shrink(10);
+        assert_eq!(admission.available(), before - 10);
+        drop(permit);
+        assert_eq!(admission.available(), before);
+    }
+}
