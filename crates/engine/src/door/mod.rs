@@ -4,14 +4,24 @@
 //! bans it. In production it leads to the machine; in a simulation to a seeded world in
 //! one thread, where every call may take a seeded time. Timers (`tokio::time`) need no door: the
 //! simulation pauses tokio's clock.
+//!
+//! [`real`] leads to the machine: [`real::door`] makes it.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "this is the door: the only place that may touch what the lints ban elsewhere"
+)]
+
+pub mod real;
 
 use std::fmt::Debug;
 use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::contract::BoxFuture;
@@ -120,8 +130,8 @@ pub trait Disk: Send + Sync + Debug {
     /// Makes a directory and its parents.
     fn create_dir_all(&self, path: &Path) -> BoxFuture<'_, io::Result<()>>;
 
-    /// Names in a directory, sorted.
-    fn list(&self, path: &Path) -> BoxFuture<'_, io::Result<Vec<PathBuf>>>;
+    /// Names of what is in a directory, without its path, sorted.
+    fn list(&self, path: &Path) -> BoxFuture<'_, io::Result<Vec<String>>>;
 
     /// Renames within one file system, replacing the target. Durable after [`Disk::sync_dir`].
     fn rename(&self, from: &Path, to: &Path) -> BoxFuture<'_, io::Result<()>>;
@@ -157,11 +167,14 @@ pub trait File: Send + Sync + Debug {
     /// from the page cache in place, else through a bounded pool of readers.
     fn read_at(&self, position: u64, len: usize) -> BoxFuture<'_, io::Result<Bytes>>;
 
-    /// Writes through the page cache; durable after [`File::sync`].
+    /// Writes through the page cache; durable after [`File::sync`]. Off the workers.
     fn write_at(&self, position: u64, bytes: Bytes) -> BoxFuture<'_, io::Result<()>>;
 
-    /// Writes `bytes` at `position` durably. `bytes` is [`ALIGNMENT`]-aligned in memory, length and position. In production
-    /// this completes within one poll (it blocks the thread for one sync); in a simulation it suspends.
+    /// Writes `bytes` at `position` durably. `position` and length are multiples of [`ALIGNMENT`]; if `bytes` is
+    /// aligned in memory too (see [`AlignedChunk`]) nothing is copied. In production this completes within one
+    /// poll (it blocks the thread for one sync); in a simulation it suspends.
+    ///
+    /// After an error what the file holds there is unknown, and later syncs may lie: never try again.
     fn write_durable(&self, position: u64, bytes: Bytes) -> BoxFuture<'_, io::Result<()>>;
 
     /// Makes everything written so far durable (fdatasync). Off the workers.
@@ -177,9 +190,106 @@ pub trait File: Send + Sync + Debug {
     /// Cuts or extends the file.
     fn set_len(&self, len: u64) -> BoxFuture<'_, io::Result<()>>;
 
+    /// Makes everything written so far durable and forgets what the page cache holds of the file, so that the
+    /// next read tells what the device has: after a failed sync the cache may show what was never written.
+    fn sync_and_evict(&self) -> BoxFuture<'_, io::Result<()>>;
+
     /// Bytes in the file.
     fn size(&self) -> BoxFuture<'_, io::Result<u64>>;
 }
 
 /// What direct writes are aligned to, in bytes.
 pub const ALIGNMENT: usize = 4096;
+
+/// Memory that aligned, independent pieces are cut from, and that is used again once all of them are dropped:
+/// memory given back to the system costs a page fault per page when it returns.
+///
+/// ```text
+///   | piece (Bytes) | piece (Bytes) | being filled ... | room |
+///   ^ aligned       ^ aligned       ^ aligned
+/// ```
+#[derive(Debug)]
+pub struct AlignedChunk {
+    room: BytesMut,
+    capacity: usize,
+}
+
+impl AlignedChunk {
+    /// A chunk with room for `capacity` bytes, a multiple of [`ALIGNMENT`].
+    pub fn new(capacity: usize) -> Self {
+        assert!(capacity.is_multiple_of(ALIGNMENT), "the capacity is a multiple of the alignment");
+        let mut chunk = AlignedChunk { room: BytesMut::with_capacity(capacity + ALIGNMENT), capacity };
+        chunk.align();
+        chunk
+    }
+
+    /// What it was made with, in bytes.
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// Bytes that still fit.
+    pub fn room(&self) -> usize {
+        self.room.capacity()
+    }
+
+    /// Where the next piece is written, with [`bytes::BufMut`]; at most [`AlignedChunk::room`] bytes (more would
+    /// move it to other, unaligned memory).
+    pub fn filling(&mut self) -> &mut BytesMut {
+        &mut self.room
+    }
+
+    /// Takes what was filled, padded with zeros to the alignment.
+    pub fn cut(&mut self) -> Bytes {
+        let padding = self.room.len().next_multiple_of(ALIGNMENT) - self.room.len();
+        self.room.put_bytes(0, padding);
+        self.room.split().freeze()
+    }
+
+    /// Takes all memory back if every piece was dropped. Otherwise nothing changes and the answer is false.
+    pub fn reclaim(&mut self) -> bool {
+        debug_assert!(self.room.is_empty(), "a piece is being filled");
+        if self.room.try_reclaim(self.capacity + ALIGNMENT) {
+            self.align();
+            return true;
+        }
+        false
+    }
+
+    /// Skips to the first aligned byte.
+    fn align(&mut self) {
+        let skip = self.room.as_ptr().align_offset(ALIGNMENT);
+        self.room.put_bytes(0, skip);
+        self.room.advance(skip);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_of_a_chunk_are_aligned_and_its_memory_comes_back() {
+        let mut chunk = AlignedChunk::new(4 * ALIGNMENT);
+        for round in 0..3u8 {
+            let start = chunk.filling().as_ptr();
+            chunk.filling().put_bytes(round, 5000);
+            let first = chunk.cut();
+            chunk.filling().put_bytes(9, 1);
+            let second = chunk.cut();
+            assert_eq!((first.len(), second.len()), (2 * ALIGNMENT, ALIGNMENT));
+            assert_eq!(first.as_ptr(), start);
+            assert!(
+                first.as_ptr().align_offset(ALIGNMENT) == 0 && second.as_ptr().align_offset(ALIGNMENT) == 0
+            );
+            assert_eq!((first[4999], first[5000]), (round, 0));
+            assert!(!chunk.reclaim(), "pieces are alive");
+            let part = second.slice(..10);
+            drop((first, second));
+            assert!(!chunk.reclaim(), "a slice of a piece is alive");
+            drop(part);
+            assert!(chunk.reclaim());
+            assert!(chunk.room() >= 4 * ALIGNMENT);
+        }
+    }
+}
