@@ -11,6 +11,7 @@
 //! ```
 #![doc(html_no_source)]
 
+pub mod codec;
 pub mod contract;
 pub mod door;
 pub mod map;
