@@ -9,6 +9,7 @@
     reason = "xtask is a tool on a developer's machine, not part of the simulated server"
 )]
 
+mod codegen;
 mod compat;
 mod docs;
 mod fetch;
@@ -31,6 +32,12 @@ struct Cli {
 enum Command {
     /// Run the test suites; ends with the line `N passed, N failed, N skipped`.
     Test(suite::TestArgs),
+    /// Write Kafka's messages in Rust from `crates/wire-kafka/schema`.
+    Codegen {
+        /// Change nothing; fail when what is checked in differs.
+        #[arg(long)]
+        check: bool,
+    },
     /// Run every suite at full length: what an issue's closing note quotes.
     Full,
     /// Run one foreign client's programs against a fresh server (`--list` of `test` names them).
@@ -43,6 +50,10 @@ enum Command {
 fn main() -> Result<()> {
     let ok = match Cli::parse().command {
         Command::Test(args) => suite::test(&args)?,
+        Command::Codegen { check } => {
+            codegen::run(tree::root(), check)?;
+            true
+        }
         Command::Full => suite::full()?,
         Command::Compat { name } => {
             suite::test(&suite::TestArgs { only: vec![format!("compat/{name}")], ..Default::default() })?

@@ -1,0 +1,164 @@
+// Written by `cargo xtask codegen` from crates/wire-kafka/schema. Do not edit.
+//! DeleteShareGroupState (key 86), versions 0, flexible from 0.
+
+#![allow(clippy::all, unused_imports, missing_docs)]
+
+use super::prelude::*;
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DeleteShareGroupStateRequest {
+    pub group_id: Str,
+    pub topics: Vec<DeleteStateData>,
+}
+
+impl Wire for DeleteShareGroupStateRequest {
+    const SIZE_MIN: usize = 3;
+
+    fn get(d: &mut Decoder) -> Result<Self, DecodeError> {
+        let mut m = Self::default();
+        m.group_id = d.get()?;
+        m.topics = d.get()?;
+        d.skip_tags()?;
+        Ok(m)
+    }
+
+    fn put(&self, e: &mut Encoder) {
+        e.put(&self.group_id);
+        e.put(&self.topics);
+        e.tags(&[]);
+    }
+}
+
+impl Message for DeleteShareGroupStateRequest {
+    const NAME: &'static str = "DeleteShareGroupStateRequest";
+    const VERSIONS: (i16, i16) = (0, 0);
+    const FLEXIBLE: i16 = 0;
+}
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DeleteStateData {
+    pub topic_id: Uuid,
+    pub partitions: Vec<PartitionData>,
+}
+
+impl Wire for DeleteStateData {
+    const SIZE_MIN: usize = 18;
+
+    fn get(d: &mut Decoder) -> Result<Self, DecodeError> {
+        let mut m = Self::default();
+        m.topic_id = d.get()?;
+        m.partitions = d.get()?;
+        d.skip_tags()?;
+        Ok(m)
+    }
+
+    fn put(&self, e: &mut Encoder) {
+        e.put(&self.topic_id);
+        e.put(&self.partitions);
+        e.tags(&[]);
+    }
+}
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PartitionData {
+    pub partition: i32,
+}
+
+impl Wire for PartitionData {
+    const SIZE_MIN: usize = 5;
+
+    fn get(d: &mut Decoder) -> Result<Self, DecodeError> {
+        let mut m = Self::default();
+        m.partition = d.get()?;
+        d.skip_tags()?;
+        Ok(m)
+    }
+
+    fn put(&self, e: &mut Encoder) {
+        e.put(&self.partition);
+        e.tags(&[]);
+    }
+}
+
+impl Request for DeleteShareGroupStateRequest {
+    const KEY: ApiKey = ApiKey::DeleteShareGroupState;
+    type Response = DeleteShareGroupStateResponse;
+}
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DeleteShareGroupStateResponse {
+    pub results: Vec<DeleteStateResult>,
+}
+
+impl Wire for DeleteShareGroupStateResponse {
+    const SIZE_MIN: usize = 2;
+
+    fn get(d: &mut Decoder) -> Result<Self, DecodeError> {
+        let mut m = Self::default();
+        m.results = d.get()?;
+        d.skip_tags()?;
+        Ok(m)
+    }
+
+    fn put(&self, e: &mut Encoder) {
+        e.put(&self.results);
+        e.tags(&[]);
+    }
+}
+
+impl Message for DeleteShareGroupStateResponse {
+    const NAME: &'static str = "DeleteShareGroupStateResponse";
+    const VERSIONS: (i16, i16) = (0, 0);
+    const FLEXIBLE: i16 = 0;
+}
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DeleteStateResult {
+    pub topic_id: Uuid,
+    pub partitions: Vec<PartitionResult>,
+}
+
+impl Wire for DeleteStateResult {
+    const SIZE_MIN: usize = 18;
+
+    fn get(d: &mut Decoder) -> Result<Self, DecodeError> {
+        let mut m = Self::default();
+        m.topic_id = d.get()?;
+        m.partitions = d.get()?;
+        d.skip_tags()?;
+        Ok(m)
+    }
+
+    fn put(&self, e: &mut Encoder) {
+        e.put(&self.topic_id);
+        e.put(&self.partitions);
+        e.tags(&[]);
+    }
+}
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PartitionResult {
+    pub partition: i32,
+    pub error_code: i16,
+    pub error_message: Option<Str>,
+}
+
+impl Wire for PartitionResult {
+    const SIZE_MIN: usize = 8;
+
+    fn get(d: &mut Decoder) -> Result<Self, DecodeError> {
+        let mut m = Self::default();
+        m.partition = d.get()?;
+        m.error_code = d.get()?;
+        m.error_message = d.get()?;
+        d.skip_tags()?;
+        Ok(m)
+    }
+
+    fn put(&self, e: &mut Encoder) {
+        e.put(&self.partition);
+        e.put(&self.error_code);
+        e.put(&self.error_message);
+        e.tags(&[]);
+    }
+}

@@ -1,0 +1,299 @@
+// Written by `cargo xtask codegen` from crates/wire-kafka/schema. Do not edit.
+//! ShareAcknowledge (key 79), versions 1-2, flexible from 0.
+
+#![allow(clippy::all, unused_imports, missing_docs)]
+
+use super::prelude::*;
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct ShareAcknowledgeRequest {
+    pub group_id: Option<Str>,
+    pub member_id: Option<Str>,
+    pub share_session_epoch: i32,
+    /// Versions 2+.
+    pub is_renew_ack: bool,
+    pub topics: Vec<AcknowledgeTopic>,
+}
+
+impl Default for ShareAcknowledgeRequest {
+    fn default() -> Self {
+        Self {
+            group_id: None,
+            member_id: Some(Default::default()),
+            share_session_epoch: Default::default(),
+            is_renew_ack: Default::default(),
+            topics: Default::default(),
+        }
+    }
+}
+
+impl Wire for ShareAcknowledgeRequest {
+    const SIZE_MIN: usize = 8;
+
+    fn get(d: &mut Decoder) -> Result<Self, DecodeError> {
+        let mut m = Self::default();
+        m.group_id = d.get()?;
+        m.member_id = d.get()?;
+        m.share_session_epoch = d.get()?;
+        if d.version >= 2 {
+            m.is_renew_ack = d.get()?;
+        }
+        m.topics = d.get()?;
+        d.skip_tags()?;
+        Ok(m)
+    }
+
+    fn put(&self, e: &mut Encoder) {
+        e.put(&self.group_id);
+        e.put(&self.member_id);
+        e.put(&self.share_session_epoch);
+        if e.version >= 2 {
+            e.put(&self.is_renew_ack);
+        } else {
+            e.absent("is_renew_ack", !self.is_renew_ack);
+        }
+        e.put(&self.topics);
+        e.tags(&[]);
+    }
+}
+
+impl Message for ShareAcknowledgeRequest {
+    const NAME: &'static str = "ShareAcknowledgeRequest";
+    const VERSIONS: (i16, i16) = (1, 2);
+    const FLEXIBLE: i16 = 0;
+}
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct AcknowledgeTopic {
+    pub topic_id: Uuid,
+    pub partitions: Vec<AcknowledgePartition>,
+}
+
+impl Wire for AcknowledgeTopic {
+    const SIZE_MIN: usize = 18;
+
+    fn get(d: &mut Decoder) -> Result<Self, DecodeError> {
+        let mut m = Self::default();
+        m.topic_id = d.get()?;
+        m.partitions = d.get()?;
+        d.skip_tags()?;
+        Ok(m)
+    }
+
+    fn put(&self, e: &mut Encoder) {
+        e.put(&self.topic_id);
+        e.put(&self.partitions);
+        e.tags(&[]);
+    }
+}
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct AcknowledgePartition {
+    pub partition_index: i32,
+    pub acknowledgement_batches: Vec<AcknowledgementBatch>,
+}
+
+impl Wire for AcknowledgePartition {
+    const SIZE_MIN: usize = 6;
+
+    fn get(d: &mut Decoder) -> Result<Self, DecodeError> {
+        let mut m = Self::default();
+        m.partition_index = d.get()?;
+        m.acknowledgement_batches = d.get()?;
+        d.skip_tags()?;
+        Ok(m)
+    }
+
+    fn put(&self, e: &mut Encoder) {
+        e.put(&self.partition_index);
+        e.put(&self.acknowledgement_batches);
+        e.tags(&[]);
+    }
+}
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct AcknowledgementBatch {
+    pub first_offset: i64,
+    pub last_offset: i64,
+    pub acknowledge_types: Vec<i8>,
+}
+
+impl Wire for AcknowledgementBatch {
+    const SIZE_MIN: usize = 18;
+
+    fn get(d: &mut Decoder) -> Result<Self, DecodeError> {
+        let mut m = Self::default();
+        m.first_offset = d.get()?;
+        m.last_offset = d.get()?;
+        m.acknowledge_types = d.get()?;
+        d.skip_tags()?;
+        Ok(m)
+    }
+
+    fn put(&self, e: &mut Encoder) {
+        e.put(&self.first_offset);
+        e.put(&self.last_offset);
+        e.put(&self.acknowledge_types);
+        e.tags(&[]);
+    }
+}
+
+impl Request for ShareAcknowledgeRequest {
+    const KEY: ApiKey = ApiKey::ShareAcknowledge;
+    type Response = ShareAcknowledgeResponse;
+}
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ShareAcknowledgeResponse {
+    pub throttle_time_ms: i32,
+    pub error_code: i16,
+    pub error_message: Option<Str>,
+    /// Versions 2+.
+    pub acquisition_lock_timeout_ms: i32,
+    pub responses: Vec<ShareAcknowledgeTopicResponse>,
+    pub node_endpoints: Vec<NodeEndpoint>,
+}
+
+impl Wire for ShareAcknowledgeResponse {
+    const SIZE_MIN: usize = 10;
+
+    fn get(d: &mut Decoder) -> Result<Self, DecodeError> {
+        let mut m = Self::default();
+        m.throttle_time_ms = d.get()?;
+        m.error_code = d.get()?;
+        m.error_message = d.get()?;
+        if d.version >= 2 {
+            m.acquisition_lock_timeout_ms = d.get()?;
+        }
+        m.responses = d.get()?;
+        m.node_endpoints = d.get()?;
+        d.skip_tags()?;
+        Ok(m)
+    }
+
+    fn put(&self, e: &mut Encoder) {
+        e.put(&self.throttle_time_ms);
+        e.put(&self.error_code);
+        e.put(&self.error_message);
+        if e.version >= 2 {
+            e.put(&self.acquisition_lock_timeout_ms);
+        }
+        e.put(&self.responses);
+        e.put(&self.node_endpoints);
+        e.tags(&[]);
+    }
+}
+
+impl Message for ShareAcknowledgeResponse {
+    const NAME: &'static str = "ShareAcknowledgeResponse";
+    const VERSIONS: (i16, i16) = (1, 2);
+    const FLEXIBLE: i16 = 0;
+}
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ShareAcknowledgeTopicResponse {
+    pub topic_id: Uuid,
+    pub partitions: Vec<PartitionData>,
+}
+
+impl Wire for ShareAcknowledgeTopicResponse {
+    const SIZE_MIN: usize = 18;
+
+    fn get(d: &mut Decoder) -> Result<Self, DecodeError> {
+        let mut m = Self::default();
+        m.topic_id = d.get()?;
+        m.partitions = d.get()?;
+        d.skip_tags()?;
+        Ok(m)
+    }
+
+    fn put(&self, e: &mut Encoder) {
+        e.put(&self.topic_id);
+        e.put(&self.partitions);
+        e.tags(&[]);
+    }
+}
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PartitionData {
+    pub partition_index: i32,
+    pub error_code: i16,
+    pub error_message: Option<Str>,
+    pub current_leader: LeaderIdAndEpoch,
+}
+
+impl Wire for PartitionData {
+    const SIZE_MIN: usize = 17;
+
+    fn get(d: &mut Decoder) -> Result<Self, DecodeError> {
+        let mut m = Self::default();
+        m.partition_index = d.get()?;
+        m.error_code = d.get()?;
+        m.error_message = d.get()?;
+        m.current_leader = d.get()?;
+        d.skip_tags()?;
+        Ok(m)
+    }
+
+    fn put(&self, e: &mut Encoder) {
+        e.put(&self.partition_index);
+        e.put(&self.error_code);
+        e.put(&self.error_message);
+        e.put(&self.current_leader);
+        e.tags(&[]);
+    }
+}
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct LeaderIdAndEpoch {
+    pub leader_id: i32,
+    pub leader_epoch: i32,
+}
+
+impl Wire for LeaderIdAndEpoch {
+    const SIZE_MIN: usize = 9;
+
+    fn get(d: &mut Decoder) -> Result<Self, DecodeError> {
+        let mut m = Self::default();
+        m.leader_id = d.get()?;
+        m.leader_epoch = d.get()?;
+        d.skip_tags()?;
+        Ok(m)
+    }
+
+    fn put(&self, e: &mut Encoder) {
+        e.put(&self.leader_id);
+        e.put(&self.leader_epoch);
+        e.tags(&[]);
+    }
+}
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct NodeEndpoint {
+    pub node_id: i32,
+    pub host: Str,
+    pub port: i32,
+    pub rack: Option<Str>,
+}
+
+impl Wire for NodeEndpoint {
+    const SIZE_MIN: usize = 11;
+
+    fn get(d: &mut Decoder) -> Result<Self, DecodeError> {
+        let mut m = Self::default();
+        m.node_id = d.get()?;
+        m.host = d.get()?;
+        m.port = d.get()?;
+        m.rack = d.get()?;
+        d.skip_tags()?;
+        Ok(m)
+    }
+
+    fn put(&self, e: &mut Encoder) {
+        e.put(&self.node_id);
+        e.put(&self.host);
+        e.put(&self.port);
+        e.put(&self.rack);
+        e.tags(&[]);
+    }
+}
