@@ -3,6 +3,8 @@
 //! A [`Command`] is decided against the current [`State`] into [`Decision`]s; [`State::apply`] of those
 //! decisions is the only thing that changes the state, live and in replay alike.
 
+pub mod reshard;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -423,6 +425,8 @@ pub struct Topic {
     pub shards: Vec<Shard>,
     /// The next shard's number.
     pub next_shard: u32,
+    /// The lineage of shards is whole from this instant on, ms: creation, or where retention has cut it.
+    pub lineage_from_ms: i64,
 }
 
 /// A Kinesis shard: a slice of a partition (SHARDS.md).
@@ -464,6 +468,9 @@ pub struct Limits {
     pub partitions_per_topic: i32,
     /// Partitions there may be in total.
     pub partitions_total: i64,
+    /// Shards remembered in total, closed ones included; where it is reached, resharding is refused until
+    /// retention forgets some.
+    pub shards_total: usize,
     /// Consumer groups there may be.
     pub groups: usize,
     /// Idempotent producers remembered over all partitions; the oldest are forgotten (KIP-360).
@@ -475,6 +482,7 @@ impl Default for Limits {
         Limits {
             partitions_per_topic: 10_000,
             partitions_total: 100_000,
+            shards_total: 300_000,
             groups: 100_000,
             producers: 1_000_000,
         }
