@@ -14,6 +14,7 @@
 pub mod codec;
 pub mod contract;
 pub mod door;
+pub mod local;
 pub mod map;
 pub mod state;
 pub mod types;

@@ -1,0 +1,2 @@
+//! One directory on one disk.
+pub mod segment;
