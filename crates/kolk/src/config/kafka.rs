@@ -1,0 +1,216 @@
+//! Kafka's own broker settings: the table `[kafka]`, `--kafka-set NAME=VALUE` and `KOLK_KAFKA_*`.
+//!
+//! Names, defaults and meaning are Kafka's, as DescribeConfigs shows them. Only what Kolk honours is here: a
+//! setting that would change nothing is refused, so that nobody relies on it.
+
+use std::collections::BTreeMap;
+
+use super::{ConfigError, Effective, Origin, nearest};
+
+/// What values a setting takes.
+#[derive(Clone, Copy, Debug)]
+pub enum Kind {
+    /// A whole number from `min` to `max`, both inclusive.
+    Int {
+        /// Least.
+        min: i64,
+        /// Most.
+        max: i64,
+    },
+    /// `true` or `false`.
+    Bool,
+    /// One of these.
+    Choice(&'static [&'static str]),
+    /// One or more of these, with commas in between.
+    List(&'static [&'static str]),
+}
+
+/// One of Kafka's broker settings.
+#[derive(Clone, Copy, Debug)]
+pub struct KafkaSetting {
+    /// Kafka's name.
+    pub name: &'static str,
+    /// Its default, as text; empty if there is none.
+    pub default: &'static str,
+    /// What it takes.
+    pub kind: Kind,
+    /// What it does, with its unit.
+    pub doc: &'static str,
+}
+
+impl KafkaSetting {
+    /// Its variable: `num.partitions` is `KOLK_KAFKA_NUM_PARTITIONS`.
+    pub fn variable(&self) -> String {
+        format!("KOLK_KAFKA_{}", self.name.replace('.', "_").to_ascii_uppercase())
+    }
+
+    fn check(&self, value: &str) -> Result<(), String> {
+        let one_of = |choices: &[&str]| format!("it is one of {}", choices.join(", "));
+        match self.kind {
+            Kind::Int { min, max } => match value.parse::<i64>() {
+                Ok(number) if min <= number && number <= max => Ok(()),
+                _ if max == i64::MAX => Err(format!("it is a whole number from {min}")),
+                _ => Err(format!("it is a whole number from {min} to {max}")),
+            },
+            Kind::Bool if value == "true" || value == "false" => Ok(()),
+            Kind::Bool => Err("it is true or false".to_owned()),
+            Kind::Choice(choices) if choices.contains(&value) => Ok(()),
+            Kind::Choice(choices) => Err(one_of(choices)),
+            Kind::List(choices) if value.split(',').all(|v| choices.contains(&v.trim())) => Ok(()),
+            Kind::List(choices) => Err(one_of(choices)),
+        }
+    }
+
+    /// The value as the configuration file spells it.
+    pub(super) fn toml(&self, value: &str) -> toml::Value {
+        match self.kind {
+            Kind::Int { .. } => {
+                toml::Value::Integer(value.parse().expect("values are checked when they are set"))
+            }
+            Kind::Bool => toml::Value::Boolean(value == "true"),
+            Kind::Choice(_) | Kind::List(_) => toml::Value::String(value.to_owned()),
+        }
+    }
+}
+
+const I32: i64 = i32::MAX as i64;
+
+const fn int(
+    name: &'static str,
+    default: &'static str,
+    min: i64,
+    max: i64,
+    doc: &'static str,
+) -> KafkaSetting {
+    KafkaSetting { name, default, kind: Kind::Int { min, max }, doc }
+}
+
+/// Every broker setting that Kolk honours.
+pub const KAFKA_SETTINGS: &[KafkaSetting] = &[
+    KafkaSetting {
+        name: "auto.create.topics.enable",
+        default: "true",
+        kind: Kind::Bool,
+        doc: "Whether asking for the metadata of a topic that is not there makes it.",
+    },
+    int("fetch.max.bytes", "57671680", 1024, I32, "Most bytes of records that one fetch is answered with."),
+    int(
+        "group.initial.rebalance.delay.ms",
+        "3000",
+        0,
+        I32,
+        "How long the first rebalance of an empty group waits for more members, in ms.",
+    ),
+    int(
+        "group.max.session.timeout.ms",
+        "1800000",
+        1,
+        I32,
+        "Longest session timeout a consumer may ask for, in ms.",
+    ),
+    int("group.max.size", "2147483647", 1, I32, "Most members of one group."),
+    int(
+        "group.min.session.timeout.ms",
+        "6000",
+        1,
+        I32,
+        "Shortest session timeout a consumer may ask for, in ms.",
+    ),
+    int(
+        "max.incremental.fetch.session.cache.slots",
+        "1000",
+        0,
+        I32,
+        "Most incremental fetch sessions that are kept (KIP-227).",
+    ),
+    int("node.id", "1", 0, I32, "The number of this broker in metadata."),
+    int("num.partitions", "1", 1, I32, "Partitions of topics that are made without a count."),
+    int(
+        "offset.metadata.max.bytes",
+        "4096",
+        0,
+        I32,
+        "Most bytes of metadata that a committed offset may carry.",
+    ),
+    int(
+        "offsets.retention.check.interval.ms",
+        "600000",
+        1,
+        i64::MAX,
+        "How often expired committed offsets are looked for, in ms.",
+    ),
+    int(
+        "offsets.retention.minutes",
+        "10080",
+        1,
+        I32,
+        "How long committed offsets outlive the last member of their group, in minutes.",
+    ),
+    int("socket.request.max.bytes", "104857600", 1, I32, "Most bytes of one request."),
+];
+
+/// Values of Kafka's broker settings.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct KafkaSettings {
+    given: BTreeMap<&'static str, (String, Origin)>,
+}
+
+impl KafkaSettings {
+    /// Sets one, over what a weaker source gave.
+    pub fn set(&mut self, name: &str, value: &str, origin: Origin, place: &str) -> Result<(), ConfigError> {
+        let Some(setting) = KAFKA_SETTINGS.iter().find(|setting| setting.name == name) else {
+            return Err(ConfigError::Unknown {
+                place: place.to_owned(),
+                name: name.to_owned(),
+                nearest: nearest(name, KAFKA_SETTINGS.iter().map(|setting| setting.name)),
+            });
+        };
+        let value = value.trim();
+        setting.check(value).map_err(|reason| ConfigError::Invalid {
+            place: place.to_owned(),
+            name: name.to_owned(),
+            value: format!("`{value}`"),
+            reason,
+        })?;
+        self.given.insert(setting.name, (value.to_owned(), origin));
+        Ok(())
+    }
+
+    /// The effective value as text. `name` must be in [`KAFKA_SETTINGS`].
+    pub fn text(&self, name: &'static str) -> &str {
+        self.given.get(name).map_or_else(|| setting(name).default, |(value, _)| value)
+    }
+
+    /// The effective value of a number. `name` must be in [`KAFKA_SETTINGS`].
+    pub fn int(&self, name: &'static str) -> i64 {
+        self.text(name).parse().expect("values are checked when they are set")
+    }
+
+    /// The effective value of a yes or no. `name` must be in [`KAFKA_SETTINGS`].
+    pub fn bool(&self, name: &'static str) -> bool {
+        self.text(name) == "true"
+    }
+
+    /// Whether somebody gave a value.
+    pub fn is_given(&self, name: &'static str) -> bool {
+        self.given.contains_key(name)
+    }
+
+    pub(super) fn effective(&self) -> impl Iterator<Item = Effective> + '_ {
+        KAFKA_SETTINGS.iter().map(|setting| {
+            let (value, origin) = match self.given.get(setting.name) {
+                Some((value, origin)) => (value.as_str(), origin.clone()),
+                None => (setting.default, Origin::Default),
+            };
+            let value = (!value.is_empty()).then(|| setting.toml(value));
+            Effective { table: "kafka", key: setting.name.to_owned(), value, origin }
+        })
+    }
+}
+
+fn setting(name: &'static str) -> &'static KafkaSetting {
+    KAFKA_SETTINGS
+        .iter()
+        .find(|setting| setting.name == name)
+        .unwrap_or_else(|| panic!("{name} is none of the broker settings"))
+}

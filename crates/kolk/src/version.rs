@@ -1,0 +1,15 @@
+//! What `kolk --version` says.
+
+/// The version of this build.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The commit it was built from, `unknown` outside a git work tree.
+pub const COMMIT: &str = env!("BUILD_COMMIT");
+
+/// The Kafka release whose protocol is spoken.
+pub const KAFKA: &str = "4.4";
+
+/// Everything, on a few lines.
+pub fn long() -> String {
+    format!("{VERSION}\ncommit: {COMMIT}\nKafka protocol: {KAFKA}")
+}
