@@ -28,7 +28,7 @@ pub const LENGTH_END: usize = 12;
 const LEADER_EPOCH: usize = 12;
 const MAGIC: usize = 16;
 const CRC: usize = 17;
-const ATTRIBUTES: usize = 21;
+pub(super) const ATTRIBUTES: usize = 21;
 const LAST_OFFSET_DELTA: usize = 23;
 const BASE_TIMESTAMP: usize = 27;
 const MAX_TIMESTAMP: usize = 35;
@@ -291,6 +291,20 @@ impl BatchHeader {
             sequence_add(self.base_sequence, self.last_offset_delta)
         }
     }
+}
+
+/// The attributes of a batch without a delete horizon.
+pub(super) fn attributes(
+    compression: Compression,
+    timestamp_type: TimestampType,
+    transactional: bool,
+    control: bool,
+) -> i16 {
+    let bit = |set: bool, bit: i16| if set { bit } else { 0 };
+    compression as i16
+        | bit(timestamp_type == TimestampType::LogAppendTime, BIT_APPEND_TIME)
+        | bit(transactional, BIT_TRANSACTIONAL)
+        | bit(control, BIT_CONTROL)
 }
 
 /// `sequence + delta` in the space of sequence numbers, 0 to 2^31 - 1, which wraps.

@@ -1,0 +1,223 @@
+//! The four codecs of Kafka's records, with a bound on what comes out.
+//!
+//! Formats are those that Kafka's clients write: gzip members; snappy in xerial's blocks (Java, Go) or as one raw block
+//! (librdkafka may); LZ4 frames of independent 64 KiB blocks (KIP-57); zstd frames (KIP-110).
+
+use std::io::{self, Read, Write};
+
+use lz4_flex::frame::{BlockMode, BlockSize, FrameDecoder, FrameEncoder, FrameInfo};
+
+use super::Compression;
+
+/// Why a block cannot be decompressed or compressed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CompressError {
+    /// More comes out than the caller allows. Nothing larger than the limit was held.
+    #[error("decompresses to more than {limit} bytes")]
+    TooLarge {
+        /// The caller's limit.
+        limit: usize,
+    },
+    /// Not what the codec writes.
+    #[error("damaged {codec} block: {why}")]
+    Damaged {
+        /// Name of the codec.
+        codec: &'static str,
+        /// What the decoder says.
+        why: String,
+    },
+}
+
+const XERIAL_MAGIC: [u8; 8] = *b"\x82SNAPPY\0";
+/// Magic, then the version that wrote it and the oldest that can read it, an int32 each.
+const XERIAL_HEADER_BYTES: usize = 16;
+/// Input of one block, as Java clients cut it.
+const XERIAL_BLOCK_BYTES: usize = 32 * 1024;
+
+/// Compresses a block. `Compression::None` gives a copy.
+pub fn compress(codec: Compression, block: &[u8]) -> Result<Vec<u8>, CompressError> {
+    let done = match codec {
+        Compression::None => Ok(block.to_vec()),
+        Compression::Gzip => {
+            let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+            out.write_all(block).and_then(|()| out.finish())
+        }
+        Compression::Snappy => snappy_compress(block).map_err(io::Error::other),
+        Compression::Lz4 => {
+            let info = FrameInfo::new().block_mode(BlockMode::Independent).block_size(BlockSize::Max64KB);
+            let mut out = FrameEncoder::with_frame_info(info, Vec::new());
+            out.write_all(block).and_then(|()| out.finish().map_err(io::Error::other))
+        }
+        Compression::Zstd => zstd::bulk::compress(block, 0),
+    };
+    done.map_err(|error| damaged(codec, error))
+}
+
+/// Decompresses a block to at most `limit` bytes. Memory used on the way is bounded by the limit and, with zstd, by the
+/// window of a frame: at most 8 MiB, or the limit if that is more.
+pub fn decompress(codec: Compression, block: &[u8], limit: usize) -> Result<Vec<u8>, CompressError> {
+    match codec {
+        Compression::None if block.len() > limit => Err(CompressError::TooLarge { limit }),
+        Compression::None => Ok(block.to_vec()),
+        Compression::Gzip => read_all(codec, flate2::read::MultiGzDecoder::new(block), limit),
+        Compression::Snappy => snappy_decompress(block, limit),
+        Compression::Lz4 => read_all(codec, FrameDecoder::new(block), limit),
+        Compression::Zstd => {
+            let mut decoder =
+                zstd::stream::read::Decoder::with_buffer(block).map_err(|error| damaged(codec, error))?;
+            // A frame announces its window and the decoder allocates it: 8 MiB is what level 19 uses.
+            let window_log = limit.max(8 << 20).ilog2().min(27);
+            decoder.window_log_max(window_log).map_err(|error| damaged(codec, error))?;
+            read_all(codec, decoder, limit)
+        }
+    }
+}
+
+fn damaged(codec: Compression, error: impl std::fmt::Display) -> CompressError {
+    CompressError::Damaged { codec: codec.name(), why: error.to_string() }
+}
+
+fn read_all(codec: Compression, decoder: impl Read, limit: usize) -> Result<Vec<u8>, CompressError> {
+    let mut out = Vec::new();
+    decoder.take(limit as u64 + 1).read_to_end(&mut out).map_err(|error| damaged(codec, error))?;
+    if out.len() > limit { Err(CompressError::TooLarge { limit }) } else { Ok(out) }
+}
+
+fn snappy_compress(block: &[u8]) -> Result<Vec<u8>, snap::Error> {
+    let mut encoder = snap::raw::Encoder::new();
+    let mut out = Vec::with_capacity(XERIAL_HEADER_BYTES + block.len() / 2);
+    out.extend_from_slice(&XERIAL_MAGIC);
+    out.extend_from_slice(&1i32.to_be_bytes());
+    out.extend_from_slice(&1i32.to_be_bytes());
+    for chunk in block.chunks(XERIAL_BLOCK_BYTES) {
+        let compressed = encoder.compress_vec(chunk)?;
+        out.extend_from_slice(&(compressed.len() as i32).to_be_bytes());
+        out.extend_from_slice(&compressed);
+    }
+    Ok(out)
+}
+
+fn snappy_decompress(block: &[u8], limit: usize) -> Result<Vec<u8>, CompressError> {
+    let codec = Compression::Snappy;
+    let mut decoder = snap::raw::Decoder::new();
+    let mut out = Vec::new();
+    let mut append = |compressed: &[u8]| {
+        let length = snap::raw::decompress_len(compressed).map_err(|error| damaged(codec, error))?;
+        if length > limit.saturating_sub(out.len()) {
+            return Err(CompressError::TooLarge { limit });
+        }
+        // No snappy element of 3 bytes makes more than 64: a longer announcement is a lie, found before it is allocated.
+        if length > compressed.len().saturating_mul(22) {
+            return Err(damaged(codec, "announced length is impossible"));
+        }
+        let start = out.len();
+        out.resize(start + length, 0);
+        decoder.decompress(compressed, &mut out[start..]).map_err(|error| damaged(codec, error))?;
+        Ok(())
+    };
+    if !block.starts_with(&XERIAL_MAGIC) {
+        append(block)?;
+        return Ok(out);
+    }
+    let mut rest = block.get(XERIAL_HEADER_BYTES..).ok_or_else(|| damaged(codec, "short header"))?;
+    while !rest.is_empty() {
+        let (length, behind) = rest.split_first_chunk::<4>().ok_or_else(|| damaged(codec, "short block"))?;
+        let length =
+            usize::try_from(i32::from_be_bytes(*length)).map_err(|_| damaged(codec, "negative length"))?;
+        let (compressed, next) =
+            behind.split_at_checked(length).ok_or_else(|| damaged(codec, "short block"))?;
+        append(compressed)?;
+        rest = next;
+    }
+    Ok(out)
+}
+
+/// The checksum byte that LZ4 frames of magic 0 messages carry: clients before 0.10 hashed the frame's magic as well
+/// (KAFKA-3160). Turns such a frame into a right one, or a right one into such; `None` when it is no LZ4 frame.
+pub(super) fn lz4_set_header_checksum(frame: &mut [u8], old_variant: bool) -> Option<()> {
+    const MAGIC: [u8; 4] = [0x04, 0x22, 0x4d, 0x18];
+    if !frame.starts_with(&MAGIC) {
+        return None;
+    }
+    let flags = *frame.get(4)?;
+    let descriptor_end = 6 + if flags & 0x08 != 0 { 8 } else { 0 } + if flags & 0x01 != 0 { 4 } else { 0 };
+    let hashed = frame.get(if old_variant { 0 } else { 4 }..descriptor_end)?;
+    let checksum = (twox_hash::XxHash32::oneshot(0, hashed) >> 8) as u8;
+    *frame.get_mut(descriptor_end)? = checksum;
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: [Compression; 5] =
+        [Compression::None, Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd];
+
+    #[test]
+    fn what_goes_in_comes_out() {
+        for length in [0, 1, 100, 32 * 1024, 70_000, 300_000] {
+            let block: Vec<u8> = (0..length).map(|i: usize| (i / 7 % 251) as u8).collect();
+            for codec in ALL {
+                let compressed = compress(codec, &block).unwrap();
+                assert_eq!(decompress(codec, &compressed, length).unwrap(), block, "{codec:?} {length}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_bomb_stops_at_the_limit() {
+        let block = vec![0; 4 << 20];
+        for codec in ALL {
+            let compressed = compress(codec, &block).unwrap();
+            let error = decompress(codec, &compressed, block.len() - 1).unwrap_err();
+            assert_eq!(error, CompressError::TooLarge { limit: block.len() - 1 }, "{codec:?}");
+        }
+    }
+
+    #[test]
+    fn raw_snappy_is_read() {
+        let raw = snap::raw::Encoder::new().compress_vec(b"one raw block, as librdkafka may send").unwrap();
+        assert_eq!(
+            decompress(Compression::Snappy, &raw, 100).unwrap(),
+            b"one raw block, as librdkafka may send"
+        );
+    }
+
+    #[test]
+    fn a_snappy_length_that_lies_allocates_nothing() {
+        let raw = [0xff, 0xff, 0xff, 0xff, 0x0f, 0, 0];
+        assert!(matches!(decompress(Compression::Snappy, &raw, 1 << 40), Err(CompressError::Damaged { .. })));
+    }
+
+    #[test]
+    fn noise_is_an_error() {
+        for codec in &ALL[1..] {
+            for length in 0..200 {
+                let noise: Vec<u8> =
+                    (0..length).map(|i: u32| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+                if let Ok(out) = decompress(*codec, &noise, 1 << 16) {
+                    assert!(out.is_empty() || length > 4, "{codec:?} {length}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn zstd_windows_are_bounded() {
+        // A frame header that asks for a window of 2 GiB in front of one raw block of one byte.
+        let frame = [0x28, 0xb5, 0x2f, 0xfd, 0x00, 0xa8, 0x09, 0x00, 0x00, 0x61];
+        assert!(matches!(decompress(Compression::Zstd, &frame, 1 << 20), Err(CompressError::Damaged { .. })));
+    }
+
+    #[test]
+    fn lz4_header_checksums_of_both_eras() {
+        let right = compress(Compression::Lz4, b"some text some text some text").unwrap();
+        let mut old = right.clone();
+        lz4_set_header_checksum(&mut old, true).unwrap();
+        assert_ne!(old, right);
+        assert!(decompress(Compression::Lz4, &old, 100).is_err());
+        lz4_set_header_checksum(&mut old, false).unwrap();
+        assert_eq!(old, right);
+    }
+}
