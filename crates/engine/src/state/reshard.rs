@@ -22,7 +22,7 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::ops::Range;
 
 use super::{Limits, Refusal, Reshard, Shard, Topic};
-use crate::types::{HashRange, Offset, ShardId, TopicName};
+use crate::types::{HashRange, Offset, ShardId};
 
 #[cfg(test)]
 mod tests;
@@ -169,9 +169,7 @@ impl Topic {
 
     /// The shards that were open at an instant from the trim horizon on: their ranges tile the hash space.
     pub fn shards_at(&self, instant_ms: i64) -> impl Iterator<Item = &Shard> {
-        self.shards.iter().filter(move |shard| {
-            shard.opened_ms <= instant_ms && shard.closed_ms.is_none_or(|closed_ms| instant_ms < closed_ms)
-        })
+        self.shards.iter().filter(move |shard| shard.was_open_at(instant_ms))
     }
 
     /// The stream's one trim horizon: nothing is promised of records and shards before it.
@@ -181,15 +179,22 @@ impl Topic {
     }
 
     /// Where the stream's clock stands: the instant of its last reshard or its creation, ms.
-    fn clock_ms(&self) -> i64 {
+    pub fn clock_ms(&self) -> i64 {
         // The latest reshard opened at least one shard that is still open, or it would not be the latest.
         self.open_shards().map(|shard| shard.opened_ms).max().unwrap_or(self.created_ms)
     }
 }
 
+impl Shard {
+    /// Whether it was open at an instant on the stream's clock, ms: it covers [opened, closed).
+    pub fn was_open_at(&self, instant_ms: i64) -> bool {
+        self.opened_ms <= instant_ms && self.closed_ms.is_none_or(|closed_ms| instant_ms < closed_ms)
+    }
+}
+
 /// The shards of a new topic: shard i is partition i, with the ranges of CreateStream.
 ///
-/// `predecessor` is the last create second of an earlier stream of that name ([`Predecessors::of`]): the new
+/// `predecessor` is the last create second of an earlier stream of that name, or anything above it: the new
 /// stream's sequence numbers sort after all of it.
 pub fn first_shards(partitions: i32, now_ms: i64, predecessor: Option<i64>) -> Vec<Shard> {
     let create_second = (now_ms / 1000).max(predecessor.unwrap_or(i64::MIN)) + 1;
@@ -513,39 +518,5 @@ impl Draft<'_> {
         let mut closed: Vec<(ShardId, Offset)> = closed.collect();
         closed.sort_unstable();
         Ok(Resharding { at_ms, closed, opened: self.opened, partitions, lineage_from_ms })
-    }
-}
-
-/// The last create seconds of deleted streams, so that a stream made again under an old name has sequence
-/// numbers above its predecessor's. Bounded: of names forgotten only a common floor is kept.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Predecessors {
-    /// Name to last create second; at most [`Predecessors::NAMES_MAX`].
-    pub names: BTreeMap<TopicName, i64>,
-    /// No forgotten name had a create second above this; `None` while none is forgotten.
-    pub floor: Option<i64>,
-}
-
-impl Predecessors {
-    /// Names remembered one by one.
-    pub const NAMES_MAX: usize = 1000;
-
-    /// Remembers a topic that is being deleted.
-    pub fn remember(&mut self, topic: &Topic) {
-        let last = topic.shards.iter().map(|shard| shard.create_second).max();
-        let last = last.max(self.of(&topic.name)).expect("a topic has shards");
-        self.names.insert(topic.name.clone(), last);
-        if self.names.len() > Self::NAMES_MAX {
-            // The lowest goes: the floor then rises as little as it can.
-            let lowest = self.names.iter().min_by_key(|(_, second)| **second);
-            let (name, second) = lowest.map(|(name, second)| (name.clone(), *second)).expect("not empty");
-            self.names.remove(&name);
-            self.floor = self.floor.max(Some(second));
-        }
-    }
-
-    /// What a stream of this name must exceed.
-    pub fn of(&self, name: &str) -> Option<i64> {
-        self.names.get(name).copied().or(self.floor)
     }
 }

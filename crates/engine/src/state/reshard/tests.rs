@@ -1,7 +1,5 @@
 //! The rule against its contract, over random lives of a stream.
 
-use std::sync::Arc;
-
 use proptest::prelude::*;
 
 use super::*;
@@ -469,20 +467,6 @@ fn children_sort_after_parents_even_when_the_clock_steps_back() {
 #[test]
 fn a_stream_made_again_sorts_after_its_predecessor() {
     let old = Stream::new(2, Permission::SplitAndMerge).topic;
-    let mut predecessors = Predecessors::default();
-    assert_eq!(predecessors.of(&old.name), None);
-    predecessors.remember(&old);
-    let again = first_shards(1, old.created_ms - 10_000, predecessors.of(&old.name));
+    let again = first_shards(1, old.created_ms - 10_000, Some(old.shards[0].create_second));
     assert_eq!(again[0].create_second, old.shards[0].create_second + 1);
-
-    // Bounded, and the forgotten are still exceeded.
-    let mut other = old.clone();
-    for n in 0..2 * Predecessors::NAMES_MAX {
-        other.name = Arc::from(format!("other-{n}"));
-        other.shards[0].create_second += 1;
-        predecessors.remember(&other);
-    }
-    assert_eq!(predecessors.names.len(), Predecessors::NAMES_MAX);
-    assert!(predecessors.of(&old.name) >= Some(old.shards[0].create_second));
-    assert!(predecessors.of("other-3") >= Some(old.shards[0].create_second + 4));
 }
