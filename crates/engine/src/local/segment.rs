@@ -114,6 +114,7 @@ pub enum SegmentError {
 
 /// Writes one segment. Nothing of it may be used before [`SegmentWriter::finish`] returned.
 pub struct SegmentWriter {
+    id: SegmentId,
     file: Arc<dyn File>,
     name: String,
     position: u64,
@@ -144,6 +145,7 @@ impl SegmentWriter {
         buffer.resize(HEADER_LEN as usize, 0);
         let header_crc = crc32c(&buffer);
         Ok(SegmentWriter {
+            id,
             file,
             name,
             position: 0,
@@ -272,7 +274,8 @@ impl SegmentWriter {
         self.buffer.extend_from_slice(&footer);
         self.flush().await?;
         self.file.sync().await.map_err(|source| SegmentError::Io { name: self.name.clone(), source })?;
-        let segment = Arc::new(Segment { file: self.file, name: self.name, size: self.position });
+        let segment =
+            Arc::new(Segment { id: self.id, file: self.file, name: self.name, size: self.position });
         Ok((segment, self.directory))
     }
 }
@@ -314,6 +317,8 @@ fn encode_footer(extents: &[Extent], position: u64, header_crc: u32) -> Vec<u8> 
 /// An open segment.
 #[derive(Debug)]
 pub struct Segment {
+    /// Its number.
+    pub id: SegmentId,
     file: Arc<dyn File>,
     name: String,
     /// Bytes in the file.
@@ -357,7 +362,7 @@ impl Segment {
         }
         let extents = decode_directory(&bytes, position)
             .ok_or_else(|| damaged(position, "the directory cannot be read"))?;
-        Ok((Arc::new(Segment { file, name, size }), extents))
+        Ok((Arc::new(Segment { id, file, name, size }), extents))
     }
 
     /// The batches of an extent, in offset order.
