@@ -31,7 +31,7 @@ impl Need {
             Need::Python => "python >= 3.9 with venv",
             Need::Java => "java >= 17 and mvn >= 3.8",
             Need::Node => "node >= 20 and npm",
-            Need::Go => "go >= 1.24",
+            Need::Go => "go >= 1.26",
             Need::Kcat => "kcat",
         }
     }
@@ -54,7 +54,7 @@ impl Need {
                 at_least(run::answers("node", &["--version"]), (20, 0))
                     && run::answers("npm", &["--version"]).is_some()
             }
-            Need::Go => at_least(run::answers("go", &["version"]), (1, 24)),
+            Need::Go => at_least(run::answers("go", &["version"]), (1, 26)),
             Need::Kcat => run::answers("kcat", &["-V"]).is_some(),
         }
     }
