@@ -88,8 +88,14 @@ fn render(schema: &Schema) -> anyhow::Result<BTreeMap<String, String>> {
             if api.flexible == i16::MAX { "i16::MAX".to_owned() } else { api.flexible.to_string() };
         writeln!(
             rows,
-            "            {} = {}, {}, {}, {}, {flexible}, {module};",
-            api.name, api.key, api.versions.min, api.versions.max, api.stable_max
+            "            {} = {}, {}, {}, {}, {flexible}, {module}::{{{}, {}}};",
+            api.name,
+            api.key,
+            api.versions.min,
+            api.versions.max,
+            api.stable_max,
+            api.request.name,
+            api.response.name
         )?;
         modules.push(module);
     }
@@ -112,7 +118,7 @@ fn render(schema: &Schema) -> anyhow::Result<BTreeMap<String, String>> {
         "\nmod prelude {\n    pub(super) use crate::codec::{\n        DecodeError, Decoder, Encoder, Message, Request, Wire, nullable_structs,\n    };\n    \
          pub(super) use crate::{ApiKey, Records, Str};\n    pub(super) use bytes::Bytes;\n    pub(super) use uuid::Uuid;\n}\n\n\
          /// Calls a macro with a row per API: `Name = key, first version, last version, last version told to clients,\n\
-         /// first flexible version, module;`.\n#[doc(hidden)]\n#[macro_export]\nmacro_rules! for_each_api {\n    ($m:ident) => {\n        $m! {\n",
+         /// first flexible version, module::{request, response};`.\n#[doc(hidden)]\n#[macro_export]\nmacro_rules! for_each_api {\n    ($m:ident) => {\n        $m! {\n",
     );
     index.push_str(&rows);
     index.push_str("        }\n    };\n}\n");

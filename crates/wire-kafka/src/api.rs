@@ -1,7 +1,8 @@
 //! Which APIs there are and in which versions: [`ApiKey`].
 
 macro_rules! keys {
-    ($($name:ident = $key:literal, $min:literal, $max:literal, $stable:literal, $flexible:expr, $module:ident;)*) => {
+    ($($name:ident = $key:literal, $min:literal, $max:literal, $stable:literal, $flexible:expr,
+        $module:ident::{$request:ident, $response:ident};)*) => {
         /// A client-facing API of Kafka 4.4.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[repr(i16)]
