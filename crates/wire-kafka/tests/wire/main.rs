@@ -1,5 +1,5 @@
 //! The generated messages against the schema they were made from, interpreted.
-#![allow(clippy::disallowed_methods, reason = "tests read the schema's files")]
+#![allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "tests read the schema's files")]
 
 use bytes::Bytes;
 use kolk_wire_kafka::codec::{DecodeError, EncodeError, Message};
