@@ -1,0 +1,238 @@
+//! Reads partitions from where they are told to, one request under way for each leader.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use kolk_wire_kafka::ErrorCode;
+use kolk_wire_kafka::messages::fetch::{FetchPartition, FetchRequest, FetchResponse, FetchTopic};
+
+use super::{Kafka, Lane, OffsetSpec, OwnedRecord, Reply, decode_records};
+use crate::Error;
+
+/// How a [`Fetcher`] reads.
+#[derive(Clone, Debug)]
+pub struct FetchOptions {
+    /// How long a broker may wait for records.
+    pub max_wait: Duration,
+    /// The broker waits for this many bytes.
+    pub min_bytes: i32,
+    /// Most bytes of one answer (a larger first batch comes whole).
+    pub max_bytes: i32,
+    /// Most bytes of one partition in an answer.
+    pub partition_max_bytes: i32,
+    /// Leave out records of transactions that are open; those of aborted ones are left out by the caller.
+    pub read_committed: bool,
+    /// Where to go on when an offset is no longer (or not yet) there; `None` = that is an error.
+    pub reset: Option<OffsetSpec>,
+}
+
+impl Default for FetchOptions {
+    fn default() -> Self {
+        FetchOptions {
+            max_wait: Duration::from_millis(500),
+            min_bytes: 1,
+            max_bytes: 16 * 1024 * 1024,
+            partition_max_bytes: 1024 * 1024,
+            read_committed: false,
+            reset: None,
+        }
+    }
+}
+
+/// Records of one partition, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fetched {
+    /// The topic.
+    pub topic: String,
+    /// The partition.
+    pub partition: i32,
+    /// The records; may be empty when only markers or nothing was there.
+    pub records: Vec<OwnedRecord>,
+    /// Where the next read begins.
+    pub next_offset: i64,
+    /// One past the last record that readers can see.
+    pub high_watermark: i64,
+}
+
+/// Reads partitions. Not for sharing: whoever polls it gets the records.
+#[derive(Debug)]
+pub struct Fetcher {
+    kafka: Kafka,
+    options: FetchOptions,
+    positions: BTreeMap<(String, i32), i64>,
+    under_way: BTreeMap<i32, Reply<FetchResponse>>,
+    ready: VecDeque<Fetched>,
+    /// Looked up when they are needed, forgotten after an error.
+    leaders: BTreeMap<(String, i32), i32>,
+}
+
+impl Fetcher {
+    /// A fetcher of no partition.
+    pub fn new(kafka: Kafka, options: FetchOptions) -> Fetcher {
+        let (positions, under_way, ready, leaders) = Default::default();
+        Fetcher { kafka, options, positions, under_way, ready, leaders }
+    }
+
+    /// Reads a partition from this offset on.
+    pub fn seek(&mut self, topic: &str, partition: i32, offset: i64) {
+        self.positions.insert((topic.to_owned(), partition), offset);
+        // Answers for the old offset may be on their way.
+        self.under_way.clear();
+        self.ready.retain(|fetched| fetched.topic != topic || fetched.partition != partition);
+    }
+
+    /// Reads a partition no more.
+    pub fn remove(&mut self, topic: &str, partition: i32) {
+        self.positions.remove(&(topic.to_owned(), partition));
+        self.ready.retain(|fetched| fetched.topic != topic || fetched.partition != partition);
+    }
+
+    /// Partitions that are read, and the offset at which the next read begins.
+    pub fn positions(&self) -> &BTreeMap<(String, i32), i64> {
+        &self.positions
+    }
+
+    /// The next records of some partition; `None` when a broker had nothing within [`FetchOptions::max_wait`].
+    /// Dropping the future loses nothing.
+    pub async fn poll(&mut self) -> Result<Option<Fetched>, Error> {
+        if let Some(fetched) = self.ready.pop_front() {
+            return Ok(Some(fetched));
+        }
+        if self.positions.is_empty() {
+            tokio::time::sleep(self.options.max_wait).await;
+            return Ok(None);
+        }
+        if let Err(error) = self.ask().await {
+            return self.passed_over(error).await;
+        }
+        let under_way = &mut self.under_way;
+        let answered = poll_fn(|cx| {
+            for (leader, reply) in under_way.iter_mut() {
+                if let Poll::Ready(answer) = Pin::new(reply).poll(cx) {
+                    return Poll::Ready((*leader, answer));
+                }
+            }
+            Poll::Pending
+        });
+        let limit = self.options.max_wait + self.kafka.options().timeout;
+        let Ok((leader, answer)) = tokio::time::timeout(limit, answered).await else {
+            self.under_way.clear();
+            return Ok(None);
+        };
+        self.under_way.remove(&leader);
+        let taken = match answer {
+            Ok(answer) => self.take(answer).await,
+            Err(error) => Err(error),
+        };
+        match taken {
+            Ok(()) => Ok(self.ready.pop_front()),
+            Err(error) => self.passed_over(error).await,
+        }
+    }
+
+    /// Leaders change and brokers restart: those errors are waited out.
+    async fn passed_over(&mut self, error: Error) -> Result<Option<Fetched>, Error> {
+        if !error.is_retriable() || matches!(error, Error::Connect { .. }) {
+            return Err(error);
+        }
+        self.under_way.clear();
+        self.leaders.clear();
+        tokio::time::sleep(self.kafka.options().backoff).await;
+        Ok(None)
+    }
+
+    /// Sends a request to every leader that has none under way.
+    async fn ask(&mut self) -> Result<(), Error> {
+        let unknown: BTreeSet<&str> = self
+            .positions
+            .keys()
+            .filter(|key| !self.leaders.contains_key(*key))
+            .map(|(topic, _)| topic.as_str())
+            .collect();
+        for name in unknown {
+            let described = self.kafka.topic(name).await?;
+            for (topic, partition) in self.positions.keys().filter(|(topic, _)| topic == name) {
+                let leader = described.leader(topic, *partition)?;
+                self.leaders.insert((topic.clone(), *partition), leader);
+            }
+        }
+        let mut by_leader: BTreeMap<i32, BTreeMap<&str, Vec<FetchPartition>>> = BTreeMap::new();
+        for (key, offset) in &self.positions {
+            let leader = self.leaders[key];
+            if self.under_way.contains_key(&leader) {
+                continue;
+            }
+            by_leader.entry(leader).or_default().entry(&key.0).or_default().push(FetchPartition {
+                partition: key.1,
+                fetch_offset: *offset,
+                partition_max_bytes: self.options.partition_max_bytes,
+                ..Default::default()
+            });
+        }
+        for (leader, topics) in by_leader {
+            let connection = self.kafka.broker(leader, Lane::Read).await?;
+            // From 13 on topics have ids only.
+            let version = connection.version_at_most::<FetchRequest>(12)?;
+            let topics = topics.into_iter().map(|(name, partitions)| FetchTopic {
+                topic: name.into(),
+                partitions,
+                ..Default::default()
+            });
+            let request = FetchRequest {
+                max_wait_ms: i32::try_from(self.options.max_wait.as_millis()).unwrap_or(i32::MAX),
+                min_bytes: self.options.min_bytes,
+                max_bytes: self.options.max_bytes,
+                isolation_level: i8::from(self.options.read_committed),
+                topics: topics.collect(),
+                ..Default::default()
+            };
+            self.under_way.insert(leader, connection.submit_version(version, &request).await?);
+        }
+        Ok(())
+    }
+
+    async fn take(&mut self, answer: FetchResponse) -> Result<(), Error> {
+        Error::check(answer.error_code, None, || "cannot read".to_owned())?;
+        let mut failed = None;
+        for topic in answer.responses {
+            for partition in topic.partitions {
+                let key = (topic.topic.to_string(), partition.partition_index);
+                // Somebody may have gone elsewhere since the request was sent.
+                let Some(position) = self.positions.get(&key).copied() else { continue };
+                if partition.error_code == ErrorCode::OffsetOutOfRange.code()
+                    && let Some(reset) = self.options.reset
+                {
+                    let found = self.kafka.list_offsets(&key.0, &[(key.1, reset)]).await?;
+                    self.positions.insert(key.clone(), found[&key.1].0.max(0));
+                    continue;
+                }
+                let what = || format!("cannot read {} partition {} at offset {position}", key.0, key.1);
+                if let Err(error) = Error::check(partition.error_code, None, what) {
+                    failed.get_or_insert(error);
+                    continue;
+                }
+                let bytes = partition.records.as_ref().and_then(|r| r.bytes().cloned()).unwrap_or_default();
+                let (records, next) = decode_records(&bytes, position).map_err(|error| Error::Refused {
+                    what: what(),
+                    code: ErrorCode::CorruptMessage,
+                    message: Some(error.to_string()),
+                })?;
+                let next_offset = next.unwrap_or(position).max(position);
+                if next_offset > position {
+                    self.positions.insert(key.clone(), next_offset);
+                    self.ready.push_back(Fetched {
+                        topic: key.0,
+                        partition: key.1,
+                        records,
+                        next_offset,
+                        high_watermark: partition.high_watermark,
+                    });
+                }
+            }
+        }
+        failed.map_or(Ok(()), Err)
+    }
+}
