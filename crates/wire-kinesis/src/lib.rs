@@ -26,7 +26,7 @@ pub mod sequence;
 pub mod shard_id;
 pub mod token;
 
-pub use codec::{DecodeError, Format, Timestamp, decode, decode_reply, encode};
+pub use codec::{DecodeError, Format, Timestamp, decode, decode_reply, encode, encode_reply};
 pub use error::{ErrorCode, ServiceError};
 pub use model::operations::{Operation, Request};
 pub use model::{replies, requests};

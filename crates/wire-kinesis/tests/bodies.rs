@@ -1,7 +1,7 @@
 //! Bodies against independent codecs (serde_json, ciborium), and bodies that mean harm.
 
 use bytes::Bytes;
-use kolk_wire_kinesis::codec::DEPTH_MAX;
+use kolk_wire_kinesis::codec::{DEPTH_MAX, RecordsPieces};
 use kolk_wire_kinesis::model::kinds::Kind;
 use kolk_wire_kinesis::replies::*;
 use kolk_wire_kinesis::requests::*;
@@ -84,6 +84,19 @@ proptest! {
         for format in FORMATS {
             let body = encode::<GetRecordsOutput>(format, &page);
             prop_assert_eq!(decode_reply::<GetRecordsOutput>(format, &body), Ok(page.clone()));
+        }
+    }
+
+    #[test]
+    fn a_page_in_pieces_is_the_page(page in any_page(), larger in any::<bool>()) {
+        let mut page = page;
+        if larger && let Some(first) = page.records.first_mut() {
+            first.data = Bytes::from(vec![b'x'; 300_000]);
+        }
+        for format in FORMATS {
+            let pieces: Vec<Bytes> = RecordsPieces::new(format, page.clone()).collect();
+            prop_assert!(pieces.iter().all(|piece| !piece.is_empty()));
+            prop_assert_eq!(pieces.concat(), encode::<GetRecordsOutput>(format, &page).to_vec());
         }
     }
 

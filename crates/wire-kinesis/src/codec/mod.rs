@@ -6,7 +6,9 @@
 
 mod cbor;
 mod json;
+mod pieces;
 
+use std::any::TypeId;
 use std::borrow::Cow;
 
 use bytes::Bytes;
@@ -15,9 +17,12 @@ pub(crate) use cbor::CborReader;
 pub use cbor::CborWriter;
 pub(crate) use json::JsonReader;
 pub use json::JsonWriter;
+pub use pieces::RecordsPieces;
 
 use crate::model::constraints::{Path, Violations};
 use crate::model::kinds::Kind;
+use crate::model::operations::Request;
+use crate::model::replies::Nothing;
 
 /// How deep lists and maps may nest. The deepest member of the model lies at 4.
 pub const DEPTH_MAX: usize = 32;
@@ -105,6 +110,18 @@ fn read<K: Kind>(format: Format, body: &Bytes) -> Result<K::Raw, DecodeError> {
         (Some(text), _) => Err(DecodeError::Mismatch(text)),
         (None, Some(raw)) => Ok(raw),
         (None, None) => Err(DecodeError::Malformed),
+    }
+}
+
+/// Writes a reply as the service does: where an operation has nothing to tell, the body is empty.
+pub fn encode_reply<R: Request>(format: Format, reply: &R::Reply) -> Bytes
+where
+    R::Reply: 'static,
+{
+    if TypeId::of::<R::Reply>() == TypeId::of::<Nothing>() {
+        Bytes::new()
+    } else {
+        encode::<R::Reply>(format, reply)
     }
 }
 
