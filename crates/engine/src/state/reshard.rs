@@ -78,13 +78,16 @@ impl Permission {
     }
 }
 
-/// Where a partition ends now.
+/// Where a partition ends now, and whose records it holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tail {
     /// The offset that the next record will take.
     pub next_offset: Offset,
     /// Append time of the last batch, ms; anything below the stream's creation if there is none.
     pub last_append_ms: i64,
+    /// Whether records are left that were written by naming the partition, as Kafka's producers do: their order
+    /// must hold over all slices of the partition.
+    pub holds_named: bool,
 }
 
 /// What the rule looks at.
@@ -433,6 +436,42 @@ impl Draft<'_> {
         }
     }
 
+    /// Gives `homeless` shards (in hash order) retired partitions, the lowest first, and keeps those that get none.
+    ///
+    /// A reader follows parents before children. So a partition whose named records are still there goes only to
+    /// a shard that descends from its last slice, or those records could be met out of order. Overlapping ranges
+    /// descend from one another: one key is in a chain of parents and children.
+    fn reuse(&mut self, homeless: &mut Vec<usize>, free: &BTreeSet<i32>, holds_named: &dyn Fn(i32) -> bool) {
+        let mut last_ranges = BTreeMap::new();
+        for shard in &self.topic.shards {
+            if let Some(partition) = shard.partition.filter(|partition| free.contains(partition)) {
+                last_ranges.insert(partition, shard.range);
+            }
+        }
+        let mut waiting: BTreeMap<u128, usize> =
+            homeless.iter().map(|index| (self.opened[*index].range.start, *index)).collect();
+        let mut anyones = Vec::new();
+        for partition in free {
+            // What retention has forgotten is promised to nobody.
+            let Some(range) = last_ranges.get(partition).filter(|_| holds_named(*partition)) else {
+                anyones.push(*partition);
+                continue;
+            };
+            let before = waiting.range(..=range.start).next_back();
+            let overlapping = before.filter(|(_, index)| self.opened[**index].range.end >= range.start);
+            let overlapping = overlapping.or_else(|| waiting.range(range.start..=range.end).next());
+            if let Some((start, index)) = overlapping.map(|(start, index)| (*start, *index)) {
+                waiting.remove(&start);
+                self.opened[index].partition = Some(*partition);
+            }
+        }
+        for partition in anyones {
+            let Some((_, index)) = waiting.pop_first() else { break };
+            self.opened[index].partition = Some(partition);
+        }
+        *homeless = waiting.into_values().collect();
+    }
+
     /// Gives the new shards their partitions and the whole its instant.
     fn place(mut self, situation: &Situation<'_>, reuse_retired: bool) -> Result<Resharding, Refusal> {
         let Situation { topic, tail, limits, .. } = *situation;
@@ -499,14 +538,13 @@ impl Draft<'_> {
         }
         free.extend(ancestors.map(closing));
 
-        // The others begin on the lowest retired partition, then on new ones.
         let mut partitions = topic.partitions;
+        if reuse_retired {
+            self.reuse(&mut homeless, &free, &|partition| tail(partition).holds_named);
+        }
         for index in homeless {
-            let retired = if reuse_retired { free.pop_first() } else { None };
-            self.opened[index].partition = Some(retired.unwrap_or_else(|| {
-                partitions += 1;
-                partitions - 1
-            }));
+            self.opened[index].partition = Some(partitions);
+            partitions += 1;
         }
         within_limits(situation, partitions)?;
         for shard in &mut self.opened {

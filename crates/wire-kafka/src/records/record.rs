@@ -221,7 +221,12 @@ pub struct BatchBuilder {
 impl BatchBuilder {
     /// An empty batch.
     pub fn new(compression: Compression) -> Self {
-        let mut out = BytesMut::with_capacity(512);
+        Self::with_capacity(compression, 512)
+    }
+
+    /// An empty batch with room for `bytes` before compression, header included.
+    pub fn with_capacity(compression: Compression, bytes: usize) -> Self {
+        let mut out = BytesMut::with_capacity(bytes.max(HEADER_BYTES));
         out.put_bytes(0, HEADER_BYTES);
         BatchBuilder {
             base_offset: 0,

@@ -7,6 +7,8 @@ use crate::types::TopicId;
 
 const RETENTION_MS: i64 = 100_000;
 
+const EMPTY: Tail = Tail { next_offset: Offset::ZERO, last_append_ms: i64::MIN, holds_named: false };
+
 /// A topic with partitions that only know how far they are, and a wall clock that may step back.
 struct Stream {
     topic: Topic,
@@ -14,6 +16,8 @@ struct Stream {
     now_ms: i64,
     retention_ms: Option<i64>,
     limits: Limits,
+    /// Whether records naming a partition come to it before routed ones: then all its slices must be in order.
+    ordered: bool,
 }
 
 impl Stream {
@@ -31,9 +35,9 @@ impl Stream {
             next_shard: partitions as u32,
             lineage_from_ms: now_ms,
         };
-        let tails = vec![Tail { next_offset: Offset::ZERO, last_append_ms: i64::MIN }; partitions as usize];
+        let tails = vec![EMPTY; partitions as usize];
         let limits = Limits { partitions_per_topic: 64, partitions_total: 64, ..Limits::default() };
-        Stream { topic, tails, now_ms, retention_ms: Some(RETENTION_MS), limits }
+        Stream { topic, tails, now_ms, retention_ms: Some(RETENTION_MS), limits, ordered: false }
     }
 
     fn decide(&self, how: Reshard) -> Result<Resharding, Refusal> {
@@ -60,7 +64,7 @@ impl Stream {
         resharding.apply(&mut replayed);
         assert_eq!(replayed, self.topic);
         for _ in resharding.new_partitions(&before) {
-            self.tails.push(Tail { next_offset: Offset::ZERO, last_append_ms: i64::MIN });
+            self.tails.push(EMPTY);
         }
         // The fences are what the topic itself says of its partitions.
         let ends = |topic: &Topic, partition: i32| {
@@ -77,12 +81,28 @@ impl Stream {
         Ok(resharding)
     }
 
+    /// Routed by hash key, as Kinesis puts are; `name` for those that name the partition.
     fn append(&mut self, partition: i32, count: i64) {
         if self.topic.open_shards().any(|shard| shard.partition == Some(partition)) {
             let tail = &mut self.tails[partition as usize];
             tail.next_offset = tail.next_offset + count;
             tail.last_append_ms = tail.last_append_ms.max(self.now_ms);
         }
+    }
+
+    fn name(&mut self, partition: i32, count: i64) {
+        let before = self.tails[partition as usize].next_offset;
+        self.append(partition, count);
+        let tail = &mut self.tails[partition as usize];
+        tail.holds_named |= tail.next_offset > before;
+    }
+
+    fn descends(&self, child: ShardId, ancestor: ShardId) -> bool {
+        child == ancestor
+            || self.topic.shard(child).is_some_and(|shard| {
+                let parents = [shard.parent, shard.adjacent_parent].into_iter().flatten();
+                parents.filter(|parent| *parent >= ancestor).any(|parent| self.descends(parent, ancestor))
+            })
     }
 
     fn open(&self) -> Vec<Shard> {
@@ -151,6 +171,11 @@ impl Stream {
             for pair in slices.windows(2) {
                 assert_eq!(pair[0].end, Some(pair[1].first), "slices of a partition tile its offsets");
             }
+            if self.tails[partition as usize].holds_named && self.ordered {
+                for pair in slices.windows(2) {
+                    assert!(self.descends(pair[1].id, pair[0].id), "Kafka's records are met in order");
+                }
+            }
             if let Some(last) = slices.last() {
                 let tail = self.tails[partition as usize];
                 assert!(last.end.is_none_or(|end| end == tail.next_offset) && last.first <= tail.next_offset);
@@ -205,8 +230,12 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-fn live(partitions: i32, permission: Permission, steps: Vec<Step>) {
+fn live(partitions: i32, permission: Permission, named: bool, steps: Vec<Step>) {
     let mut stream = Stream::new(partitions, permission);
+    stream.ordered = named;
+    if named {
+        (0..partitions).for_each(|partition| stream.name(partition, 1));
+    }
     stream.check();
     for step in steps {
         let open = stream.open();
@@ -215,7 +244,11 @@ fn live(partitions: i32, permission: Permission, steps: Vec<Step>) {
         let how = match step {
             Step::Append { partition, count } => {
                 let partition = i32::from(partition) % stream.topic.partitions;
-                stream.append(partition, i64::from(count));
+                if stream.ordered {
+                    stream.name(partition, i64::from(count));
+                } else {
+                    stream.append(partition, i64::from(count));
+                }
                 continue;
             }
             Step::Clock { by_ms } => {
@@ -245,6 +278,9 @@ fn live(partitions: i32, permission: Permission, steps: Vec<Step>) {
         let before = stream.topic.clone();
         match stream.reshard(how) {
             Ok(resharding) => {
+                if named {
+                    resharding.new_partitions(&before).for_each(|partition| stream.name(partition, 1));
+                }
                 let closed_before_ms = resharding.closed.iter().filter_map(|(id, _)| {
                     let partition = before.shard(*id)?.partition?;
                     Some(stream.tails[partition as usize].last_append_ms)
@@ -263,8 +299,8 @@ fn live(partitions: i32, permission: Permission, steps: Vec<Step>) {
                     Reshard::Split { .. } => assert_eq!(stream.open().len(), open.len() + 1),
                     Reshard::Merge { .. } => assert_eq!(stream.open().len(), open.len() - 1),
                 }
-                // No more partitions than the shards need, unless Kafka asked for them.
-                if !matches!(how, Reshard::CreatePartitions { .. }) {
+                // No more partitions than the shards need, unless Kafka asked for them or its order needs them.
+                if !named && !matches!(how, Reshard::CreatePartitions { .. }) {
                     let needed = before.partitions.max(stream.open().len() as i32);
                     assert_eq!(stream.topic.partitions, needed);
                 }
@@ -286,9 +322,10 @@ proptest! {
     fn any_life_of_a_stream_keeps_the_contract(
         partitions in 1..12i32,
         permission in prop_oneof![4 => Just(Permission::SplitAndMerge), 1 => Just(Permission::Split)],
+        named: bool,
         steps in prop::collection::vec(step(), 1..40),
     ) {
-        live(partitions, permission, steps);
+        live(partitions, permission, named, steps);
     }
 
     #[test]
@@ -326,12 +363,45 @@ fn a_split_goes_on_on_its_partition_and_begins_on_the_lowest_retired_one() {
 }
 
 #[test]
+fn a_retired_partition_with_kafka_records_goes_to_a_descendant_only() {
+    let mut stream = Stream::new(4, Permission::SplitAndMerge);
+    stream.name(1, 5);
+    stream.reshard(Reshard::Merge { first: ShardId(0), second: ShardId(1) }).unwrap();
+    let at = stream.open()[2].range.start + 9;
+    let split = stream.reshard(Reshard::Split { shard: ShardId(3), at }).unwrap();
+    assert_eq!(split.opened[1].partition, Some(4), "shard 3 knows nothing of partition 1");
+    let at = stream.open()[0].range.end - 9;
+    let split = stream.reshard(Reshard::Split { shard: ShardId(4), at }).unwrap();
+    let upper = split.opened[1];
+    assert_eq!((upper.partition, upper.first), (Some(1), Offset(5)));
+
+    // What was trimmed is read by nobody.
+    stream.reshard(Reshard::Merge { first: split.opened[0].id, second: upper.id }).unwrap();
+    stream.tails[1].holds_named = false;
+    let at = stream.open()[3].range.start + 9;
+    let split = stream.reshard(Reshard::Split { shard: stream.open()[3].id, at }).unwrap();
+    assert_eq!(split.opened[1].partition, Some(1));
+    stream.check();
+}
+
+#[test]
 fn scaling_up_and_down_over_and_over_does_not_grow_the_topic() {
+    for name in [false, true] {
+        scale_up_and_down(name);
+    }
+}
+
+fn scale_up_and_down(name: bool) {
     let mut stream = Stream::new(10, Permission::SplitAndMerge);
     for round in 0..20 {
         for (target, partitions) in [(20, 20), (10, 20)] {
             stream.now_ms += 30_000;
-            stream.append(round % 10, 3);
+            for partition in 0..stream.topic.partitions {
+                match name {
+                    true => stream.name(partition, i64::from(round) % 3),
+                    false => stream.append(partition, i64::from(round) % 3),
+                }
+            }
             stream.reshard(Reshard::UpdateShardCount { target }).unwrap();
             assert_eq!(stream.topic.partitions, partitions);
             stream.check();
