@@ -240,17 +240,11 @@ pub enum AppendError {
         /// The offending timestamp, ms.
         timestamp_ms: i64,
     },
-    /// The producer's sequence is not the next one.
+    /// The producer's sequence is not the next one, nor that of one of its last five batches.
     #[error("sequence {found} instead of {expected}")]
     OutOfOrderSequence {
         /// The sequence that would have been taken.
         expected: i32,
-        /// The sequence that came.
-        found: i32,
-    },
-    /// A batch older than the last five of its producer: it is in the log, but where is no longer known.
-    #[error("sequence {found} was appended long ago")]
-    DuplicateSequence {
         /// The sequence that came.
         found: i32,
     },

@@ -1,494 +1,244 @@
 //! Every rule that decides. Pure: no clock, no I/O, no randomness; time and ids come in with the command.
 //!
-//! A [`Command`] is decided against the current [`State`] into [`Decision`]s; [`State::apply`] of those
-//! decisions is the only thing that changes the state, live and in replay alike.
+//! A [`Command`] (or an append) is decided against the current [`State`] into a [`Decision`];
+//! [`State::apply`] of that decision is the only thing that changes the state, live and in replay alike.
+//! A decision is complete in itself: applying it asks no rule again, so rules may change between versions
+//! while old logs replay as they were decided.
+//!
+//! ```text
+//!   command ──► decide (reads the state) ──► Decision ──► apply (writes the state)
+//!                     │                         │
+//!                  Refusal                   encode ──► the log ──► decode ──► apply, in replay
+//! ```
+//!
+//! | file | rules about |
+//! |---|---|
+//! | `partition` | appends, idempotent producers |
+//! | `topics`, `configs`, `reshard` | the catalogue, topic configs, shards |
+//! | `groups` | memberships, committed offsets |
+//! | `lane`, `snapshot`, `codec` | how state is cut and written |
 
+mod apply;
+mod codec;
+mod command;
+pub mod configs;
+mod decision;
+mod groups;
+mod lane;
+mod limits;
+mod partition;
+mod producers;
 pub mod reshard;
+mod snapshot;
+mod topics;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
+pub use codec::CorruptState;
+pub use command::*;
+pub use configs::ConfigDefaults;
+pub use decision::{AppendDecision, Decision, ExpiredGroup, GroupStart, ProducerAppend, ReshardDecision};
+pub use groups::{Group, OFFSET_METADATA_MAX};
+pub use lane::{Lane, LaneSet};
+pub use limits::Limits;
+pub use partition::{AppendRules, AppendVerdict, Partition, ProducerView};
+pub use topics::{Shard, Topic, check_topic_name};
 
-use crate::types::{HashRange, Offset, PartitionId, ShardId, TopicId, TopicName};
-
-/// Anything that is decided and is not a record.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Command {
-    /// Makes a topic (= stream).
-    CreateTopic(CreateTopic),
-    /// Deletes a topic with its partitions, shards and committed offsets.
-    DeleteTopic {
-        /// Which one.
-        topic: TopicId,
-    },
-    /// Changes topic configs (Kafka's IncrementalAlterConfigs; AlterConfigs is `replace`).
-    AlterTopicConfigs {
-        /// Which one.
-        topic: TopicId,
-        /// Start from no overrides (AlterConfigs) instead of from the present ones.
-        replace: bool,
-        /// In order.
-        changes: Vec<ConfigChange>,
-    },
-    /// Sets (`Some`) and removes (`None`) stream tags.
-    ChangeTags {
-        /// Which one.
-        topic: TopicId,
-        /// Key to new value, or `None` to remove it.
-        changes: Vec<(String, Option<String>)>,
-        /// Most tags the stream may have afterwards.
-        limit: usize,
-    },
-    /// Changes a stream's shards or a topic's partition count: SHARDS.md's one mechanism.
-    Reshard {
-        /// Which one.
-        topic: TopicId,
-        /// How.
-        how: Reshard,
-        /// Wall clock, ms.
-        now_ms: i64,
-    },
-    /// Moves log start offsets forward (DeleteRecords, retention). Offsets below the present log start are no-ops.
-    Trim {
-        /// Which partition.
-        partition: PartitionId,
-        /// The new log start; `None` means the high watermark.
-        to: Option<Offset>,
-        /// Why, for the log and for the rule that DeleteRecords is refused on purely compacted topics.
-        by: TrimBy,
-    },
-    /// Takes a block of producer ids that nobody had before.
-    AllocateProducerIds {
-        /// How many.
-        count: u32,
-    },
-    /// Stores what a classic group agreed on (a completed rebalance, or an assignment).
-    StoreGroup {
-        /// The group's id.
-        group: Arc<str>,
-        /// The generation that the coordinator believes is stored; `None` if the group is not stored.
-        expected_generation: Option<i32>,
-        /// What to store; committed offsets are kept.
-        membership: Membership,
-    },
-    /// Commits offsets (OffsetCommit).
-    CommitOffsets {
-        /// The group's id; made if it is not there.
-        group: Arc<str>,
-        /// Who commits; `None` for a consumer outside group management (generation -1, empty member).
-        member: Option<CommittingMember>,
-        /// What to commit.
-        offsets: Vec<(PartitionId, CommittedOffset)>,
-        /// Wall clock, ms.
-        now_ms: i64,
-    },
-    /// Forgets committed offsets (OffsetDelete).
-    DeleteOffsets {
-        /// The group's id.
-        group: Arc<str>,
-        /// Which ones.
-        partitions: Vec<PartitionId>,
-    },
-    /// Forgets a group that has no members (DeleteGroups).
-    DeleteGroup {
-        /// The group's id.
-        group: Arc<str>,
-    },
-    /// Forgets offsets committed or left behind before an instant, in groups without members, and
-    /// then groups that hold nothing (`offsets.retention.minutes`).
-    ExpireOffsets {
-        /// The instant, ms.
-        before_ms: i64,
-    },
-}
-
-/// What a new topic shall be.
-#[derive(Clone, Debug, PartialEq)]
-pub struct CreateTopic {
-    /// Its name; checked by Kafka's rule.
-    pub name: TopicName,
-    /// Its identity, fresh and random.
-    pub id: TopicId,
-    /// Partitions = shards, from 1 to the limit.
-    pub partitions: i32,
-    /// Config overrides, checked.
-    pub configs: BTreeMap<String, String>,
-    /// Stream tags.
-    pub tags: BTreeMap<String, String>,
-    /// Wall clock, ms.
-    pub now_ms: i64,
-}
-
-/// One change of a topic config (KIP-339).
-#[derive(Clone, Debug, PartialEq)]
-pub struct ConfigChange {
-    /// Config name.
-    pub name: String,
-    /// What to do.
-    pub op: ConfigOp,
-}
-
-/// What to do with a config.
-#[derive(Clone, Debug, PartialEq)]
-pub enum ConfigOp {
-    /// Set it.
-    Set(String),
-    /// Back to the default.
-    Delete,
-    /// Add to a list config.
-    Append(String),
-    /// Remove from a list config.
-    Subtract(String),
-}
-
-/// A way to reshard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reshard {
-    /// One shard into two; `at` is the upper child's first hash key.
-    Split {
-        /// The shard to split.
-        shard: ShardId,
-        /// NewStartingHashKey.
-        at: u128,
-    },
-    /// Two adjacent shards into one; the child goes on on the first one's partition.
-    Merge {
-        /// ShardToMerge.
-        first: ShardId,
-        /// AdjacentShardToMerge.
-        second: ShardId,
-    },
-    /// To uniform ranges as CreateStream(target) would cut them.
-    UpdateShardCount {
-        /// Open shards afterwards.
-        target: i32,
-    },
-    /// Kafka's CreatePartitions: partition count afterwards, each new one by a split of the widest range.
-    CreatePartitions {
-        /// Partitions afterwards.
-        count: i32,
-    },
-}
-
-/// Who moves a log start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TrimBy {
-    /// A client's DeleteRecords, `kolk topic trim`.
-    Client,
-    /// `retention.ms` or `retention.bytes`.
-    Retention,
-}
-
-/// The member that commits offsets.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CommittingMember {
-    /// Member id.
-    pub id: Arc<str>,
-    /// Its generation.
-    pub generation: i32,
-}
-
-/// A committed offset (OffsetCommit).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CommittedOffset {
-    /// The next offset the group will read.
-    pub offset: Offset,
-    /// Leader epoch given with it, or -1.
-    pub leader_epoch: i32,
-    /// Client metadata, at most 4096 bytes.
-    pub metadata: Arc<str>,
-    /// When it was committed, ms.
-    pub commit_ms: i64,
-}
-
-/// What a classic group agreed on: the stored part of `Stable`, `CompletingRebalance` and `Empty`.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub struct Membership {
-    /// `consumer`, `connect`, ... ; empty for groups that only commit offsets.
-    pub protocol_type: String,
-    /// Counts rebalances, from 1; 0 for groups that never had members.
-    pub generation: i32,
-    /// The protocol (assignor) that the vote chose.
-    pub protocol: Option<String>,
-    /// The leader's member id.
-    pub leader: Option<Arc<str>>,
-    /// Members with their subscriptions and assignments.
-    pub members: Vec<Member>,
-    /// When the group came into this state, ms: offsets of an empty group expire from here.
-    pub since_ms: i64,
-}
-
-/// A stored member of a classic group.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Member {
-    /// Member id.
-    pub id: Arc<str>,
-    /// `group.instance.id` of a static member (KIP-345).
-    pub instance_id: Option<Arc<str>>,
-    /// Client id from the request header.
-    pub client_id: String,
-    /// Client address as DescribeGroups shows it.
-    pub client_host: String,
-    /// Session timeout, ms.
-    pub session_timeout_ms: i32,
-    /// Rebalance timeout, ms.
-    pub rebalance_timeout_ms: i32,
-    /// Supported protocols with their metadata, in order of preference.
-    pub protocols: Vec<(String, Bytes)>,
-    /// Assignment given by the leader; empty before SyncGroup.
-    pub assignment: Bytes,
-}
-
-/// What a command brought about.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Outcome {
-    /// Nothing to tell.
-    Done,
-    /// Of CreateTopic.
-    TopicCreated {
-        /// The topic as it is now.
-        topic: Arc<Topic>,
-    },
-    /// Of AllocateProducerIds: ids `first .. first + count`.
-    ProducerIds {
-        /// The first id.
-        first: i64,
-        /// How many.
-        count: u32,
-    },
-    /// Of Trim: the log start afterwards.
-    Trimmed {
-        /// The log start.
-        log_start: Offset,
-    },
-    /// Of Reshard: the topic as it is now.
-    Resharded {
-        /// The topic.
-        topic: Arc<Topic>,
-    },
-    /// Of CommitOffsets and DeleteOffsets: per partition, in order of the command.
-    PerPartition(Vec<Result<(), Refusal>>),
-}
-
-/// Why a command has no effect.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// The name breaks Kafka's rule.
-    #[error("topic name is illegal: {reason}")]
-    InvalidTopicName {
-        /// In words.
-        reason: String,
-    },
-    /// A topic of that name is there, or one whose name differs only in `.` and `_` .
-    #[error("topic '{name}' already exists")]
-    TopicExists {
-        /// The name.
-        name: TopicName,
-    },
-    /// No such topic or partition.
-    #[error("unknown topic or partition")]
-    UnknownTopic,
-    /// A partition count that cannot be.
-    #[error("{reason}")]
-    InvalidPartitions {
-        /// In words.
-        reason: String,
-    },
-    /// A configured limit on partitions per topic or in total.
-    #[error("{requested} partitions requested, the limit is {limit} ({scope})")]
-    PartitionLimit {
-        /// Asked for.
-        requested: i64,
-        /// Allowed.
-        limit: i64,
-        /// `per topic` or `in total`, with the setting's name.
-        scope: &'static str,
-    },
-    /// An unknown config name or a bad value.
-    #[error("{reason}")]
-    InvalidConfig {
-        /// In Kafka's words.
-        reason: String,
-    },
-    /// `kolk.reshard` forbids it.
-    #[error("{what} is not allowed by kolk.reshard={setting} on this topic")]
-    ReshardForbidden {
-        /// What was asked for.
-        what: &'static str,
-        /// The config's value.
-        setting: String,
-    },
-    /// No such shard in the stream.
-    #[error("shard {shard} does not exist")]
-    UnknownShard {
-        /// The shard.
-        shard: ShardId,
-    },
-    /// The shard was split or merged already.
-    #[error("shard {shard} was already merged or split")]
-    ShardClosed {
-        /// The shard.
-        shard: ShardId,
-    },
-    /// NewStartingHashKey not strictly inside the shard's range.
-    #[error("hash key {at} does not split the range {} to {}", range.start, range.end)]
-    InvalidHashKey {
-        /// The key.
-        at: u128,
-        /// The shard's range.
-        range: HashRange,
-    },
-    /// Shards to merge are not adjacent in argument order.
-    #[error("shards {first} and {second} are not adjacent")]
-    NotAdjacent {
-        /// ShardToMerge.
-        first: ShardId,
-        /// AdjacentShardToMerge.
-        second: ShardId,
-    },
-    /// DeleteRecords on a topic whose cleanup.policy has no `delete`.
-    #[error("records of a topic without cleanup.policy=delete cannot be deleted")]
-    NotDeletable,
-    /// A trim past the high watermark.
-    #[error("offset {offset} is outside {log_start} to {high_watermark}")]
-    OffsetOutOfRange {
-        /// What was asked for.
-        offset: Offset,
-        /// The log start.
-        log_start: Offset,
-        /// The high watermark.
-        high_watermark: Offset,
-    },
-    /// Too many tags.
-    #[error("{found} tags, at most {limit} are allowed")]
-    TooManyTags {
-        /// Afterwards.
-        found: usize,
-        /// Allowed.
-        limit: usize,
-    },
-    /// No such group.
-    #[error("the group does not exist")]
-    UnknownGroup,
-    /// The group has members.
-    #[error("the group is not empty")]
-    GroupNotEmpty,
-    /// The member is not in the group.
-    #[error("the member is not in the group")]
-    UnknownMember,
-    /// The generation is not the group's.
-    #[error("generation {found}, the group is at {current}")]
-    IllegalGeneration {
-        /// The group's.
-        current: i32,
-        /// The one that came.
-        found: i32,
-    },
-    /// Offset metadata above 4096 bytes.
-    #[error("offset metadata of {size} bytes, at most {limit}")]
-    MetadataTooLarge {
-        /// Its size.
-        size: usize,
-        /// Allowed.
-        limit: usize,
-    },
-    /// The state's memory limit for this kind of entry is reached.
-    #[error("too many {what}: the limit is {limit}")]
-    StateFull {
-        /// Kind of entry.
-        what: &'static str,
-        /// The limit.
-        limit: usize,
-    },
-    /// No disk space for anything but what frees space.
-    #[error("no space left in the log")]
-    StorageFull,
-}
-
-/// A topic (= stream) as the catalogue has it. Shared, replaced as a whole when it changes.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Topic {
-    /// Its name.
-    pub name: TopicName,
-    /// Its identity.
-    pub id: TopicId,
-    /// When it was made, ms.
-    pub created_ms: i64,
-    /// Partitions 0 to this, exclusive; retired ones included.
-    pub partitions: i32,
-    /// Config overrides; defaults are in `state::configs`.
-    pub configs: BTreeMap<String, String>,
-    /// Stream tags.
-    pub tags: BTreeMap<String, String>,
-    /// Every shard that retention has not forgotten, by id, closed ones included.
-    pub shards: Vec<Shard>,
-    /// The next shard's number.
-    pub next_shard: u32,
-    /// The lineage of shards is whole from this instant on, ms: creation, or where retention has cut it.
-    pub lineage_from_ms: i64,
-}
-
-/// A Kinesis shard: a slice of a partition (SHARDS.md).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shard {
-    /// Its number in the stream.
-    pub id: ShardId,
-    /// The partition it is a slice of; `None` for an intermediate shard of UpdateShardCount.
-    pub partition: Option<i32>,
-    /// First offset.
-    pub first: Offset,
-    /// One past the last offset, once closed.
-    pub end: Option<Offset>,
-    /// Its hash range.
-    pub range: HashRange,
-    /// ParentShardId.
-    pub parent: Option<ShardId>,
-    /// AdjacentParentShardId.
-    pub adjacent_parent: Option<ShardId>,
-    /// When it was opened, ms: the instant its parents closed.
-    pub opened_ms: i64,
-    /// When it was closed, ms; the shard covers [opened, closed).
-    pub closed_ms: Option<i64>,
-    /// The create second in its sequence numbers: children sort after parents.
-    pub create_second: i64,
-}
-
-impl Shard {
-    /// Whether records can still be put to it.
-    pub fn is_open(&self) -> bool {
-        self.end.is_none()
-    }
-}
-
-/// Limits that decisions keep. Part of the process's configuration, not of the state.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Partitions one topic may have.
-    pub partitions_per_topic: i32,
-    /// Partitions there may be in total.
-    pub partitions_total: i64,
-    /// Shards remembered in total, closed ones included; where it is reached, resharding is refused until
-    /// retention forgets some.
-    pub shards_total: usize,
-    /// Consumer groups there may be.
-    pub groups: usize,
-    /// Idempotent producers remembered over all partitions; the oldest are forgotten (KIP-360).
-    pub producers: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Limits {
-            partitions_per_topic: 10_000,
-            partitions_total: 100_000,
-            shards_total: 300_000,
-            groups: 100_000,
-            producers: 1_000_000,
-        }
-    }
-}
+use crate::contract::{Append, AppendError};
+use crate::map::HashMap;
+use crate::types::{Offset, PartitionId, TopicId, TopicName};
+use snapshot::LaneKeys;
 
 /// Everything that needs order, rebuilt by replay.
-#[derive(Clone, Debug, Default)]
-pub struct State {}
+///
+/// The first block is the state proper: it lies in lanes, snapshots hold it. The rest is derived from it.
+#[derive(Clone, Debug)]
+pub struct State {
+    topics: HashMap<TopicId, Arc<Topic>>,
+    partitions: HashMap<PartitionId, Partition>,
+    groups: BTreeMap<Arc<str>, Group>,
+    /// Per lane of topic names, the last create second that a deleted topic of the lane gave away.
+    create_seconds: Box<[Option<i64>; Lane::COUNT]>,
+    next_producer_id: i64,
+
+    limits: Limits,
+    names: BTreeMap<TopicName, TopicId>,
+    collisions: HashMap<String, TopicName>,
+    shard_count: usize,
+    text_bytes: usize,
+    group_bytes: usize,
+    producer_count: usize,
+    lane_keys: Box<[LaneKeys; Lane::COUNT]>,
+}
+
+impl State {
+    /// The state of an empty log.
+    pub fn new(limits: Limits) -> State {
+        State {
+            topics: HashMap::default(),
+            partitions: HashMap::default(),
+            groups: BTreeMap::new(),
+            create_seconds: Box::new([None; Lane::COUNT]),
+            next_producer_id: 0,
+            limits,
+            names: BTreeMap::new(),
+            collisions: HashMap::default(),
+            shard_count: 0,
+            text_bytes: 0,
+            group_bytes: 0,
+            producer_count: 0,
+            lane_keys: Box::new(std::array::from_fn(|_| LaneKeys::default())),
+        }
+    }
+
+    /// Decides an append; no effect. `now_ms` is the wall clock.
+    ///
+    /// One hash lookup; allocates nothing.
+    pub fn decide_append(&self, append: &Append, now_ms: i64) -> Result<AppendVerdict, AppendError> {
+        self.partitions.get(&append.partition).ok_or(AppendError::UnknownPartition)?.decide_append(
+            append,
+            now_ms,
+            &self.limits.configs,
+        )
+    }
+
+    /// Decides a command, all or nothing; no effect. `None`: it is granted and changes nothing.
+    pub fn decide(&self, command: &Command) -> Result<(Option<Decision>, Outcome), Refusal> {
+        match command {
+            Command::CreateTopic(create) => self.decide_create_topic(create),
+            Command::DeleteTopic { topic } => self.decide_delete_topic(*topic),
+            Command::AlterTopicConfigs { topic, replace, changes } => {
+                self.decide_alter_configs(*topic, *replace, changes)
+            }
+            Command::ChangeTags { topic, changes, limit } => self.decide_change_tags(*topic, changes, *limit),
+            Command::Reshard { topic, how, now_ms } => self.decide_reshard(*topic, *how, *now_ms),
+            Command::Trim { partition, to, by } => self.decide_trim(*partition, *to, *by),
+            Command::AllocateProducerIds { count } => self.decide_producer_ids(*count),
+            Command::ExpireProducers { before_ms } => Ok(self.decide_expire_producers(*before_ms)),
+            Command::StoreGroup { group, expected_generation, membership } => {
+                self.decide_store_group(group, *expected_generation, membership)
+            }
+            Command::CommitOffsets { group, member, offsets, now_ms } => {
+                self.decide_commit_offsets(group, member.as_ref(), offsets, *now_ms)
+            }
+            Command::DeleteOffsets { group, partitions } => self.decide_delete_offsets(group, partitions),
+            Command::DeleteGroup { group } => self.decide_delete_group(group),
+            Command::ExpireOffsets { before_ms } => self.decide_expire_offsets(*before_ms),
+        }
+    }
+
+    fn decide_trim(
+        &self,
+        partition: PartitionId,
+        to: Option<Offset>,
+        by: TrimBy,
+    ) -> Result<(Option<Decision>, Outcome), Refusal> {
+        let state = self.partition(partition).ok_or(Refusal::UnknownTopic)?;
+        if by == TrimBy::Client {
+            let topic = self.topic(partition.topic).expect("a partition's topic is in the catalogue");
+            let policy = configs::effective(topic, &self.limits.configs, configs::CLEANUP_POLICY);
+            if !configs::list(policy).any(|policy| policy == "delete") {
+                return Err(Refusal::NotDeletable);
+            }
+        }
+        let to = to.unwrap_or(state.next);
+        if to > state.next || to < Offset::ZERO {
+            return Err(Refusal::OffsetOutOfRange {
+                offset: to,
+                log_start: state.log_start,
+                high_watermark: state.next,
+            });
+        }
+        if to <= state.log_start {
+            return Ok((None, Outcome::Trimmed { log_start: state.log_start }));
+        }
+        Ok((Some(Decision::Trim { partition, log_start: to }), Outcome::Trimmed { log_start: to }))
+    }
+
+    /// What decisions keep to.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// The process's defaults of topic configs.
+    pub fn config_defaults(&self) -> &ConfigDefaults {
+        &self.limits.configs
+    }
+
+    /// A topic by its identity.
+    pub fn topic(&self, id: TopicId) -> Option<&Arc<Topic>> {
+        self.topics.get(&id)
+    }
+
+    /// A topic by its name.
+    pub fn topic_by_name(&self, name: &str) -> Option<&Arc<Topic>> {
+        self.topics.get(self.names.get(name)?)
+    }
+
+    /// All topics, by name.
+    pub fn topics(&self) -> impl Iterator<Item = &Arc<Topic>> {
+        self.topics_from("")
+    }
+
+    /// Topics whose name is `from` or after it, by name: for listings in pages.
+    pub fn topics_from<'a>(&'a self, from: &str) -> impl Iterator<Item = &'a Arc<Topic>> + use<'a> {
+        let range = (std::ops::Bound::Included(from), std::ops::Bound::Unbounded);
+        self.names.range::<str, _>(range).map(|(_, id)| &self.topics[id])
+    }
+
+    /// How many topics there are.
+    pub fn topic_count(&self) -> usize {
+        self.topics.len()
+    }
+
+    /// A partition's state.
+    pub fn partition(&self, id: PartitionId) -> Option<&Partition> {
+        self.partitions.get(&id)
+    }
+
+    /// Partitions of all topics.
+    pub fn partition_count(&self) -> usize {
+        self.partitions.len()
+    }
+
+    /// Shards of all topics, closed ones included.
+    pub fn shard_count(&self) -> usize {
+        self.shard_count
+    }
+
+    /// A consumer group.
+    pub fn group(&self, id: &str) -> Option<&Group> {
+        self.groups.get(id)
+    }
+
+    /// All consumer groups, by id.
+    pub fn groups(&self) -> impl Iterator<Item = &Group> {
+        self.groups.values()
+    }
+
+    /// Idempotent producers remembered over all partitions.
+    pub fn producer_count(&self) -> usize {
+        self.producer_count
+    }
+
+    fn groups_with_offsets_on(&self, topic: TopicId) -> impl Iterator<Item = &Group> {
+        self.groups.values().filter(move |group| group.offsets_on(topic).next().is_some())
+    }
+
+    fn colliding_name(&self, name: &str) -> Option<&TopicName> {
+        self.collisions.get(&topics::collision_key(name))
+    }
+
+    fn lane_keys(&self, lane: Lane) -> &LaneKeys {
+        &self.lane_keys[usize::from(lane.0)]
+    }
+
+    fn lane_keys_mut(&mut self, lane: Lane) -> &mut LaneKeys {
+        &mut self.lane_keys[usize::from(lane.0)]
+    }
+
+    fn create_second_floor(&self, lane: Lane) -> Option<i64> {
+        self.create_seconds[usize::from(lane.0)]
+    }
+}
