@@ -174,6 +174,8 @@ pub struct AppendDecision {
     pub max_timestamp_ms: i64,
     /// The back end stamps the batch: attribute bit, max timestamp = append time, CRC.
     pub log_append_time: bool,
+    /// It was routed by hash key, not sent to the partition by its number.
+    pub routed: bool,
     /// The producer's stamp, if it has one.
     pub producer: Option<ProducerAppend>,
 }
@@ -496,6 +498,7 @@ impl Decision {
 impl AppendDecision {
     const PRODUCER: u8 = 1;
     const LOG_APPEND_TIME: u8 = 2;
+    const ROUTED: u8 = 4;
 
     fn encode(&self, out: &mut Vec<u8>) {
         use codec::*;
@@ -505,6 +508,9 @@ impl AppendDecision {
         }
         if self.log_append_time {
             flags |= Self::LOG_APPEND_TIME;
+        }
+        if self.routed {
+            flags |= Self::ROUTED;
         }
         out.push(flags);
         put_partition(out, self.partition);
@@ -523,7 +529,7 @@ impl AppendDecision {
 
     fn decode(r: &mut Reader<'_, '_>) -> Result<AppendDecision, CorruptState> {
         let flags = r.u8()?;
-        if flags & !(Self::PRODUCER | Self::LOG_APPEND_TIME) != 0 {
+        if flags & !(Self::PRODUCER | Self::LOG_APPEND_TIME | Self::ROUTED) != 0 {
             return Err(CorruptState::new("unknown flags of an append"));
         }
         let append = AppendDecision {
@@ -534,6 +540,7 @@ impl AppendDecision {
             append_ms: r.i64()?,
             max_timestamp_ms: r.i64()?,
             log_append_time: flags & Self::LOG_APPEND_TIME != 0,
+            routed: flags & Self::ROUTED != 0,
             producer: if flags & Self::PRODUCER != 0 {
                 Some(ProducerAppend {
                     id: r.i64()?,

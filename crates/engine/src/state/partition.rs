@@ -20,6 +20,9 @@ pub struct Partition {
     pub next: Offset,
     /// Append time of the last batch, ms; `i64::MIN` before the first. Never goes back.
     pub last_append_ms: i64,
+    /// One past the last record that was sent to the partition by its number, as Kafka's producers do, not
+    /// routed by hash key.
+    pub named_end: Offset,
     /// What its topic's config overrides say about batches.
     pub rules: AppendRules,
     /// The open shard that ends it; `None`: retired by a merge.
@@ -134,6 +137,7 @@ impl Partition {
             log_start: Offset::ZERO,
             next: Offset::ZERO,
             last_append_ms: i64::MIN,
+            named_end: Offset::ZERO,
             rules,
             shard,
             producers: HashMap::default(),
@@ -218,6 +222,7 @@ impl Partition {
             append_ms,
             max_timestamp_ms: if log_append_time { append_ms } else { batch.max_timestamp_ms },
             log_append_time,
+            routed: append.shard.is_some(),
             producer: batch.producer.map(|stamp| ProducerAppend {
                 id: stamp.id,
                 epoch: stamp.epoch,
@@ -264,6 +269,9 @@ impl Partition {
     pub(crate) fn apply_append(&mut self, append: &AppendDecision) -> bool {
         self.next = append.base_offset + i64::from(append.offset_count);
         self.last_append_ms = append.append_ms;
+        if !append.routed {
+            self.named_end = self.next;
+        }
         let Some(producer) = &append.producer else { return false };
         let batch = ProducerBatch {
             first_sequence: producer.first_sequence,
@@ -292,6 +300,7 @@ impl Partition {
         put_i64(out, self.log_start.0);
         put_i64(out, self.next.0);
         put_i64(out, self.last_append_ms);
+        put_i64(out, self.named_end.0);
         self.rules.encode(out);
         put_option(out, self.shard, |out, shard| put_u64(out, u64::from(shard.0)));
         let mut producers: Vec<_> = self.producers.iter().collect();
@@ -316,6 +325,7 @@ impl Partition {
             log_start: r.offset()?,
             next: r.offset()?,
             last_append_ms: r.i64()?,
+            named_end: r.offset()?,
             rules: AppendRules::decode(r)?,
             shard: r.option(|r| Ok(ShardId(r.u32()?)))?,
             producers: HashMap::default(),

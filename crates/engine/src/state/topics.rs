@@ -231,7 +231,11 @@ impl State {
         let tail = |index| {
             let id = PartitionId { topic: topic.id, index };
             let partition = self.partition(id).expect("a topic has all its partitions");
-            Tail { next_offset: partition.next, last_append_ms: partition.last_append_ms }
+            Tail {
+                next_offset: partition.next,
+                last_append_ms: partition.last_append_ms,
+                holds_named: partition.named_end > partition.log_start,
+            }
         };
         let situation = Situation {
             topic,
