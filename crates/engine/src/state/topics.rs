@@ -250,24 +250,18 @@ impl State {
         if change.is_empty() {
             return Ok((None, Outcome::Resharded { topic: topic.clone() }));
         }
-        let begun: Vec<(i32, Offset)> = change
-            .opened
-            .iter()
-            .filter(|shard| shard.is_open())
-            .filter_map(|shard| Some((shard.partition?, shard.first)))
-            .collect();
-        // A group that reads the topic shall miss nothing of a partition it has not noticed yet, whether the
-        // partition is new or was retired.
-        let starts = self.groups_with_offsets_on(topic.id).filter_map(|group| {
-            let missing = begun.iter().filter(|(index, _)| {
-                !group.offsets.contains_key(&PartitionId { topic: topic.id, index: *index })
-            });
-            let missing: Vec<(i32, Offset)> = missing.copied().collect();
-            (!missing.is_empty()).then(|| (group.id.clone(), missing))
-        });
-        let starts: Vec<_> = starts.collect();
-        let bytes = starts.iter().map(|(_, starts)| starts.len() * CommittedOffset::EMPTY_BYTES).sum();
-        self.admit_group_bytes(0, bytes)?;
+        // A group that reads the topic shall miss nothing of a partition it has not noticed yet. What was there
+        // before, retired or not, it reads at its own pace: an offset committed for it could skip records.
+        let new: Vec<(i32, Offset)> =
+            change.new_partitions(topic).map(|index| (index, Offset::ZERO)).collect();
+        let mut starts = Vec::new();
+        if !new.is_empty() {
+            let groups = self.groups_with_offsets_on(topic.id);
+            let bytes = groups.count().saturating_mul(new.len() * CommittedOffset::EMPTY_BYTES);
+            self.admit_group_bytes(0, bytes)?;
+            let groups = self.groups_with_offsets_on(topic.id);
+            starts.extend(groups.map(|group| (group.id.clone(), new.clone())));
+        }
         let mut after = Topic::clone(topic);
         change.apply(&mut after);
         let decision = Decision::Reshard(Box::new(ReshardDecision {
