@@ -75,18 +75,8 @@ pub const CLIENTS: &[Client] = &[
     Client {
         name: "flights",
         needs: &[Need::Python],
-        own_server: false,
-        command: || python("main.txt", FLIGHTS),
-    },
-    Client {
-        name: "flights-kill",
-        needs: &[Need::Python],
         own_server: true,
-        command: || {
-            let mut command = python("main.txt", FLIGHTS)?;
-            command.arg("--kill");
-            Ok(command)
-        },
+        command: || python("main.txt", "../../examples/flights/check.py"),
     },
     Client {
         name: "kill",
@@ -95,8 +85,6 @@ pub const CLIENTS: &[Client] = &[
         command: || python("main.txt", "kill_rounds.py"),
     },
 ];
-
-const FLIGHTS: &str = "../../examples/flights/flights.py";
 
 fn python(requirements: &str, program: &str) -> Result<Command> {
     let mut command = Command::new(fetch::python(requirements)?.join("python"));

@@ -5,6 +5,8 @@
 
 pub mod admission;
 pub mod settings;
+pub mod shards;
+pub mod streams;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,0 +1,361 @@
+//! Reading a shard: committed records of its slice, once and in order, to shard end.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::atomic::Ordering;
+use std::sync::{Mutex, PoisonError};
+
+use bytes::Bytes;
+use kolk_engine::state::Shard;
+use kolk_engine::{
+    BatchAt, Isolation, Offset, PartitionId, Pending, Piece, Published, Read, ReadError, ReadRequest,
+    ShardId, TopicId,
+};
+use kolk_wire_kafka::records::{
+    BatchHeader, Compression, Record, RecordError, RecordIter, record::decompressed,
+};
+
+use super::seek::Slice;
+use super::{Shards, ShardsError, Stream};
+
+/// Bytes asked of the log at once.
+const READ_BYTES: usize = 1024 * 1024;
+
+/// Bytes of batches that one page goes through at most, when it finds few records in them.
+const SCAN_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// A batch that decompresses to more is not shown to Kinesis readers.
+const DECOMPRESSED_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// How much a page may hold. The first record is given whatever its size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PageLimits {
+    /// Records, from 1.
+    pub records: usize,
+    /// Bytes of keys and data.
+    pub bytes: usize,
+}
+
+/// A record of a shard. Key and value are slices of its batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShardRecord {
+    /// Its offset in the shard's partition.
+    pub offset: Offset,
+    /// When the broker appended it, ms: ApproximateArrivalTimestamp and the second of its sequence number.
+    pub append_ms: i64,
+    /// The Kafka record's key.
+    pub key: Option<Bytes>,
+    /// The Kafka record's value; a tombstone has none.
+    pub value: Option<Bytes>,
+}
+
+/// What a read of a shard gives.
+#[derive(Clone, Debug)]
+pub struct ShardPage {
+    /// The shard as it is now.
+    pub shard: Shard,
+    /// Records in offset order. May be empty though more follow.
+    pub records: Vec<ShardRecord>,
+    /// Where to read on. Meaningless at shard end.
+    pub next: Offset,
+    /// MillisBehindLatest: 0 at the tip.
+    pub behind_ms: i64,
+    /// Set at shard end: the child shards. There is nothing to read on.
+    pub end: Option<Vec<Shard>>,
+}
+
+impl Shards {
+    /// How many batches were skipped because they could not be decoded. Each was logged.
+    pub fn undecodable_batches(&self) -> u64 {
+        self.skipped.load(Ordering::Relaxed)
+    }
+
+    /// A page of a shard from `from` on (an offset of [`Shards::seek`] or [`ShardPage::next`]; others are
+    /// clamped to the slice and to what retention left).
+    pub async fn read(
+        &self,
+        topic: TopicId,
+        shard: ShardId,
+        from: Offset,
+        limits: PageLimits,
+    ) -> Result<ShardPage, ShardsError> {
+        // A slice's partition and first offset never change; its end is looked at after reading, because records of
+        // the child may land behind it in between.
+        let (seen, durable) = self.look(topic, shard);
+        let slice = match seen {
+            Ok((_, slice)) => slice,
+            Err(error) => return durable.await.map_or_else(|broken| Err(broken.into()), |()| Err(error)),
+        };
+        let mut page = Page::new(slice.clamp(from), limits);
+        let mut published = None;
+        if let Some(index) = slice.partition {
+            let partition = PartitionId { topic, index };
+            published = Some(self.fill(&mut page, partition, &slice).await?);
+        }
+        let (seen, durable) = self.look(topic, shard);
+        let (stream, slice) = match seen {
+            Ok(seen) => seen,
+            Err(error) => return durable.await.map_or_else(|broken| Err(broken.into()), |()| Err(error)),
+        };
+        page.cut(slice.end);
+        let stable = published.map_or(Offset(i64::MAX), |published: Published| published.last_stable);
+        let at_end = slice.end.is_some_and(|end| end <= page.next && end <= stable);
+        let mut end = None;
+        if at_end {
+            // That the shard is closed is told only once it stays so.
+            durable.await?;
+            end = Some(stream.children(shard));
+        }
+        let tip = slice.end.map_or(stable, |end| end.min(stable));
+        let behind_ms = match page.append_ms {
+            Some(append_ms) if page.next < tip => (self.broker.now_ms() - append_ms).max(0),
+            _ => 0,
+        };
+        Ok(ShardPage { shard: slice, records: page.records, next: page.next, behind_ms, end })
+    }
+
+    /// The tail of the state; the pending resolves when what was seen is durable.
+    fn look(&self, topic: TopicId, shard: ShardId) -> (Result<(Stream, Shard), ShardsError>, Pending<()>) {
+        let mut seen = Err(ShardsError::UnknownStream);
+        let durable = self.broker.engine().with_state(&mut |state| {
+            if let Some(found) = state.topic(topic) {
+                let stream = Stream::of(state, found);
+                seen = stream.shard(shard).copied().map(|shard| (stream, shard));
+            }
+        });
+        (seen, durable)
+    }
+
+    /// Fills the page with what can be read now.
+    async fn fill(
+        &self,
+        page: &mut Page,
+        partition: PartitionId,
+        slice: &Shard,
+    ) -> Result<Published, ShardsError> {
+        let mut scanned = 0;
+        loop {
+            let request = ReadRequest {
+                reads: vec![Read { partition, offset: page.next, max_bytes: READ_BYTES }],
+                min_bytes: 0,
+                max_bytes: READ_BYTES,
+                max_wait_ms: 0,
+                isolation: Isolation::ReadCommitted,
+                with_batches: true,
+            };
+            let answer = self.broker.engine().read(request).await?.pop();
+            let read = match answer.expect("one answer a read") {
+                Ok(read) => read,
+                Err(ReadError::UnknownPartition) => return Err(ShardsError::UnknownStream),
+                Err(ReadError::OffsetOutOfRange { published, .. }) => {
+                    // Trimmed: go on where the log starts. Past the tip: wait there for what comes.
+                    if page.next < published.log_start {
+                        page.next = slice.clamp(published.log_start);
+                        if page.next == published.log_start {
+                            continue;
+                        }
+                    }
+                    return Ok(published);
+                }
+            };
+            let bytes = read.len();
+            scanned += bytes;
+            let mut aborted = Aborted::new(read.aborted);
+            for piece in &read.pieces {
+                if !self.take_piece(page, partition, piece, &mut aborted).await? {
+                    return Ok(read.published);
+                }
+            }
+            let done = bytes == 0
+                || page.next >= read.published.last_stable
+                || slice.end.is_some_and(|end| end <= page.next)
+                || scanned >= SCAN_BYTES_MAX;
+            if done {
+                return Ok(read.published);
+            }
+        }
+    }
+
+    /// Takes the records of a piece into the page. `false`: the page is full.
+    async fn take_piece(
+        &self,
+        page: &mut Page,
+        partition: PartitionId,
+        piece: &Piece,
+        aborted: &mut Aborted,
+    ) -> Result<bool, ShardsError> {
+        let bytes = piece.bytes(0, piece.len()).await?;
+        let ends = piece.batches.iter().skip(1).map(|batch| batch.position).chain([bytes.len()]);
+        for (at, end) in piece.batches.iter().zip(ends) {
+            let kept = self.blocks.take(partition, at.base_offset);
+            match page.take_batch(at, &bytes.slice(at.position..end), kept, aborted) {
+                Ok(Taken::Whole) => {}
+                Ok(Taken::Part { decompressed }) => {
+                    if let Some(block) = decompressed {
+                        self.blocks.keep(partition, at.base_offset, block);
+                    }
+                    return Ok(false);
+                }
+                Err(Undecodable { error, next }) => {
+                    self.skipped.fetch_add(1, Ordering::Relaxed);
+                    tracing::warn!(
+                        topic = %partition.topic,
+                        partition = partition.index,
+                        offset = at.base_offset.0,
+                        %error,
+                        "a batch cannot be decoded and is skipped"
+                    );
+                    page.next = page.next.max(next);
+                }
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// Decompressed batches that a page ended in: the next page goes on in them. Bounded by bytes, oldest go first.
+#[derive(Debug, Default)]
+pub(super) struct Blocks(Mutex<VecDeque<(PartitionId, Offset, Bytes)>>);
+
+impl Blocks {
+    const BYTES_MAX: usize = 8 * 1024 * 1024;
+
+    fn keep(&self, partition: PartitionId, base: Offset, block: Bytes) {
+        let mut blocks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        blocks.push_back((partition, base, block));
+        while blocks.iter().map(|(_, _, block)| block.len()).sum::<usize>() > Self::BYTES_MAX {
+            blocks.pop_front();
+        }
+    }
+
+    fn take(&self, partition: PartitionId, base: Offset) -> Option<Bytes> {
+        let mut blocks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = blocks.iter().position(|(of, at, _)| (*of, *at) == (partition, base))?;
+        blocks.remove(at).map(|(_, _, block)| block)
+    }
+}
+
+/// A page in the making.
+struct Page {
+    limits: PageLimits,
+    records: Vec<ShardRecord>,
+    bytes: usize,
+    next: Offset,
+    /// Append time of the last batch looked at.
+    append_ms: Option<i64>,
+}
+
+/// How much of a batch the page took.
+enum Taken {
+    /// All of it.
+    Whole,
+    /// The page is full: what was decompressed for the records that are left.
+    Part { decompressed: Option<Bytes> },
+}
+
+/// A batch that cannot be shown.
+struct Undecodable {
+    error: RecordError,
+    /// The offset behind it.
+    next: Offset,
+}
+
+impl Page {
+    fn new(from: Offset, limits: PageLimits) -> Page {
+        Page { limits, records: Vec::new(), bytes: 0, next: from, append_ms: None }
+    }
+
+    /// Takes what fits of a batch; `kept` is its decompressed block if that is at hand. Of a batch damaged in its
+    /// middle the records before the damage are given.
+    fn take_batch(
+        &mut self,
+        at: &BatchAt,
+        batch: &Bytes,
+        kept: Option<Bytes>,
+        aborted: &mut Aborted,
+    ) -> Result<Taken, Undecodable> {
+        let undecodable = |error: RecordError, next: Offset| Undecodable { error, next };
+        // Without a header nobody knows how far to skip; the log has checked headers before it took them.
+        let header =
+            BatchHeader::parse(batch).map_err(|error| undecodable(error.into(), at.base_offset + 1))?;
+        let next = at.base_offset + i64::from(header.last_offset_delta) + 1;
+        let hidden = aborted.hides(&header, next);
+        if next <= self.next {
+            return Ok(Taken::Whole);
+        }
+        if !hidden {
+            let block = match kept {
+                Some(block) => block,
+                None => decompressed(&header, batch, DECOMPRESSED_BYTES_MAX)
+                    .map_err(|error| undecodable(error, next))?,
+            };
+            for record in RecordIter::new(&header, &block) {
+                let record = record.map_err(|error| undecodable(error, next))?;
+                if Offset(record.offset) < self.next {
+                    continue;
+                }
+                if !self.take_record(&record, at.append_ms, &block) {
+                    let compressed = !matches!(header.compression(), Ok(Compression::None));
+                    return Ok(Taken::Part { decompressed: compressed.then_some(block) });
+                }
+            }
+        }
+        self.append_ms = Some(at.append_ms);
+        self.next = next;
+        Ok(Taken::Whole)
+    }
+
+    /// Takes a record if it fits.
+    fn take_record(&mut self, record: &Record<'_>, append_ms: i64, block: &Bytes) -> bool {
+        let bytes = record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len);
+        let full = self.records.len() >= self.limits.records || self.bytes + bytes > self.limits.bytes;
+        if full && !self.records.is_empty() {
+            return false;
+        }
+        let offset = Offset(record.offset);
+        self.bytes += bytes;
+        self.append_ms = Some(append_ms);
+        self.next = offset + 1;
+        self.records.push(ShardRecord {
+            offset,
+            append_ms,
+            key: record.key.map(|key| block.slice_ref(key)),
+            value: record.value.map(|value| block.slice_ref(value)),
+        });
+        true
+    }
+
+    /// Nothing at or past the slice's end.
+    fn cut(&mut self, end: Option<Offset>) {
+        if let Some(end) = end {
+            self.records.truncate(self.records.partition_point(|record| record.offset < end));
+            self.next = self.next.min(end);
+        }
+    }
+}
+
+/// Aborted transactions that overlap a read, walked in step with the batches (KIP-98).
+struct Aborted {
+    /// Producer and first offset, in order of offset, of transactions not reached yet.
+    later: std::iter::Peekable<std::vec::IntoIter<(i64, Offset)>>,
+    producers: BTreeSet<i64>,
+}
+
+impl Aborted {
+    fn new(mut ranges: Vec<(i64, Offset)>) -> Aborted {
+        ranges.sort_unstable_by_key(|(_, first)| *first);
+        Aborted { later: ranges.into_iter().peekable(), producers: BTreeSet::new() }
+    }
+
+    /// Whether readers do not see the batch, `next` being the offset behind it: a control batch (which ends its
+    /// producer's transaction), or part of an aborted transaction.
+    fn hides(&mut self, header: &BatchHeader, next: Offset) -> bool {
+        while let Some((producer, _)) = self.later.next_if(|(_, first)| *first < next) {
+            self.producers.insert(producer);
+        }
+        if header.is_control() {
+            self.producers.remove(&header.producer_id);
+            return true;
+        }
+        header.is_transactional() && self.producers.contains(&header.producer_id)
+    }
+}
