@@ -75,8 +75,18 @@ pub const CLIENTS: &[Client] = &[
     Client {
         name: "flights",
         needs: &[Need::Python],
+        own_server: false,
+        command: || python("main.txt", FLIGHTS),
+    },
+    Client {
+        name: "flights-kill",
+        needs: &[Need::Python],
         own_server: true,
-        command: || python("main.txt", "../../examples/flights/check.py"),
+        command: || {
+            let mut command = python("main.txt", FLIGHTS)?;
+            command.arg("--kill");
+            Ok(command)
+        },
     },
     Client {
         name: "kill",
@@ -85,6 +95,8 @@ pub const CLIENTS: &[Client] = &[
         command: || python("main.txt", "kill_rounds.py"),
     },
 ];
+
+const FLIGHTS: &str = "../../examples/flights/flights.py";
 
 fn python(requirements: &str, program: &str) -> Result<Command> {
     let mut command = Command::new(fetch::python(requirements)?.join("python"));

@@ -41,6 +41,7 @@ struct Live {
     segment: Arc<Segment>,
     total_bytes: u64,
     live_bytes: u64,
+    extents: u32,
 }
 
 /// A segment as the rewrite sees it.
@@ -51,6 +52,8 @@ pub(super) struct SegmentUse {
     pub total_bytes: u64,
     /// Bytes of those that hold something readable.
     pub live_bytes: u64,
+    /// How many extents it was written with.
+    pub extents: u32,
 }
 
 /// What [`Archive::collect`] found.
@@ -112,7 +115,9 @@ impl Archive {
         let mut inner = self.lock();
         inner.forget_segments(old);
         let total_bytes = extents.iter().map(|extent| extent.len).sum();
-        inner.segments.insert(id, Live { segment, total_bytes, live_bytes: 0 });
+        inner
+            .segments
+            .insert(id, Live { segment, total_bytes, live_bytes: 0, extents: extents.len() as u32 });
         for extent in extents {
             inner.place(Placed { segment: id, extent: *extent }, log_start(extent.partition));
         }
@@ -167,6 +172,7 @@ impl Archive {
             id: *id,
             total_bytes: live.total_bytes,
             live_bytes: live.live_bytes,
+            extents: live.extents,
         };
         inner.segments.iter().map(as_use).collect()
     }
@@ -580,7 +586,7 @@ mod tests {
             });
             assert_eq!(
                 archive.segments(),
-                [SegmentUse { id: SegmentId(3), total_bytes: 50, live_bytes: 40 }]
+                [SegmentUse { id: SegmentId(3), total_bytes: 50, live_bytes: 40, extents: 2 }]
             );
             let found = archive.collect(P, Offset(3), Offset(15), 1000, false, false).await.unwrap();
             assert_eq!((found.pieces.len(), found.bytes), (1, 40));

@@ -1,4 +1,451 @@
-//! One directory on one disk.
-#[allow(dead_code)] // until the engine beside it reads through it
+//! One directory on one disk: the back end behind `kolk serve`.
+//!
+//! ```text
+//!  append / propose ─► commit: queue ─► frame ─► wal file ──► index ──► readers
+//!                                                   │           │
+//!                                           rewrite in the background: segments, archive
+//! ```
+//! | file | what |
+//! |---|---|
+//! | `commit` | the queue in front of the disk, who commits, who waits |
+//! | `frame`, `wal` | formats and files of the write-ahead log, memory of frames |
+//! | `index`, `archive`, `read` | where batches are, who may see them, lookups |
+//! | `segment` | files that batches are rewritten to |
+//! | `manifest`, `recovery` | what a directory is, and what a start makes of it |
+//!
+//! A data directory holds `lock`, `manifest`, `wal/`, `segments/` and `snapshots/`, and nothing else.
+
+#[allow(dead_code)] // until the rewrite uses the rest of it
 mod archive;
+mod commit;
+mod frame;
+mod index;
+mod manifest;
+mod read;
+mod recovery;
 pub mod segment;
+#[cfg(test)]
+mod tests;
+mod wal;
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use archive::Archive;
+pub use commit::{CommitBy, FailureHook};
+use commit::{Committer, Log, LogParts};
+use index::{Index, Publish};
+pub use manifest::DATA_FORMAT;
+use read::Reader;
+pub use recovery::OpenError;
+use recovery::{Replayed, io_at};
+use wal::{FrameMemory, Spares, WalSizes};
+
+use crate::contract::{
+    Append, AppendError, Appended, BoxFuture, Engine, EngineError, FoundOffset, OffsetQuery, PartitionRead,
+    Pending, Published, ReadError, ReadRequest,
+};
+use crate::door::{Door, TaskHandle};
+use crate::state::{AppendVerdict, Command, Decision, Lane, Limits, Outcome, Refusal, State};
+use crate::types::{Offset, PartitionId};
+
+/// How the engine uses its directory.
+#[derive(Clone)]
+pub struct LocalOptions {
+    /// What decisions keep to.
+    pub limits: Limits,
+    /// Size of the write-ahead log's first file, in bytes; further ones double up to `wal_file_bytes_max`.
+    pub wal_file_bytes_first: u64,
+    /// Size that write-ahead files grow to, in bytes.
+    pub wal_file_bytes_max: u64,
+    /// All write-ahead files together, in bytes: beyond it, commits wait for the rewrite.
+    pub wal_bytes_max: u64,
+    /// Recent frames kept in memory for readers, in bytes.
+    pub tail_cache_bytes: usize,
+    /// A frame takes decisions up to this size, in bytes, or one larger batch.
+    pub frame_bytes_max: usize,
+    /// Who commits.
+    pub commit_by: CommitBy,
+    /// An idle log is sealed after this long.
+    pub seal_after: Duration,
+    /// Told once when the log fails.
+    pub on_failure: Option<FailureHook>,
+}
+
+impl Default for LocalOptions {
+    fn default() -> Self {
+        LocalOptions {
+            limits: Limits::default(),
+            wal_file_bytes_first: 4 << 20,
+            wal_file_bytes_max: 64 << 20,
+            wal_bytes_max: 512 << 20,
+            tail_cache_bytes: 24 << 20,
+            frame_bytes_max: 1 << 20,
+            commit_by: CommitBy::Auto,
+            seal_after: Duration::from_secs(1),
+            on_failure: None,
+        }
+    }
+}
+
+impl std::fmt::Debug for LocalOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let hook = self.on_failure.is_some();
+        write!(f, "LocalOptions {{ commit_by: {:?}, on_failure: {hook}, .. }}", self.commit_by)
+    }
+}
+
+/// Room that appends leave to what frees space or is small: topics, offsets, trims, in bytes.
+const ROOM_FOR_COMMANDS: u64 = 1 << 20;
+/// Room that commands leave to what frees space, in bytes.
+const ROOM_FOR_FREEING: u64 = 256 << 10;
+
+/// The engine over one data directory. See the module, and [`Engine`] for what it promises.
+pub struct LocalEngine {
+    log: Arc<Log>,
+    reader: Arc<Reader>,
+    cluster_id: uuid::Uuid,
+    tasks: Vec<TaskHandle>,
+    closed: AtomicBool,
+    /// Held for the engine's life.
+    lock: Mutex<Option<Box<dyn Send + Sync>>>,
+}
+
+impl std::fmt::Debug for LocalEngine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "LocalEngine {{ durable: {} }}", self.log.durable())
+    }
+}
+
+impl LocalEngine {
+    /// Opens a data directory, and makes it if it is not there. Returns when everything that was ever acknowledged
+    /// can be read, and appends are taken.
+    pub async fn open(door: Door, directory: &Path, options: LocalOptions) -> Result<Arc<Self>, OpenError> {
+        let disk = door.disk.clone();
+        disk.create_dir_all(directory).await.map_err(io_at(directory))?;
+        let names = disk.list(directory).await.map_err(io_at(directory))?;
+        if !names.iter().any(|name| name == manifest::NAME) {
+            // Not even a lock is left in a directory that is not ours.
+            recovery::read_manifest(&*disk, directory).await?;
+        }
+        let lock_path = directory.join("lock");
+        let lock = disk.lock(&lock_path).await.map_err(|source| match source.kind() {
+            std::io::ErrorKind::WouldBlock => OpenError::Locked { directory: directory.to_path_buf() },
+            _ => OpenError::Io { path: lock_path.clone(), source },
+        })?;
+        let found = recovery::read_manifest(&*disk, directory).await?;
+        recovery::prepare_directory(&*disk, directory).await?;
+
+        let index = Arc::new(Index::new(options.tail_cache_bytes));
+        let archive = Arc::new(Archive::default());
+        let state = State::new(options.limits.clone());
+        let mut recovered = match found {
+            None => recovery::fresh(&door, state),
+            Some(manifest) => {
+                let covered = Box::new([0; Lane::COUNT]);
+                let replayed = Replayed { state, index: &index, covered };
+                recovery::replay(&*disk, directory, manifest, replayed).await?
+            }
+        };
+        let life = recovery::begin_life(&door, &mut recovered);
+        recovered.manifest.store(&*disk, directory).await.map_err(io_at(directory))?;
+
+        let sizes = WalSizes {
+            file_first: (recovered.largest * 2)
+                .clamp(options.wal_file_bytes_first, options.wal_file_bytes_max),
+            file_max: options.wal_file_bytes_max,
+            total_max: options.wal_bytes_max,
+        };
+        let spares = Arc::new(Spares::new(
+            disk.clone(),
+            &recovery::wal_directory(directory),
+            sizes,
+            recovered.spare,
+            recovered.next_slot,
+            recovered.wal_bytes,
+        ));
+        match spares.prepare().await {
+            Ok(()) => {}
+            // A full disk can still be read, and what frees space finds its reserve in the spare files.
+            Err(error) if error.kind() == std::io::ErrorKind::StorageFull => {
+                tracing::error!("the disk is full: appends are refused until space comes back");
+            }
+            Err(error) => return Err(io_at(&recovery::wal_directory(directory))(error)),
+        }
+        let memory = FrameMemory::new(options.tail_cache_bytes);
+        let log = Log::new(LogParts {
+            door: door.clone(),
+            index: index.clone(),
+            spares: spares.clone(),
+            frame_bytes_max: options.frame_bytes_max,
+            commit_by: options.commit_by,
+            on_failure: options.on_failure,
+            state: recovered.state,
+            last_frame: recovered.last_frame,
+            committer: Committer::new(life, recovered.next_sequence, recovered.last_crc, memory),
+        });
+        door.tasks.dedicated("kolk-log", Box::pin(log.clone().run_thread(options.seal_after)));
+        let preparer = door.tasks.spawn("wal-files", Box::pin(prepare_files(spares)));
+        let reader = Arc::new(Reader { index, archive, undecodable: AtomicU64::new(0) });
+        Ok(Arc::new(LocalEngine {
+            log,
+            reader,
+            cluster_id: uuid::Uuid::from_u128(recovered.manifest.cluster_id),
+            tasks: vec![preparer],
+            closed: AtomicBool::new(false),
+            lock: Mutex::new(Some(lock)),
+        }))
+    }
+
+    /// The cluster's id: made at the first start, the directory's for ever.
+    pub fn cluster_id(&self) -> uuid::Uuid {
+        self.cluster_id
+    }
+
+    /// Whether what is to be decided, with this many bytes of batch, fits into the blocks that are there.
+    fn has_room(&self, queued_bytes: usize, bytes: usize, keep: u64) -> bool {
+        match self.log.spares.room_if_full() {
+            None => true,
+            // A frame is padded, and one that does not fit leaves the rest of its file unused: twice is enough.
+            Some(room) => room >= 2 * (queued_bytes + bytes + frame::ITEM_OVERHEAD_MAX) as u64 + keep,
+        }
+    }
+}
+
+/// Prepares further log files as they are wanted.
+async fn prepare_files(spares: Arc<Spares>) {
+    loop {
+        match spares.prepare().await {
+            Ok(()) => spares.wanted().await,
+            Err(error) => {
+                tracing::warn!(%error, "no further log file could be made");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        }
+    }
+}
+
+/// What a decision that `state` has applied changes for readers.
+fn publish_of(decision: &Decision, state: &State, out: &mut Vec<Publish>) {
+    let mut tuple = |id: PartitionId| {
+        if let Some(partition) = state.partition(id) {
+            let published = Published {
+                log_start: partition.log_start,
+                high_watermark: partition.next,
+                last_stable: partition.next,
+            };
+            out.push(Publish::Tuple(id, published));
+        }
+    };
+    match decision {
+        Decision::CreateTopic { topic, .. } => {
+            (0..topic.partitions).for_each(|index| tuple(PartitionId { topic: topic.id, index }));
+        }
+        Decision::Reshard(reshard) => {
+            let partitions = state.topic(reshard.topic).map_or(0, |topic| topic.partitions);
+            (0..partitions).for_each(|index| tuple(PartitionId { topic: reshard.topic, index }));
+        }
+        Decision::Trim { partition, .. } => tuple(*partition),
+        Decision::DeleteTopic { topic, partitions, .. } => {
+            let gone = (0..*partitions).map(|index| Publish::Gone(PartitionId { topic: *topic, index }));
+            out.extend(gone);
+        }
+        Decision::Append(_)
+        | Decision::AlterTopic { .. }
+        | Decision::Tag { .. }
+        | Decision::TakeProducerIds { .. }
+        | Decision::ForgetProducers { .. }
+        | Decision::StoreGroup { .. }
+        | Decision::CommitOffsets { .. }
+        | Decision::DeleteOffsets { .. }
+        | Decision::DeleteGroup { .. }
+        | Decision::ExpireOffsets { .. } => {}
+    }
+}
+
+/// Whether a command may use the reserve that is kept for what frees space.
+fn frees_space(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::DeleteTopic { .. }
+            | Command::Trim { .. }
+            | Command::DeleteOffsets { .. }
+            | Command::DeleteGroup { .. }
+            | Command::ExpireOffsets { .. }
+    )
+}
+
+impl LocalEngine {
+    /// A reply that waits until what it was computed from is durable.
+    fn answer_at<T: Send + 'static>(&self, position: u64, answer: T) -> Pending<T> {
+        let durable = self.log.until_durable(position);
+        Pending::new(async move {
+            durable.await?;
+            Ok(answer)
+        })
+    }
+}
+
+impl Engine for LocalEngine {
+    fn append(&self, appends: Vec<Append>) -> Pending<Vec<Result<Appended, AppendError>>> {
+        let now_ms = self.log.door.clock.now_ms();
+        let frame_bytes_max = self.log.frame_bytes_max;
+        let mut answers = Vec::with_capacity(appends.len());
+        let mut core = self.log.core();
+        if let Some(reason) = &core.closed {
+            return Pending::ready(Err(EngineError::Closed(reason.clone())));
+        }
+        for append in appends {
+            if !self.has_room(core.queued_bytes, append.batch.bytes.len(), ROOM_FOR_COMMANDS) {
+                answers.push(Err(AppendError::StorageFull));
+                continue;
+            }
+            answers.push(match core.state.decide_append(&append, now_ms) {
+                Ok(AppendVerdict::Append(decided)) => {
+                    let log_start =
+                        core.state.partition(append.partition).map_or(Offset::ZERO, |found| found.log_start);
+                    let decision = Decision::Append(decided);
+                    core.state.apply(&decision);
+                    core.push(&decision, Some(append.batch.bytes), frame_bytes_max);
+                    if decided.producer.is_some()
+                        && let Some(eviction) = core.state.decide_eviction()
+                    {
+                        core.state.apply(&eviction);
+                        core.push(&eviction, None, frame_bytes_max);
+                    }
+                    Ok(decided.appended(log_start))
+                }
+                Ok(AppendVerdict::Duplicate(first_time)) => Ok(first_time),
+                Err(refused) => Err(refused),
+            });
+        }
+        let position = core.tail;
+        drop(core);
+        self.log.queued();
+        self.answer_at(position, answers)
+    }
+
+    fn propose(&self, command: Command) -> Pending<Result<Outcome, Refusal>> {
+        let frame_bytes_max = self.log.frame_bytes_max;
+        let keep = if frees_space(&command) { 0 } else { ROOM_FOR_FREEING };
+        let mut guard = self.log.core();
+        let core = &mut *guard;
+        if let Some(reason) = &core.closed {
+            return Pending::ready(Err(EngineError::Closed(reason.clone())));
+        }
+        let answer = match core.state.decide(&command) {
+            Err(refusal) => Err(refusal),
+            Ok((None, outcome)) => Ok(outcome),
+            Ok((Some(decision), outcome)) => {
+                let mut encoded = Vec::new();
+                decision.encode(&mut encoded);
+                if self.has_room(core.queued_bytes, encoded.len(), keep) {
+                    core.state.apply(&decision);
+                    core.push(&decision, None, frame_bytes_max);
+                    core.publish(&decision);
+                    Ok(outcome)
+                } else {
+                    Err(Refusal::StorageFull)
+                }
+            }
+        };
+        let position = core.tail;
+        drop(guard);
+        self.log.queued();
+        self.answer_at(position, answer)
+    }
+
+    fn validate(&self, command: &Command) -> Pending<Result<Outcome, Refusal>> {
+        let core = self.log.core();
+        if let Some(reason) = &core.closed {
+            return Pending::ready(Err(EngineError::Closed(reason.clone())));
+        }
+        let answer = core.state.decide(command).map(|(_, outcome)| outcome);
+        let position = core.tail;
+        drop(core);
+        self.answer_at(position, answer)
+    }
+
+    fn with_state(&self, view: &mut dyn FnMut(&State)) -> Pending<()> {
+        let core = self.log.core();
+        view(&core.state);
+        let position = core.tail;
+        drop(core);
+        self.answer_at(position, ())
+    }
+
+    fn read(
+        &self,
+        request: ReadRequest,
+    ) -> BoxFuture<'_, Result<Vec<Result<PartitionRead, ReadError>>, EngineError>> {
+        Box::pin(async move { self.reader.read(&request).await })
+    }
+
+    fn offset(
+        &self,
+        partition: PartitionId,
+        query: OffsetQuery,
+    ) -> BoxFuture<'_, Result<Result<Option<FoundOffset>, ReadError>, EngineError>> {
+        Box::pin(self.reader.offset(partition, query))
+    }
+
+    fn published(&self, partition: PartitionId) -> Option<Published> {
+        self.reader.index.published(partition)
+    }
+
+    fn watch(&self, partitions: &[(PartitionId, Offset)]) -> BoxFuture<'static, ()> {
+        let index = self.reader.index.clone();
+        let partitions = partitions.to_vec();
+        Box::pin(async move {
+            let registration = index.wait_on(partitions.iter().map(|(partition, _)| *partition), 1);
+            let newer = |(partition, seen): &(PartitionId, Offset)| {
+                index.published(*partition).is_none_or(|now| now.high_watermark > *seen)
+            };
+            while !partitions.iter().any(newer) {
+                registration.woken().await;
+                registration.for_any();
+            }
+        })
+    }
+
+    fn size_bytes(&self, partition: PartitionId) -> u64 {
+        self.reader.index.size_bytes(partition) + self.reader.archive.size_bytes(partition)
+    }
+
+    fn close(&self) -> BoxFuture<'_, Result<(), EngineError>> {
+        Box::pin(async move {
+            if !self.closed.swap(true, std::sync::atomic::Ordering::AcqRel) {
+                let position = {
+                    let mut core = self.log.core();
+                    core.closed.get_or_insert("it was closed".into());
+                    core.tail
+                };
+                self.log.until_durable(position).await?;
+                if position > 0 {
+                    let seal = self.log.push_seal();
+                    self.log.until_durable(seal).await?;
+                }
+                self.stop();
+            }
+            Ok(())
+        })
+    }
+}
+
+impl LocalEngine {
+    fn stop(&self) {
+        self.log.stop();
+        for task in &self.tasks {
+            task.abort();
+        }
+        self.lock.lock().expect("nothing panics under this lock").take();
+    }
+}
+
+impl Drop for LocalEngine {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}

@@ -42,7 +42,7 @@ impl State {
                 if part.has(|| Lane::of_partition(*partition))
                     && let Some(state) = self.partitions.get_mut(partition)
                 {
-                    state.log_start = *log_start;
+                    state.trim(*log_start);
                 }
             }
             Decision::CreateTopic { topic, rules } => {

@@ -176,6 +176,8 @@ pub struct AppendDecision {
     pub log_append_time: bool,
     /// It was routed by hash key, not sent to the partition by its number.
     pub routed: bool,
+    /// It begins a new virtual segment.
+    pub rolls: bool,
     /// The producer's stamp, if it has one.
     pub producer: Option<ProducerAppend>,
 }
@@ -499,6 +501,7 @@ impl AppendDecision {
     const PRODUCER: u8 = 1;
     const LOG_APPEND_TIME: u8 = 2;
     const ROUTED: u8 = 4;
+    const ROLLS: u8 = 8;
 
     fn encode(&self, out: &mut Vec<u8>) {
         use codec::*;
@@ -511,6 +514,9 @@ impl AppendDecision {
         }
         if self.routed {
             flags |= Self::ROUTED;
+        }
+        if self.rolls {
+            flags |= Self::ROLLS;
         }
         out.push(flags);
         put_partition(out, self.partition);
@@ -529,7 +535,7 @@ impl AppendDecision {
 
     fn decode(r: &mut Reader<'_, '_>) -> Result<AppendDecision, CorruptState> {
         let flags = r.u8()?;
-        if flags & !(Self::PRODUCER | Self::LOG_APPEND_TIME | Self::ROUTED) != 0 {
+        if flags & !(Self::PRODUCER | Self::LOG_APPEND_TIME | Self::ROUTED | Self::ROLLS) != 0 {
             return Err(CorruptState::new("unknown flags of an append"));
         }
         let append = AppendDecision {
@@ -541,6 +547,7 @@ impl AppendDecision {
             max_timestamp_ms: r.i64()?,
             log_append_time: flags & Self::LOG_APPEND_TIME != 0,
             routed: flags & Self::ROUTED != 0,
+            rolls: flags & Self::ROLLS != 0,
             producer: if flags & Self::PRODUCER != 0 {
                 Some(ProducerAppend {
                     id: r.i64()?,

@@ -14,6 +14,7 @@
 //! | file | rules about |
 //! |---|---|
 //! | `partition` | appends, idempotent producers |
+//! | `virtual_segments` | where retention may cut |
 //! | `topics`, `configs`, `reshard` | the catalogue, topic configs, shards |
 //! | `groups` | memberships, committed offsets |
 //! | `lane`, `snapshot`, `codec` | how state is cut and written |
@@ -31,6 +32,7 @@ mod producers;
 pub mod reshard;
 mod snapshot;
 mod topics;
+mod virtual_segments;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -44,6 +46,7 @@ pub use lane::{Lane, LaneSet};
 pub use limits::Limits;
 pub use partition::{AppendRules, AppendVerdict, Partition, ProducerView};
 pub use topics::{Shard, Topic, check_topic_name};
+pub use virtual_segments::{RetentionRules, RollRules, VirtualSegments};
 
 use crate::contract::{Append, AppendError};
 use crate::map::HashMap;

@@ -7,6 +7,7 @@
 use super::codec::{self, CorruptState, Reader};
 use super::configs::ConfigDefaults;
 use super::decision::{AppendDecision, ProducerAppend};
+use super::virtual_segments::{RollRules, VirtualSegments};
 use crate::contract::{Append, AppendError, Appended, ProducerStamp};
 use crate::map::HashMap;
 use crate::types::{Offset, ShardId};
@@ -27,6 +28,8 @@ pub struct Partition {
     pub rules: AppendRules,
     /// The open shard that ends it; `None`: retired by a merge.
     pub shard: Option<ShardId>,
+    /// Where retention may cut.
+    pub segments: VirtualSegments,
     producers: HashMap<i64, Producer>,
 }
 
@@ -43,6 +46,12 @@ pub struct AppendRules {
     pub timestamp_after_max_ms: Option<i64>,
     /// `cleanup.policy` contains `compact`.
     pub compacted: Option<bool>,
+    /// `segment.bytes`.
+    pub segment_bytes: Option<i32>,
+    /// `segment.ms`.
+    pub segment_ms: Option<i64>,
+    /// `segment.jitter.ms`.
+    pub segment_jitter_ms: Option<i64>,
 }
 
 impl AppendRules {
@@ -53,6 +62,9 @@ impl AppendRules {
         put_option(out, self.timestamp_before_max_ms, put_i64);
         put_option(out, self.timestamp_after_max_ms, put_i64);
         put_option(out, self.compacted, put_bool);
+        put_option(out, self.segment_bytes, |out, value| put_i64(out, i64::from(value)));
+        put_option(out, self.segment_ms, put_i64);
+        put_option(out, self.segment_jitter_ms, put_i64);
     }
 
     pub(crate) fn decode(r: &mut Reader<'_, '_>) -> Result<AppendRules, CorruptState> {
@@ -62,6 +74,9 @@ impl AppendRules {
             timestamp_before_max_ms: r.option(Reader::i64)?,
             timestamp_after_max_ms: r.option(Reader::i64)?,
             compacted: r.option(Reader::bool)?,
+            segment_bytes: r.option(Reader::i32)?,
+            segment_ms: r.option(Reader::i64)?,
+            segment_jitter_ms: r.option(Reader::i64)?,
         })
     }
 }
@@ -140,6 +155,7 @@ impl Partition {
             named_end: Offset::ZERO,
             rules,
             shard,
+            segments: VirtualSegments::default(),
             producers: HashMap::default(),
         }
     }
@@ -162,6 +178,12 @@ impl Partition {
             last_sequence: producer.last().last_sequence,
             last_append_ms: producer.last().append_ms,
         })
+    }
+
+    /// Moves the log start forward.
+    pub(crate) fn trim(&mut self, log_start: Offset) {
+        self.log_start = log_start;
+        self.segments.trim(log_start, self.next);
     }
 
     pub(crate) fn forget_producer(&mut self, id: i64) {
@@ -215,15 +237,23 @@ impl Partition {
             }));
         }
         let append_ms = now_ms.max(self.last_append_ms);
+        let max_timestamp_ms = if log_append_time { append_ms } else { batch.max_timestamp_ms };
+        let roll = RollRules {
+            segment_bytes: self.rules.segment_bytes.unwrap_or(defaults.segment_bytes).max(0) as u64,
+            segment_ms: self.rules.segment_ms.unwrap_or(defaults.segment_ms),
+            segment_jitter_ms: self.rules.segment_jitter_ms.unwrap_or(defaults.segment_jitter_ms),
+        };
+        let counted_ms = timestamp_or(max_timestamp_ms, append_ms);
         Ok(AppendVerdict::Append(AppendDecision {
             partition: append.partition,
             base_offset: self.next,
             offset_count: batch.offset_count,
             size: u32::try_from(batch.bytes.len()).expect("max.message.bytes is an int"),
             append_ms,
-            max_timestamp_ms: if log_append_time { append_ms } else { batch.max_timestamp_ms },
+            max_timestamp_ms,
             log_append_time,
             routed: append.shard.is_some(),
+            rolls: self.segments.rolls(&roll, self.next, batch.bytes.len() as u64, counted_ms),
             producer: batch.producer.map(|stamp| ProducerAppend {
                 id: stamp.id,
                 epoch: stamp.epoch,
@@ -273,6 +303,8 @@ impl Partition {
         if !append.routed {
             self.named_end = self.next;
         }
+        let counted_ms = timestamp_or(append.max_timestamp_ms, append.append_ms);
+        self.segments.append(append.rolls, append.base_offset, u64::from(append.size), counted_ms);
         let Some(producer) = &append.producer else { return false };
         let batch = ProducerBatch {
             first_sequence: producer.first_sequence,
@@ -304,6 +336,7 @@ impl Partition {
         put_i64(out, self.named_end.0);
         self.rules.encode(out);
         put_option(out, self.shard, |out, shard| put_u64(out, u64::from(shard.0)));
+        self.segments.encode(out);
         let mut producers: Vec<_> = self.producers.iter().collect();
         producers.sort_unstable_by_key(|(id, _)| **id);
         put_len(out, producers.len());
@@ -329,6 +362,7 @@ impl Partition {
             named_end: r.offset()?,
             rules: AppendRules::decode(r)?,
             shard: r.option(|r| Ok(ShardId(r.u32()?)))?,
+            segments: VirtualSegments::decode(r)?,
             producers: HashMap::default(),
         };
         for _ in 0..r.len()? {
@@ -352,6 +386,11 @@ impl Partition {
         }
         Ok(partition)
     }
+}
+
+/// What a batch's age counts from: its greatest timestamp, or its append time if it has none.
+fn timestamp_or(max_timestamp_ms: i64, append_ms: i64) -> i64 {
+    if max_timestamp_ms < 0 { append_ms } else { max_timestamp_ms }
 }
 
 /// Sequences wrap from 2^31-1 to 0.

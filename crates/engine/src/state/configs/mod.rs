@@ -24,6 +24,8 @@ pub const RETENTION_BYTES: &str = "retention.bytes";
 pub const SEGMENT_BYTES: &str = "segment.bytes";
 /// `segment.ms`.
 pub const SEGMENT_MS: &str = "segment.ms";
+/// `segment.jitter.ms`.
+pub const SEGMENT_JITTER_MS: &str = "segment.jitter.ms";
 /// `kolk.reshard`.
 pub const RESHARD: &str = super::reshard::RESHARD_CONFIG;
 /// `kolk.router`.
@@ -326,6 +328,9 @@ pub(crate) fn append_rules(configs: &BTreeMap<String, String>) -> AppendRules {
         timestamp_before_max_ms: number_of(TIMESTAMP_BEFORE),
         timestamp_after_max_ms: number_of(TIMESTAMP_AFTER),
         compacted: configs.get(CLEANUP_POLICY).map(|value| is_compacted(value)),
+        segment_bytes: number_of(SEGMENT_BYTES).map(|bytes| bytes as i32),
+        segment_ms: number_of(SEGMENT_MS),
+        segment_jitter_ms: number_of(SEGMENT_JITTER_MS),
     }
 }
 
@@ -372,20 +377,34 @@ pub(crate) struct AppendDefaults {
     pub(crate) timestamp_before_max_ms: i64,
     pub(crate) timestamp_after_max_ms: i64,
     pub(crate) compacted: bool,
+    pub(crate) segment_bytes: i32,
+    pub(crate) segment_ms: i64,
+    pub(crate) segment_jitter_ms: i64,
 }
 
 impl Default for ConfigDefaults {
     fn default() -> Self {
-        let default = |name| lookup(name).expect("a config of the table").default;
-        ConfigDefaults {
-            settings: BTreeMap::new(),
-            append: AppendDefaults {
-                max_message_bytes: number(default(MAX_MESSAGE_BYTES)) as i32,
-                log_append_time: is_log_append_time(default(TIMESTAMP_TYPE)),
-                timestamp_before_max_ms: number(default(TIMESTAMP_BEFORE)),
-                timestamp_after_max_ms: number(default(TIMESTAMP_AFTER)),
-                compacted: is_compacted(default(CLEANUP_POLICY)),
-            },
+        let settings = BTreeMap::new();
+        let append = AppendDefaults::of(&settings);
+        ConfigDefaults { settings, append }
+    }
+}
+
+impl AppendDefaults {
+    fn of(settings: &BTreeMap<&'static str, Setting>) -> Self {
+        let value = |name| match settings.get(name) {
+            Some(setting) => setting.value.as_str(),
+            None => lookup(name).expect("a config of the table").default,
+        };
+        AppendDefaults {
+            max_message_bytes: number(value(MAX_MESSAGE_BYTES)) as i32,
+            log_append_time: is_log_append_time(value(TIMESTAMP_TYPE)),
+            timestamp_before_max_ms: number(value(TIMESTAMP_BEFORE)),
+            timestamp_after_max_ms: number(value(TIMESTAMP_AFTER)),
+            compacted: is_compacted(value(CLEANUP_POLICY)),
+            segment_bytes: number(value(SEGMENT_BYTES)) as i32,
+            segment_ms: number(value(SEGMENT_MS)),
+            segment_jitter_ms: number(value(SEGMENT_JITTER_MS)),
         }
     }
 }
@@ -419,14 +438,7 @@ impl ConfigDefaults {
                 self.settings.insert(def.name, Setting { synonym: synonym.name, rank, value });
             }
         }
-        let none = BTreeMap::new();
-        self.append = AppendDefaults {
-            max_message_bytes: number(value_of(&none, self, MAX_MESSAGE_BYTES)) as i32,
-            log_append_time: is_log_append_time(value_of(&none, self, TIMESTAMP_TYPE)),
-            timestamp_before_max_ms: number(value_of(&none, self, TIMESTAMP_BEFORE)),
-            timestamp_after_max_ms: number(value_of(&none, self, TIMESTAMP_AFTER)),
-            compacted: is_compacted(value_of(&none, self, CLEANUP_POLICY)),
-        };
+        self.append = AppendDefaults::of(&self.settings);
         Ok(known)
     }
 

@@ -204,6 +204,7 @@ fn partitions_learn_only_of_overrides() {
         timestamp_before_max_ms: Some(9),
         timestamp_after_max_ms: Some(8),
         compacted: Some(true),
+        ..AppendRules::default()
     };
     assert_eq!(rules, expected);
 }

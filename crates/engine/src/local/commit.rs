@@ -1,0 +1,681 @@
+//! Group commit: what is decided waits in frames, and whoever needs a frame durable commits the next one.
+//!
+//! ```text
+//!  decide (lock) ─► open frame ─► ... ─► front ─► lay out ─► write + sync ─► publish ─► wake
+//!                   '------- queue -------'      '------- the leader, one at a time -------'
+//! ```
+//! *Who leads.* A reply that is awaited and finds the log idle commits inline: with few connections there is
+//! no hop between threads, which costs as much as a sync does. After its own frame it hands on to a reply that
+//! waits for the next one. When recent syncs were slow or many replies wait, the log's own thread leads instead, so
+//! that workers never wait for a device; see `docs/adr/` for the measurement behind the two thresholds.
+//! A frame that nobody awaits is taken by the thread a moment later.
+//!
+//! *Dropping.* The commit of a frame is a future that belongs to the log, not to whoever polls it: a leader that
+//! is dropped half way hands it on as it is.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::frame::{self, FrameId, Item, Life};
+use super::index::{DurableFrame, Index, Publish};
+use super::wal::{self, FrameMemory, Spares, WalFile, WalHeader};
+use crate::contract::{BoxFuture, EngineError};
+use crate::door::Door;
+use crate::state::{Decision, State};
+
+/// Who commits frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum CommitBy {
+    /// Chosen at run time by how long syncs take and how many wait.
+    #[default]
+    Auto,
+    /// Always the reply that is awaited.
+    Leader,
+    /// Always the log's thread.
+    Thread,
+}
+
+/// A frame being collected.
+#[derive(Debug, Default)]
+pub(super) struct FrameBuild {
+    pub number: u64,
+    pub seal: bool,
+    pub decision_count: u32,
+    pub decisions: Vec<u8>,
+    pub items: Vec<Item>,
+    pub publish: Vec<Publish>,
+    /// Upper bound of the frame's size before padding.
+    pub bytes: usize,
+}
+
+impl FrameBuild {
+    fn clear(&mut self) {
+        self.seal = false;
+        self.decision_count = 0;
+        self.decisions.clear();
+        self.items.clear();
+        self.publish.clear();
+        self.bytes = frame::HEADER_LEN;
+    }
+}
+
+/// What the short lock protects: the state and what is decided but not yet being written.
+pub(super) struct Core {
+    pub state: State,
+    /// Why nothing more is taken.
+    pub closed: Option<Arc<str>>,
+    frames: VecDeque<FrameBuild>,
+    spare: Vec<FrameBuild>,
+    next_number: u64,
+    /// The last frame that something was put into: what a reply computed now waits for.
+    pub tail: u64,
+    /// Bytes of all frames in the queue and of the one being written.
+    pub queued_bytes: usize,
+}
+
+impl Core {
+    /// The frame that a decision with `bytes` of batch goes into; it becomes the tail.
+    pub fn open_frame(&mut self, bytes: usize, frame_bytes_max: usize) -> &mut FrameBuild {
+        let fits = |open: &FrameBuild| !open.seal && open.bytes + bytes <= frame_bytes_max;
+        if !self.frames.back().is_some_and(fits) {
+            let mut open = self.spare.pop().unwrap_or_default();
+            open.clear();
+            open.number = self.next_number;
+            self.next_number += 1;
+            self.queued_bytes += open.bytes;
+            self.frames.push_back(open);
+        }
+        let open = self.frames.back_mut().expect("one was just pushed");
+        self.tail = open.number;
+        open
+    }
+
+    /// Puts a decision, already applied to the state, at the queue's end, with its batch if it has one.
+    pub fn push(&mut self, decision: &Decision, batch: Option<Bytes>, frame_bytes_max: usize) {
+        let batch_len = batch.as_ref().map_or(0, Bytes::len);
+        let open = self.open_frame(batch_len + frame::ITEM_OVERHEAD_MAX, frame_bytes_max);
+        let before = open.decisions.len();
+        decision.encode(&mut open.decisions);
+        open.decision_count += 1;
+        let mut added = open.decisions.len() - before;
+        if let (Decision::Append(append), Some(bytes)) = (decision, batch) {
+            added += bytes.len() + frame::ITEM_OVERHEAD_MAX;
+            open.items.push(Item {
+                partition: append.partition,
+                base_offset: append.base_offset,
+                offset_count: append.offset_count,
+                append_ms: append.append_ms,
+                max_timestamp_ms: append.max_timestamp_ms,
+                log_append_time: append.log_append_time,
+                bytes,
+            });
+        }
+        open.bytes += added;
+        self.queued_bytes += added;
+    }
+
+    /// Has readers see, with the frame, what the decision pushed last changes for them.
+    pub fn publish(&mut self, decision: &Decision) {
+        let open = self.frames.back_mut().expect("a decision was just pushed");
+        super::publish_of(decision, &self.state, &mut open.publish);
+    }
+
+    fn recycle(&mut self, mut done: FrameBuild) {
+        // A frame of one huge decision does not keep its memory.
+        if self.spare.len() < 4 && done.decisions.capacity() <= 1 << 20 && done.items.capacity() <= 1 << 14 {
+            done.clear();
+            self.spare.push(done);
+        }
+    }
+}
+
+/// What only the leader touches.
+pub(super) struct Committer {
+    pub life: Life,
+    pub file: Option<CurrentFile>,
+    pub next_sequence: u64,
+    pub last_crc: u32,
+    pub memory: FrameMemory,
+    directory: Vec<u8>,
+}
+
+/// The file being written.
+pub(super) struct CurrentFile {
+    pub file: Arc<WalFile>,
+    pub sequence: u64,
+    pub position: u64,
+}
+
+impl Committer {
+    pub fn new(life: Life, next_sequence: u64, last_crc: u32, memory: FrameMemory) -> Self {
+        Committer { life, file: None, next_sequence, last_crc, memory, directory: Vec::new() }
+    }
+}
+
+enum Leadership {
+    Idle(Box<Committer>),
+    /// A commit that a leader left behind, or is polling.
+    Running(BoxFuture<'static, Committed>),
+}
+
+/// The committer back, and why the log failed if it did.
+type Committed = (Box<Committer>, Result<(), Arc<str>>);
+
+/// Replies that wait, by slot.
+#[derive(Default)]
+struct Waiters {
+    slots: Vec<Option<(u64, Waker)>>,
+    free: Vec<usize>,
+    count: usize,
+}
+
+/// The log: the queue in front of the disk, and everything that waits for it.
+pub(super) struct Log {
+    pub door: Door,
+    pub index: Arc<Index>,
+    pub spares: Arc<Spares>,
+    pub frame_bytes_max: usize,
+    pub core: Mutex<Core>,
+    commit_by: CommitBy,
+    leader: Mutex<Option<Leadership>>,
+    waiters: Mutex<Waiters>,
+    /// Everything up to this frame is durable and published.
+    durable: AtomicU64,
+    failure: OnceLock<Arc<str>>,
+    on_failure: Option<FailureHook>,
+    /// Microseconds that recent syncs took, smoothed.
+    sync_us: AtomicU32,
+    /// Replies that waited when recent frames became durable, smoothed, in 256ths.
+    waiting: AtomicU32,
+    by_thread: AtomicBool,
+    /// Wakes the log's thread.
+    thread: Notify,
+    /// The thread looks after frames that nobody awaits.
+    watched: AtomicBool,
+    stopped: AtomicBool,
+}
+
+/// Told once when the log fails; expected to end the process.
+pub type FailureHook = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// Syncs slower than this on average are the thread's.
+const SLOW_SYNC_US: u32 = 1000;
+/// More waiting replies than this on average (in 256ths) are the thread's; fewer than the lower bound a leader's.
+const MANY_WAITING: u32 = 256 * 3;
+const FEW_WAITING: u32 = 256 * 2;
+/// How soon the thread looks for frames that nobody awaits.
+const WATCH_INTERVAL: Duration = Duration::from_millis(5);
+/// Rounds without anything to do after which it stops looking.
+const WATCH_ROUNDS: u32 = 400;
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().expect("nothing panics under the log's locks")
+}
+
+pub(super) struct LogParts {
+    pub door: Door,
+    pub index: Arc<Index>,
+    pub spares: Arc<Spares>,
+    pub frame_bytes_max: usize,
+    pub commit_by: CommitBy,
+    pub on_failure: Option<FailureHook>,
+    pub state: State,
+    /// The last durable frame.
+    pub last_frame: u64,
+    pub committer: Committer,
+}
+
+impl Log {
+    pub fn new(parts: LogParts) -> Arc<Log> {
+        Arc::new(Log {
+            door: parts.door,
+            index: parts.index,
+            spares: parts.spares,
+            frame_bytes_max: parts.frame_bytes_max,
+            core: Mutex::new(Core {
+                state: parts.state,
+                closed: None,
+                frames: VecDeque::new(),
+                spare: Vec::new(),
+                next_number: parts.last_frame + 1,
+                tail: parts.last_frame,
+                queued_bytes: 0,
+            }),
+            commit_by: parts.commit_by,
+            leader: Mutex::new(Some(Leadership::Idle(Box::new(parts.committer)))),
+            waiters: Mutex::default(),
+            durable: AtomicU64::new(parts.last_frame),
+            failure: OnceLock::new(),
+            on_failure: parts.on_failure,
+            sync_us: AtomicU32::new(0),
+            waiting: AtomicU32::new(0),
+            by_thread: AtomicBool::new(parts.commit_by == CommitBy::Thread),
+            thread: Notify::new(),
+            watched: AtomicBool::new(false),
+            stopped: AtomicBool::new(false),
+        })
+    }
+
+    pub fn core(&self) -> MutexGuard<'_, Core> {
+        lock(&self.core)
+    }
+
+    /// The last durable frame.
+    pub fn durable(&self) -> u64 {
+        self.durable.load(Ordering::Acquire)
+    }
+
+    /// A future that resolves when `position` is durable, and that may commit frames to bring that about.
+    pub fn until_durable(self: &Arc<Self>, position: u64) -> UntilDurable {
+        UntilDurable { log: self.clone(), position, slot: None, leading: None }
+    }
+
+    /// Call after something was put into a frame: it becomes durable soon even if nobody awaits it.
+    pub fn queued(&self) {
+        if !self.watched.load(Ordering::Relaxed) && !self.watched.swap(true, Ordering::AcqRel) {
+            self.thread.notify_one();
+        }
+    }
+
+    /// Fails the log: replies that wait get an unknown outcome, nothing more is taken.
+    fn fail(&self, reason: Arc<str>) {
+        if self.failure.set(reason.clone()).is_err() {
+            return;
+        }
+        tracing::error!(reason = %reason, "the log failed");
+        self.core().closed.get_or_insert(reason.clone());
+        self.wake_up_to(u64::MAX);
+        if let Some(hook) = &self.on_failure {
+            hook(&reason);
+        }
+    }
+
+    fn wake_up_to(&self, position: u64) -> usize {
+        let mut wake = Vec::new();
+        let waiting;
+        {
+            let mut waiters = lock(&self.waiters);
+            waiting = waiters.count;
+            for slot in &mut waiters.slots {
+                if let Some((waits_for, waker)) = slot
+                    && *waits_for <= position
+                {
+                    // The slot stays its owner's until that looks again or is dropped.
+                    wake.push(std::mem::replace(waker, Waker::noop().clone()));
+                }
+            }
+        }
+        for waker in wake {
+            waker.wake();
+        }
+        waiting
+    }
+
+    /// Lets somebody commit what is queued, if anything is and nobody does.
+    fn hand_on(&self) {
+        let Some(front) = self.core().frames.front().map(|front| front.number) else {
+            // The commit of a dropped leader may be half way.
+            if matches!(*lock(&self.leader), Some(Leadership::Running(_))) {
+                self.nominate(0);
+            }
+            return;
+        };
+        self.nominate(front);
+    }
+
+    fn nominate(&self, position: u64) {
+        if self.by_thread.load(Ordering::Relaxed) {
+            self.thread.notify_one();
+            return;
+        }
+        let nominee = {
+            let waiters = lock(&self.waiters);
+            let waiting = waiters.slots.iter().flatten().filter(|(waits_for, _)| *waits_for >= position);
+            waiting.min_by_key(|(waits_for, _)| *waits_for).map(|(_, waker)| waker.clone())
+        };
+        match nominee {
+            Some(waker) => waker.wake(),
+            // Nobody awaits it (yet): the thread looks after it.
+            None => self.queued(),
+        }
+    }
+
+    fn try_lead(self: &Arc<Self>) -> Option<Leading> {
+        let leadership = lock(&self.leader).take()?;
+        Some(Leading { log: self.clone(), leadership: Some(leadership) })
+    }
+
+    /// Whether awaited replies commit, by what recent frames were like.
+    fn leaders_allowed(&self) -> bool {
+        !self.by_thread.load(Ordering::Relaxed)
+    }
+
+    fn learn(&self, sync: Duration, waiting: usize) {
+        let smooth = |cell: &AtomicU32, value: u32| {
+            let before = cell.load(Ordering::Relaxed);
+            let after = before - before / 8 + value / 8;
+            cell.store(after, Ordering::Relaxed);
+            after
+        };
+        let sync_us = u32::try_from(sync.as_micros()).unwrap_or(u32::MAX / 2).min(1 << 24);
+        let sync_us = smooth(&self.sync_us, sync_us);
+        let waiting = smooth(&self.waiting, u32::try_from(waiting).unwrap_or(1 << 16).min(1 << 16) * 256);
+        if self.commit_by == CommitBy::Auto {
+            let now = self.by_thread.load(Ordering::Relaxed);
+            let bound = if now { FEW_WAITING } else { MANY_WAITING };
+            let thread = sync_us > SLOW_SYNC_US || waiting > bound;
+            if thread != now {
+                tracing::debug!(thread, sync_us, waiting = waiting / 256, "who commits changed");
+                self.by_thread.store(thread, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Commits the frame at the front of the queue, if there is one.
+    async fn commit_front(self: Arc<Self>, mut committer: Box<Committer>) -> Committed {
+        let Some(mut build) = self.core().frames.pop_front() else { return (committer, Ok(())) };
+        let result = self.commit(&mut committer, &mut build).await;
+        let mut core = self.core();
+        core.queued_bytes -= build.bytes;
+        core.recycle(build);
+        drop(core);
+        (committer, result)
+    }
+
+    async fn commit(&self, committer: &mut Committer, build: &mut FrameBuild) -> Result<(), Arc<str>> {
+        let broken = |what: &str, file: u64, error: std::io::Error| -> Arc<str> {
+            format!("{what} {} failed: {error}", wal::file_name(file)).into()
+        };
+        let len_max = build.bytes.next_multiple_of(crate::door::ALIGNMENT);
+        let fits = |current: &CurrentFile| current.position + len_max as u64 <= current.file.capacity;
+        if !committer.file.as_ref().is_some_and(fits) {
+            if let Some(full) = committer.file.take() {
+                self.spares.used(full.file.capacity - full.position);
+            }
+            let file = Arc::new(self.spares.take(len_max as u64).await);
+            let header = WalHeader {
+                sequence: committer.next_sequence,
+                life: committer.life.id,
+                first_frame: build.number,
+                before_crc: committer.last_crc,
+                capacity: file.capacity,
+            };
+            let written = file.file.write_durable(0, header.encode(&committer.life)).await;
+            written.map_err(|error| broken("writing the header of", file.slot, error))?;
+            self.index.lock().files.insert(header.sequence, file.clone());
+            committer.next_sequence += 1;
+            committer.file = Some(CurrentFile { file, sequence: header.sequence, position: wal::HEADER_LEN });
+        }
+        let current = committer.file.as_mut().expect("a file was just made current");
+        let id = FrameId { number: build.number, before_crc: committer.last_crc, seal: build.seal };
+        let (life, directory) = (&committer.life, &mut committer.directory);
+        let (bytes, (extents, crc)) = committer.memory.frame(len_max, |out| {
+            frame::lay_out(out, life, id, build.decision_count, &build.decisions, &mut build.items, directory)
+        });
+        build.items.clear();
+        debug_assert!(bytes.len() <= len_max, "a frame's size is bounded before it is decided");
+
+        let position = current.position;
+        let started = Instant::now();
+        let written = current.file.file.write_durable(position, bytes.clone()).await;
+        written.map_err(|error| broken("writing a frame to", current.file.slot, error))?;
+        let took = started.elapsed();
+        current.position += bytes.len() as u64;
+        committer.last_crc = crc;
+        self.spares.used(bytes.len() as u64);
+        if current.position > current.file.capacity / 4 {
+            self.spares.want_more();
+        }
+
+        let file = current.sequence;
+        self.index
+            .publish(DurableFrame { number: build.number, file, position, bytes, extents }, &build.publish);
+        self.durable.store(build.number, Ordering::Release);
+        let waiting = self.wake_up_to(build.number);
+        self.learn(took, waiting);
+        Ok(())
+    }
+
+    /// Writes an empty frame if the last one is not one already: what is before it is complete.
+    pub fn push_seal(&self) -> u64 {
+        let mut core = self.core();
+        let frame_bytes_max = self.frame_bytes_max;
+        let open = core.open_frame(frame_bytes_max + 1, frame_bytes_max);
+        debug_assert!(open.items.is_empty(), "a frame of its own");
+        open.seal = true;
+        open.number
+    }
+
+    /// The log's own thread: commits what nobody awaits, everything while it is chosen to, and seals an idle log.
+    pub async fn run_thread(self: Arc<Self>, seal_after: Duration) {
+        let mut idle_rounds = 0;
+        let mut sealed = self.durable();
+        let mut last_durable = self.durable();
+        let mut last_change = Instant::now();
+        while !self.stopped.load(Ordering::Acquire) {
+            if self.watched.load(Ordering::Relaxed) {
+                let _ = tokio::time::timeout(WATCH_INTERVAL, self.thread.notified()).await;
+            } else if sealed == self.durable() {
+                self.thread.notified().await;
+            } else {
+                let _ = tokio::time::timeout(seal_after, self.thread.notified()).await;
+            }
+            if self.failure.get().is_some() {
+                return;
+            }
+            let behind = !self.core().frames.is_empty() || lock(&self.leader).is_some_running();
+            if behind {
+                idle_rounds = 0;
+                // Whoever leads has it; otherwise this thread does, until nothing is left or a leader may take over.
+                while let Some(leading) = self.try_lead() {
+                    if !leading.one().await {
+                        break;
+                    }
+                }
+            } else {
+                idle_rounds += 1;
+                if idle_rounds > WATCH_ROUNDS {
+                    self.watched.store(false, Ordering::Release);
+                    // Something may have been queued between the look and the store.
+                    if !self.core().frames.is_empty() {
+                        self.queued();
+                    }
+                }
+            }
+            let durable = self.durable();
+            if durable != last_durable {
+                last_durable = durable;
+                last_change = Instant::now();
+            } else if durable != sealed && last_change.elapsed() >= seal_after && self.is_idle() {
+                sealed = self.push_seal();
+                while let Some(leading) = self.try_lead() {
+                    if !leading.one().await {
+                        break;
+                    }
+                }
+                last_durable = self.durable();
+                if last_durable != sealed {
+                    sealed = 0;
+                }
+            }
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        let core = self.core();
+        core.frames.is_empty() && core.tail == self.durable()
+    }
+
+    /// Ends the thread.
+    pub fn stop(&self) {
+        self.stopped.store(true, Ordering::Release);
+        self.thread.notify_one();
+    }
+}
+
+trait IsRunning {
+    fn is_some_running(&self) -> bool;
+}
+
+impl IsRunning for Option<Leadership> {
+    fn is_some_running(&self) -> bool {
+        matches!(self, Some(Leadership::Running(_)))
+    }
+}
+
+/// Leadership over the log; dropping it hands on.
+struct Leading {
+    log: Arc<Log>,
+    leadership: Option<Leadership>,
+}
+
+impl Leading {
+    /// Drives the commit of one frame. Ready: whether there was one.
+    fn poll_one(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        loop {
+            match self.leadership.take().expect("held until dropped") {
+                Leadership::Idle(committer) => {
+                    if self.log.failure.get().is_some() || self.log.core().frames.is_empty() {
+                        self.leadership = Some(Leadership::Idle(committer));
+                        return Poll::Ready(false);
+                    }
+                    let commit = self.log.clone().commit_front(committer);
+                    self.leadership = Some(Leadership::Running(Box::pin(commit)));
+                }
+                Leadership::Running(mut commit) => match commit.as_mut().poll(cx) {
+                    Poll::Pending => {
+                        self.leadership = Some(Leadership::Running(commit));
+                        return Poll::Pending;
+                    }
+                    Poll::Ready((committer, result)) => {
+                        self.leadership = Some(Leadership::Idle(committer));
+                        if let Err(reason) = result {
+                            self.log.fail(reason);
+                            return Poll::Ready(false);
+                        }
+                        return Poll::Ready(true);
+                    }
+                },
+            }
+        }
+    }
+
+    /// Commits one frame; false if there was none.
+    async fn one(mut self) -> bool {
+        std::future::poll_fn(|cx| self.poll_one(cx)).await
+    }
+}
+
+impl Drop for Leading {
+    fn drop(&mut self) {
+        *lock(&self.log.leader) = self.leadership.take();
+        if self.log.failure.get().is_none() {
+            self.log.hand_on();
+        }
+    }
+}
+
+/// Resolves when a position is durable; commits frames itself where that is quicker. See [`Log::until_durable`].
+pub(super) struct UntilDurable {
+    log: Arc<Log>,
+    position: u64,
+    slot: Option<usize>,
+    leading: Option<Leading>,
+}
+
+impl UntilDurable {
+    fn register(&mut self, cx: &Context<'_>) {
+        let mut waiters = lock(&self.log.waiters);
+        let entry = (self.position, cx.waker().clone());
+        match self.slot {
+            Some(slot) => waiters.slots[slot] = Some(entry),
+            None => {
+                waiters.count += 1;
+                self.slot = Some(match waiters.free.pop() {
+                    Some(slot) => {
+                        waiters.slots[slot] = Some(entry);
+                        slot
+                    }
+                    None => {
+                        waiters.slots.push(Some(entry));
+                        waiters.slots.len() - 1
+                    }
+                });
+            }
+        }
+    }
+
+    fn unregister(&mut self) {
+        if let Some(slot) = self.slot.take() {
+            let mut waiters = lock(&self.log.waiters);
+            waiters.slots[slot] = None;
+            waiters.free.push(slot);
+            waiters.count -= 1;
+        }
+    }
+}
+
+impl Future for UntilDurable {
+    type Output = Result<(), EngineError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        let mut registered = false;
+        loop {
+            if this.log.durable() >= this.position {
+                this.unregister();
+                this.leading = None;
+                return Poll::Ready(Ok(()));
+            }
+            if let Some(reason) = this.log.failure.get().cloned() {
+                this.unregister();
+                this.leading = None;
+                return Poll::Ready(Err(EngineError::OutcomeUnknown(reason)));
+            }
+            if this.leading.is_none() && this.log.leaders_allowed() {
+                this.leading = this.log.try_lead();
+            }
+            if let Some(leading) = &mut this.leading {
+                match leading.poll_one(cx) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(_) => {
+                        if !this.log.leaders_allowed() {
+                            this.leading = None;
+                        }
+                    }
+                }
+                continue;
+            }
+            if registered {
+                return Poll::Pending;
+            }
+            // Register, then look again: the leader looks for waiters after it let go.
+            this.register(cx);
+            registered = true;
+            if !this.log.leaders_allowed() {
+                this.log.thread.notify_one();
+            }
+        }
+    }
+}
+
+impl Drop for UntilDurable {
+    fn drop(&mut self) {
+        let waited = self.slot.is_some();
+        self.unregister();
+        let led = self.leading.take().is_some();
+        // It may have been nominated: somebody else must then lead.
+        if waited && !led && self.log.durable() < self.position && lock(&self.log.leader).is_some() {
+            self.log.hand_on();
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! The manifest: what a data directory is, and which files in it count. A small text, replaced as a whole.
+//!
+//! ```text
+//! kolk-data 1
+//! cluster 1b4e28ba2fa1411d883f0016d3cca427
+//! life 00b6...  secret 9f...  first 1  end 812 crc 5c0ffee1
+//! life 77aa...  secret 03...  first 813
+//! wal-from 4
+//! crc 1c291ca3
+//! ```
+//! A change is written to `manifest.new`, synced, renamed over `manifest`, and the directory is synced: a crash
+//! leaves the old one or the new one. The last line is the CRC-32C of all before it.
+
+use std::fmt::Write as _;
+use std::io;
+use std::path::Path;
+
+use bytes::Bytes;
+
+use super::frame::Life;
+use crate::codec::crc32c;
+use crate::door::{Disk, Open};
+
+/// The data format that this program writes. It reads this one and all before it.
+pub const DATA_FORMAT: u32 = 1;
+pub(super) const NAME: &str = "manifest";
+pub(super) const NEW_NAME: &str = "manifest.new";
+
+/// A life and the frames that it wrote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct LifeEntry {
+    pub life: Life,
+    pub first_frame: u64,
+    /// The last frame and its CRC, once the life is over; `first_frame - 1` if it wrote none.
+    pub end: Option<(u64, u32)>,
+}
+
+/// What the manifest says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Manifest {
+    pub cluster_id: u128,
+    /// Lives whose frames may still be needed, in order.
+    pub lives: Vec<LifeEntry>,
+    /// Write-ahead files with a lower sequence number are spare, whatever their headers say.
+    pub wal_from: u64,
+    /// Live segments, ascending.
+    pub segments: Vec<u64>,
+    /// Live snapshot, if any.
+    pub snapshot: Option<u64>,
+}
+
+/// Why a manifest cannot be used.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum ManifestError {
+    Newer(u32),
+    Damaged(&'static str),
+}
+
+impl Manifest {
+    pub fn encode(&self) -> String {
+        let mut out = format!("kolk-data {DATA_FORMAT}\ncluster {:032x}\n", self.cluster_id);
+        for entry in &self.lives {
+            let secret = u128::from_be_bytes(entry.life.secret);
+            let _ =
+                write!(out, "life {:016x} secret {secret:032x} first {}", entry.life.id, entry.first_frame);
+            if let Some((frame, crc)) = entry.end {
+                let _ = write!(out, " end {frame} crc {crc:08x}");
+            }
+            out.push('\n');
+        }
+        let _ = writeln!(out, "wal-from {}", self.wal_from);
+        if let Some(snapshot) = self.snapshot {
+            let _ = writeln!(out, "snapshot {snapshot}");
+        }
+        for segment in &self.segments {
+            let _ = writeln!(out, "segment {segment}");
+        }
+        let crc = crc32c(out.as_bytes());
+        let _ = writeln!(out, "crc {crc:08x}");
+        out
+    }
+
+    pub fn decode(bytes: &[u8]) -> Result<Manifest, ManifestError> {
+        let damaged = ManifestError::Damaged;
+        let text = std::str::from_utf8(bytes).map_err(|_| damaged("it is not text"))?;
+        let version = text.lines().next().and_then(|line| line.strip_prefix("kolk-data "));
+        let version = version.ok_or(damaged("it does not begin as a manifest"))?;
+        match version.parse::<u32>() {
+            Ok(DATA_FORMAT) => {}
+            Ok(newer) if newer > DATA_FORMAT => return Err(ManifestError::Newer(newer)),
+            _ => return Err(damaged("its format is no number we know")),
+        }
+        let at = text.rfind("crc ").filter(|at| text[..*at].ends_with('\n'));
+        let at = at.ok_or(damaged("its last line is missing"))?;
+        if text[at..] != format!("crc {:08x}\n", crc32c(&bytes[..at])) {
+            return Err(damaged("its CRC does not match"));
+        }
+        Self::fields(&text[..at]).ok_or(damaged("a line cannot be read"))
+    }
+
+    fn fields(text: &str) -> Option<Manifest> {
+        let mut manifest =
+            Manifest { cluster_id: 0, lives: Vec::new(), wal_from: 0, segments: Vec::new(), snapshot: None };
+        for line in text.lines().skip(1) {
+            let words: Vec<&str> = line.split(' ').collect();
+            match words[..] {
+                ["cluster", id] => manifest.cluster_id = u128::from_str_radix(id, 16).ok()?,
+                ["wal-from", from] => manifest.wal_from = from.parse().ok()?,
+                ["segment", id] => manifest.segments.push(id.parse().ok()?),
+                ["snapshot", id] => manifest.snapshot = Some(id.parse().ok()?),
+                ["life", id, "secret", secret, "first", first, ref end @ ..] => {
+                    let secret = u128::from_str_radix(secret, 16).ok()?.to_be_bytes();
+                    manifest.lives.push(LifeEntry {
+                        life: Life { id: u64::from_str_radix(id, 16).ok()?, secret },
+                        first_frame: first.parse().ok()?,
+                        end: match end {
+                            [] => None,
+                            ["end", frame, "crc", crc] => {
+                                Some((frame.parse().ok()?, u32::from_str_radix(crc, 16).ok()?))
+                            }
+                            _ => return None,
+                        },
+                    });
+                }
+                _ => return None,
+            }
+        }
+        Some(manifest)
+    }
+
+    /// Replaces the directory's manifest durably.
+    pub async fn store(&self, disk: &dyn Disk, directory: &Path) -> io::Result<()> {
+        let new = directory.join(NEW_NAME);
+        let text = self.encode();
+        let file = disk.open(&new, Open::Write).await?;
+        file.set_len(text.len() as u64).await?;
+        file.write_at(0, Bytes::from(text)).await?;
+        file.sync().await?;
+        disk.rename(&new, &directory.join(NAME)).await?;
+        disk.sync_dir(directory).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn manifest() -> Manifest {
+        let life = |id| Life { id, secret: [id as u8; 16] };
+        Manifest {
+            cluster_id: 99,
+            lives: vec![
+                LifeEntry { life: life(1), first_frame: 1, end: Some((8, 0xabc)) },
+                LifeEntry { life: life(2), first_frame: 9, end: None },
+            ],
+            wal_from: 3,
+            segments: vec![4, 7],
+            snapshot: Some(5),
+        }
+    }
+
+    #[test]
+    fn it_comes_back_and_any_change_is_noticed() {
+        let text = manifest().encode();
+        assert_eq!(Manifest::decode(text.as_bytes()), Ok(manifest()));
+        for at in 0..text.len() {
+            let mut broken = text.clone().into_bytes();
+            broken[at] ^= 1;
+            assert!(Manifest::decode(&broken).is_err(), "byte {at}");
+        }
+        assert!(Manifest::decode(&text.as_bytes()[..text.len() - 1]).is_err());
+    }
+
+    #[test]
+    fn a_newer_format_is_told_apart_from_damage() {
+        let newer = manifest().encode().replacen("kolk-data 1", "kolk-data 2", 1);
+        assert_eq!(Manifest::decode(newer.as_bytes()), Err(ManifestError::Newer(2)));
+    }
+}

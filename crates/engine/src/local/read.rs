@@ -1,0 +1,300 @@
+//! Reading: batches from the archive and from the log's index, waiting for more, and looking offsets up.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use kolk_wire_kafka::records::record::decompressed;
+use kolk_wire_kafka::records::{BatchHeader, Batches, RecordIter, TimestampType};
+use tokio::time::Instant;
+
+use super::archive::{Archive, ByTime};
+use super::index::Index;
+use crate::contract::{
+    EngineError, FoundOffset, Isolation, OffsetQuery, PartitionRead, Piece, Published, Read, ReadError,
+    ReadRequest,
+};
+use crate::types::{Offset, PartitionId};
+
+/// What a batch may grow to when a lookup by time decompresses it, in bytes.
+const DECOMPRESSED_MAX: usize = 128 << 20;
+
+/// The readers' side of the engine.
+#[derive(Debug)]
+pub(super) struct Reader {
+    pub index: Arc<Index>,
+    pub archive: Arc<Archive>,
+    /// Batches that lookups by time could not decode and took as a whole.
+    pub undecodable: AtomicU64,
+}
+
+/// One pass over a request.
+struct Pass {
+    answers: Vec<Result<PartitionRead, ReadError>>,
+    bytes: usize,
+    /// There is more than the limits let through, or a partition answers with an error.
+    at_once: bool,
+}
+
+impl Reader {
+    pub async fn read(
+        &self,
+        request: &ReadRequest,
+    ) -> Result<Vec<Result<PartitionRead, ReadError>>, EngineError> {
+        let deadline = Instant::now() + Duration::from_millis(request.max_wait_ms);
+        let min_bytes = request.min_bytes.min(request.max_bytes);
+        let mut waiting = None;
+        let mut seen = 0;
+        loop {
+            let pass = self.pass(request).await?;
+            if pass.at_once
+                || pass.bytes >= min_bytes
+                || request.max_wait_ms == 0
+                || Instant::now() >= deadline
+            {
+                return Ok(pass.answers);
+            }
+            match &waiting {
+                None => {
+                    let partitions = request.reads.iter().map(|read| read.partition);
+                    // Looks again before it waits: more may have come before the registration.
+                    waiting = Some(self.index.wait_on(partitions, min_bytes - pass.bytes));
+                    seen = pass.bytes;
+                }
+                Some(registration) => {
+                    if pass.bytes > seen {
+                        registration.came(pass.bytes - seen);
+                        seen = pass.bytes;
+                    }
+                    let woken = tokio::time::timeout_at(deadline, registration.woken()).await.is_ok();
+                    if woken {
+                        registration.for_any();
+                    }
+                }
+            }
+        }
+    }
+
+    async fn pass(&self, request: &ReadRequest) -> Result<Pass, EngineError> {
+        let mut pass = Pass { answers: Vec::with_capacity(request.reads.len()), bytes: 0, at_once: false };
+        for read in &request.reads {
+            let left = request.max_bytes.saturating_sub(pass.bytes);
+            let whole_first = pass.bytes == 0;
+            let (answer, full) = self.one(read, left, whole_first, request).await?;
+            match &answer {
+                Ok(found) => pass.bytes += found.len(),
+                Err(_) => pass.at_once = true,
+            }
+            pass.at_once |= full;
+            pass.answers.push(answer);
+        }
+        Ok(pass)
+    }
+
+    /// Reads one partition; tells whether the limits held something back.
+    async fn one(
+        &self,
+        read: &Read,
+        left: usize,
+        whole_first: bool,
+        request: &ReadRequest,
+    ) -> Result<(Result<PartitionRead, ReadError>, bool), EngineError> {
+        let Some(published) = self.index.published(read.partition) else {
+            return Ok((Err(ReadError::UnknownPartition), false));
+        };
+        if read.offset < published.log_start || read.offset > published.high_watermark {
+            return Ok((Err(ReadError::OffsetOutOfRange { offset: read.offset, published }), false));
+        }
+        let end = match request.isolation {
+            Isolation::ReadUncommitted => published.high_watermark,
+            Isolation::ReadCommitted => published.last_stable,
+        };
+        let mut found = PartitionRead { published, pieces: Vec::new(), aborted: Vec::new() };
+        let bytes_max = left.min(read.max_bytes);
+        if read.offset >= end || (bytes_max == 0 && !whole_first) {
+            let held_back = read.offset < end;
+            return Ok((Ok(found), held_back));
+        }
+        let (mut next, mut bytes) = (read.offset, 0);
+        // A rewrite may move batches from the log to the archive between the two looks: then it looks again.
+        for _ in 0..LOOKS_MAX {
+            if self.archive.end(read.partition).is_some_and(|archived| archived > next) {
+                let limit = bytes_max.saturating_sub(bytes);
+                let whole = whole_first && bytes == 0;
+                let archived = self
+                    .archive
+                    .collect(read.partition, next, end, limit, whole, request.with_batches)
+                    .await?;
+                found.pieces.extend(archived.pieces);
+                bytes += archived.bytes;
+                next = archived.next;
+                if archived.full || next >= end {
+                    return Ok((Ok(found), archived.full));
+                }
+            }
+            let limit = bytes_max.saturating_sub(bytes);
+            let whole = whole_first && bytes == 0;
+            let index = self.index.lock();
+            if let Some((pieces, _, full)) =
+                index.collect(read.partition, next, end, limit, whole, request.with_batches)
+            {
+                found.pieces.extend(pieces);
+                return Ok((Ok(found), full));
+            }
+            let published = index.partitions.get(&read.partition).map(|partition| partition.published);
+            match published {
+                None => return Ok((Err(ReadError::UnknownPartition), false)),
+                Some(published) if read.offset < published.log_start => {
+                    return Ok((Err(ReadError::OffsetOutOfRange { offset: read.offset, published }), false));
+                }
+                Some(_) => {}
+            }
+        }
+        Err(EngineError::Read(format!("no batch holds offset {next} of {:?}", read.partition).into()))
+    }
+
+    pub async fn offset(
+        &self,
+        partition: PartitionId,
+        query: OffsetQuery,
+    ) -> Result<Result<Option<FoundOffset>, ReadError>, EngineError> {
+        let Some(published) = self.index.published(partition) else {
+            return Ok(Err(ReadError::UnknownPartition));
+        };
+        let edge = |offset| Ok(Ok(Some(FoundOffset { offset, timestamp_ms: -1 })));
+        match query {
+            OffsetQuery::Earliest => edge(published.log_start),
+            OffsetQuery::Latest(Isolation::ReadUncommitted) => edge(published.high_watermark),
+            OffsetQuery::Latest(Isolation::ReadCommitted) => edge(published.last_stable),
+            OffsetQuery::Timestamp(at) => Ok(Ok(self.by_timestamp(partition, &published, at).await?)),
+            OffsetQuery::MaxTimestamp => {
+                let archived = self.archive.max_timestamp(partition, published.log_start).await?;
+                let logged = self.log_max_timestamp(partition, published.log_start).await?;
+                match archived.max(logged) {
+                    Some(greatest) if greatest >= 0 => {
+                        Ok(Ok(self.by_timestamp(partition, &published, greatest).await?))
+                    }
+                    _ => Ok(Ok(None)),
+                }
+            }
+            OffsetQuery::AppendTime(at) => {
+                let by = ByTime::AppendTime(at);
+                if let Some(found) = self.archive.find(partition, published.log_start, by).await? {
+                    let offset = found.entry.base_offset.max(published.log_start);
+                    return Ok(Ok(Some(FoundOffset { offset, timestamp_ms: found.entry.append_ms })));
+                }
+                let index = self.index.lock();
+                let extents = index.partitions.get(&partition).map(|found| &found.wal);
+                let mut batches = extents.into_iter().flatten().flat_map(|extent| extent.spans());
+                let first = batches.find(|span| span.append_ms >= at && span.last >= published.log_start);
+                Ok(Ok(first.map(|span| FoundOffset {
+                    offset: span.base_offset.max(published.log_start),
+                    timestamp_ms: span.append_ms,
+                })))
+            }
+        }
+    }
+
+    /// The first record at or after a timestamp.
+    async fn by_timestamp(
+        &self,
+        partition: PartitionId,
+        published: &Published,
+        at: i64,
+    ) -> Result<Option<FoundOffset>, EngineError> {
+        let log_start = published.log_start;
+        let mut from = log_start;
+        // A batch whose header promises the timestamp may hold it only before the log start.
+        while let Some(found) = self.archive.find(partition, from, ByTime::Timestamp(at)).await? {
+            let bytes = whole(&found.piece).await?;
+            let header = BatchHeader::parse(&bytes);
+            if let Some(record) = self.first_record(&bytes, at, log_start) {
+                return Ok(Some(record));
+            }
+            let next = header.map_or(found.entry.base_offset + 1, |header| Offset(header.next_offset()));
+            from = next.max(from + 1);
+        }
+        while let Some((piece, last)) = self.log_extent(partition, from, at) {
+            for batch in Batches::new(whole(&piece).await?) {
+                let Ok((header, bytes)) = batch else { break };
+                if header.max_timestamp >= at
+                    && header.next_offset() > log_start.0
+                    && let Some(record) = self.first_record(&bytes, at, log_start)
+                {
+                    return Ok(Some(record));
+                }
+            }
+            from = last + 1;
+        }
+        Ok(None)
+    }
+
+    /// The first extent of the log that reaches `from` and has a timestamp at or after `at`.
+    fn log_extent(&self, partition: PartitionId, from: Offset, at: i64) -> Option<(Piece, Offset)> {
+        let index = self.index.lock();
+        let extents = &index.partitions.get(&partition)?.wal;
+        let extent = extents.iter().find(|extent| extent.last >= from && extent.max_timestamp_ms >= at)?;
+        let source = index.source(extent, 0, extent.len as usize);
+        Some((Piece { source, batches: Vec::new() }, extent.last))
+    }
+
+    /// The greatest timestamp in the log's part of a partition.
+    async fn log_max_timestamp(
+        &self,
+        partition: PartitionId,
+        log_start: Offset,
+    ) -> Result<Option<i64>, EngineError> {
+        let (mut greatest, cut) = {
+            let index = self.index.lock();
+            let Some(found) = index.partitions.get(&partition) else { return Ok(None) };
+            let (cut, whole): (Vec<_>, Vec<_>) =
+                found.wal.iter().partition(|extent| extent.first < log_start);
+            let greatest = whole.iter().map(|extent| extent.max_timestamp_ms).max();
+            let cut: Vec<_> = cut.iter().map(|extent| index.source(extent, 0, extent.len as usize)).collect();
+            (greatest, cut)
+        };
+        for source in cut {
+            for batch in Batches::new(whole(&Piece { source, batches: Vec::new() }).await?) {
+                let Ok((header, _)) = batch else { break };
+                if header.next_offset() > log_start.0 {
+                    greatest = greatest.max(Some(header.max_timestamp));
+                }
+            }
+        }
+        Ok(greatest)
+    }
+
+    /// The first record of a batch at or after a timestamp and not before the log start. Of a batch that cannot be
+    /// decoded, its beginning.
+    fn first_record(&self, batch: &Bytes, at: i64, log_start: Offset) -> Option<FoundOffset> {
+        let header = BatchHeader::parse(batch).ok()?;
+        let base = Offset(header.base_offset).max(log_start);
+        if header.timestamp_type() == TimestampType::LogAppendTime {
+            return Some(FoundOffset { offset: base, timestamp_ms: header.max_timestamp });
+        }
+        let undecodable = || {
+            self.undecodable.fetch_add(1, Ordering::Relaxed);
+            tracing::warn!(
+                base_offset = header.base_offset,
+                "a batch cannot be decoded; its first offset is used"
+            );
+            Some(FoundOffset { offset: base, timestamp_ms: header.max_timestamp })
+        };
+        let Ok(block) = decompressed(&header, batch, DECOMPRESSED_MAX) else { return undecodable() };
+        for record in RecordIter::new(&header, &block) {
+            let Ok(record) = record else { return undecodable() };
+            if record.timestamp >= at && record.offset >= log_start.0 {
+                return Some(FoundOffset { offset: Offset(record.offset), timestamp_ms: record.timestamp });
+            }
+        }
+        None
+    }
+}
+
+/// How often a read looks in both places before it gives up.
+const LOOKS_MAX: usize = 8;
+
+async fn whole(piece: &Piece) -> Result<Bytes, EngineError> {
+    piece.bytes(0, piece.len()).await
+}

@@ -1,0 +1,498 @@
+//! What a start finds: reads the manifest, replays the write-ahead log, judges its end.
+//!
+//! ```text
+//!  file 4            file 5            file 6 (last)
+//!  | 1 2 3 ... 40 |  | 41 ... 77 |     | 78 79 80 ?    no later good frame of this life: a torn tail, cut
+//!                                      | 78 79 80 ? 82 a later good frame: damage, refuse
+//! ```
+//! Each frame names the CRC of the one before it, each file its first frame, each life that is over its last
+//! frame: a gap anywhere but at the very end is damage and said with file, position and what to do. A cut file is
+//! never appended to: every start is a new life in a new file.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::frame::{self, Found, Frame, Life};
+use super::index::Index;
+use super::manifest::{self, LifeEntry, Manifest, ManifestError};
+use super::wal::{self, WalFile, WalHeader};
+use crate::door::{ALIGNMENT, Disk, Door, Open};
+use crate::state::{CorruptState, Decision, State};
+
+/// Why a data directory cannot be opened. Nothing in it was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process has it.
+    #[error("{} is in use by another process", directory.display())]
+    Locked {
+        /// The directory.
+        directory: PathBuf,
+    },
+    /// It holds something else.
+    #[error("{} is not a Kolk data directory: it holds '{found}'; choose an empty one", directory.display())]
+    Foreign {
+        /// The directory.
+        directory: PathBuf,
+        /// A name in it that is not ours.
+        found: String,
+    },
+    /// A newer version wrote it.
+    #[error(
+        "{} has data format {found}, this version reads up to {supported}: use the newer version that wrote it",
+        directory.display()
+    )]
+    Newer {
+        /// The directory.
+        directory: PathBuf,
+        /// Its format.
+        found: u32,
+        /// What is known here.
+        supported: u32,
+    },
+    /// It does not check.
+    #[error("{} is damaged at byte {position}: {what}. {advice}", file.display())]
+    Damaged {
+        /// The file.
+        file: PathBuf,
+        /// Where in it.
+        position: u64,
+        /// What was found.
+        what: String,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// The disk said no.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// What was touched.
+        path: PathBuf,
+        /// The disk's error.
+        source: io::Error,
+    },
+}
+
+const ADVICE: &str = "Nothing was changed. Restore the file from a copy, or run `kolk verify` on the directory to see \
+                      what can still be read";
+
+/// Turns a disk's error into an [`OpenError`] that names the path.
+pub(super) fn io_at(path: &Path) -> impl FnOnce(io::Error) -> OpenError + '_ {
+    move |source| OpenError::Io { path: path.to_path_buf(), source }
+}
+
+/// A directory that was read whole and is ours.
+pub(super) struct Recovered {
+    pub manifest: Manifest,
+    pub state: State,
+    pub last_frame: u64,
+    pub last_crc: u32,
+    pub next_sequence: u64,
+    pub spare: Vec<WalFile>,
+    pub next_slot: u64,
+    /// Bytes of all files of the log.
+    pub wal_bytes: u64,
+    /// Size of the largest file of the log.
+    pub largest: u64,
+}
+
+/// Where the parts of a data directory are.
+pub(super) fn wal_directory(directory: &Path) -> PathBuf {
+    directory.join("wal")
+}
+
+/// Where segments are.
+pub(super) fn segment_directory(directory: &Path) -> PathBuf {
+    directory.join("segments")
+}
+
+/// Names that may stand in a data directory.
+const KNOWN: [&str; 7] =
+    ["lock", manifest::NAME, manifest::NEW_NAME, "wal", "segments", "snapshots", "lost+found"];
+
+/// Reads the manifest; `None` if the directory is empty or its first start was cut short.
+pub(super) async fn read_manifest(disk: &dyn Disk, directory: &Path) -> Result<Option<Manifest>, OpenError> {
+    let path = directory.join(manifest::NAME);
+    let names = disk.list(directory).await.map_err(io_at(directory))?;
+    if !names.iter().any(|name| name == manifest::NAME) {
+        if let Some(found) = names.into_iter().find(|name| !KNOWN.contains(&name.as_str())) {
+            return Err(OpenError::Foreign { directory: directory.to_path_buf(), found });
+        }
+        let wal = disk.list(&wal_directory(directory)).await.unwrap_or_default();
+        return match wal.is_empty() {
+            true => Ok(None),
+            // The manifest is durable before the first log file is made.
+            false => Err(OpenError::Damaged {
+                file: path,
+                position: 0,
+                what: "the manifest is missing beside log files".into(),
+                advice: ADVICE,
+            }),
+        };
+    }
+    let file = disk.open(&path, Open::Read).await.map_err(io_at(&path))?;
+    let size = file.size().await.map_err(io_at(&path))?;
+    let damaged = |what: &str| OpenError::Damaged {
+        file: path.clone(),
+        position: 0,
+        what: what.into(),
+        advice: ADVICE,
+    };
+    if size > 64 << 20 {
+        return Err(damaged("it is too large for a manifest"));
+    }
+    let bytes = file.read_at(0, size as usize).await.map_err(io_at(&path))?;
+    match Manifest::decode(&bytes) {
+        Ok(manifest) => Ok(Some(manifest)),
+        Err(ManifestError::Newer(found)) => Err(OpenError::Newer {
+            directory: directory.to_path_buf(),
+            found,
+            supported: manifest::DATA_FORMAT,
+        }),
+        Err(ManifestError::Damaged(what)) => Err(damaged(what)),
+    }
+}
+
+/// Removes what a crash left half-made, and makes what is missing.
+pub(super) async fn prepare_directory(disk: &dyn Disk, directory: &Path) -> Result<(), OpenError> {
+    for part in [wal_directory(directory), segment_directory(directory), directory.join("snapshots")] {
+        disk.create_dir_all(&part).await.map_err(io_at(&part))?;
+    }
+    disk.sync_dir(directory).await.map_err(io_at(directory))
+}
+
+/// A start on an empty directory.
+pub(super) fn fresh(door: &Door, state: State) -> Recovered {
+    let manifest = Manifest {
+        cluster_id: door.random.uuid().as_u128(),
+        lives: Vec::new(),
+        wal_from: 1,
+        segments: Vec::new(),
+        snapshot: None,
+    };
+    Recovered {
+        manifest,
+        state,
+        last_frame: 0,
+        last_crc: 0,
+        next_sequence: 1,
+        spare: Vec::new(),
+        next_slot: 1,
+        wal_bytes: 0,
+        largest: 0,
+    }
+}
+
+/// Begins a life behind what was recovered; the caller stores the manifest before the life's first write.
+pub(super) fn begin_life(door: &Door, recovered: &mut Recovered) -> Life {
+    let mut secret = [0; 16];
+    door.random.fill(&mut secret);
+    let life = Life { id: door.random.next_u64(), secret };
+    let lives = &mut recovered.manifest.lives;
+    if let Some(last) = lives.last_mut()
+        && last.end.is_none()
+    {
+        last.end = Some((recovered.last_frame, recovered.last_crc));
+    }
+    lives.push(LifeEntry { life, first_frame: recovered.last_frame + 1, end: None });
+    life
+}
+
+/// A file of the log as found.
+struct FoundFile {
+    file: WalFile,
+    path: PathBuf,
+    header: Option<WalHeader>,
+}
+
+/// Replays the log over `state`, which holds what the snapshot holds, into `index`. `covered` says up to which
+/// frame the snapshot covers a lane.
+pub(super) async fn replay(
+    disk: &dyn Disk,
+    directory: &Path,
+    mut manifest: Manifest,
+    mut replayed: Replayed<'_>,
+) -> Result<Recovered, OpenError> {
+    let wal_path = wal_directory(directory);
+    let lives: Vec<Life> = manifest.lives.iter().map(|entry| entry.life).collect();
+    let mut files = Vec::new();
+    let mut next_slot = 1;
+    let mut wal_bytes = 0;
+    let mut largest = 0;
+    for name in disk.list(&wal_path).await.map_err(io_at(&wal_path))? {
+        let Some(slot) = wal::slot_of(&name) else { continue };
+        let path = wal_path.join(&name);
+        let file = disk.open(&path, Open::Durable).await.map_err(io_at(&path))?;
+        let capacity = file.size().await.map_err(io_at(&path))?;
+        next_slot = next_slot.max(slot + 1);
+        if capacity < wal::HEADER_LEN + ALIGNMENT as u64 || !capacity.is_multiple_of(ALIGNMENT as u64) {
+            // Its making was cut short, so nothing was ever written to it.
+            disk.remove(&path).await.map_err(io_at(&path))?;
+            continue;
+        }
+        // The page cache may show what a failed sync never wrote; and the tail must be durable before it is served.
+        file.sync_and_evict().await.map_err(io_at(&path))?;
+        let block = file.read_at(0, ALIGNMENT).await.map_err(io_at(&path))?;
+        wal_bytes += capacity;
+        largest = largest.max(capacity);
+        files.push(FoundFile {
+            header: WalHeader::decode(&block, &lives),
+            file: WalFile { slot, capacity, file },
+            path,
+        });
+    }
+    let in_log = |found: &FoundFile| found.header.is_some_and(|header| header.sequence >= manifest.wal_from);
+    let (mut chain, unused): (Vec<_>, Vec<_>) = files.into_iter().partition(in_log);
+    chain.sort_by_key(|found| found.header.map(|header| header.sequence));
+
+    let mut sequence = manifest.wal_from;
+    let mut expected: Option<Expected> = None;
+    for (at, found) in chain.iter().enumerate() {
+        let header = found.header.expect("only files with a header are in the log");
+        let damaged =
+            |position, what| OpenError::Damaged { file: found.path.clone(), position, what, advice: ADVICE };
+        if header.sequence != sequence {
+            return Err(damaged(
+                0,
+                format!("it is file {} of the log, file {sequence} before it is missing", header.sequence),
+            ));
+        }
+        sequence += 1;
+        let before =
+            expected.get_or_insert(Expected { number: header.first_frame, before_crc: header.before_crc });
+        if (before.number, before.before_crc) != (header.first_frame, header.before_crc) {
+            return Err(damaged(
+                0,
+                format!("it begins with frame {}, not {}", header.first_frame, before.number),
+            ));
+        }
+        replayed.needs_from(header.first_frame).map_err(|what| damaged(0, what))?;
+        let life = lives.iter().find(|life| life.id == header.life).expect("decoded with its life");
+        let mut scan = Scan { disk_file: found, window: Bytes::new(), window_at: 0 };
+        let file = Arc::new(WalFile {
+            slot: found.file.slot,
+            capacity: found.file.capacity,
+            file: found.file.file.clone(),
+        });
+        replayed.index.lock().files.insert(header.sequence, file);
+        let mut position = wal::HEADER_LEN;
+        let end = loop {
+            match scan.frame_at(position, life).await? {
+                Ok(frame) if (frame.id.number, frame.id.before_crc) == (before.number, before.before_crc) => {
+                    replayed
+                        .frame(&frame, header.sequence, position)
+                        .map_err(|error| damaged(position, error.to_string()))?;
+                    before.number += 1;
+                    before.before_crc = frame.crc;
+                    position += u64::from(frame.len);
+                }
+                // A frame of an earlier use of the file.
+                Ok(frame) if frame.id.number < before.number => break "the next frame is not there",
+                Ok(_) => break "the frame there does not follow the one before it",
+                Err(what) => break what,
+            }
+        };
+        let promised = match chain.get(at + 1).and_then(|next| next.header) {
+            Some(next) => Some(next.first_frame - 1),
+            None => manifest
+                .lives
+                .iter()
+                .find(|entry| entry.life.id == life.id)
+                .and_then(|entry| entry.end.map(|end| end.0)),
+        };
+        match promised {
+            Some(last) if before.number <= last => {
+                return Err(damaged(
+                    position,
+                    format!("frame {} should be there, of {last} in this file: {end}", before.number),
+                ));
+            }
+            Some(_) => {}
+            None => {
+                let wanted = before.number;
+                if let Some((later, number)) = scan.later_frame(position, life, wanted).await? {
+                    let what = format!(
+                        "frame {wanted} should be there: {end}; frame {number} follows at byte {later}"
+                    );
+                    return Err(damaged(position, what));
+                }
+                let torn = scan.torn_len(position, life, wanted).await?;
+                if torn > 0 {
+                    tracing::warn!(
+                        file = %found.path.display(), position, bytes = torn, frame = wanted,
+                        "the log ends in a torn frame, which was never acknowledged; it is cut off"
+                    );
+                }
+            }
+        }
+    }
+    // A life may have ended without a frame, or all its files were freed: its end then tells where the log stands.
+    let ended = manifest.lives.iter().rev().find_map(|entry| entry.end);
+    let expected = match (expected, ended) {
+        (Some(expected), _) => expected,
+        (None, Some((number, crc))) => Expected { number: number + 1, before_crc: crc },
+        (None, None) => Expected { number: 1, before_crc: 0 },
+    };
+    // A damaged header of the newest file must not hide its frames.
+    if let Some(open) = manifest.lives.last().filter(|entry| entry.end.is_none()) {
+        for found in unused.iter().filter(|found| found.header.is_none()) {
+            let mut scan = Scan { disk_file: found, window: Bytes::new(), window_at: 0 };
+            if let Ok(frame) = scan.frame_at(wal::HEADER_LEN, &open.life).await?
+                && frame.id.number >= expected.number
+            {
+                return Err(OpenError::Damaged {
+                    file: found.path.clone(),
+                    position: 0,
+                    what: format!("its header does not check, but it holds frame {}", frame.id.number),
+                    advice: ADVICE,
+                });
+            }
+        }
+    }
+    let needed: Vec<u64> = chain.iter().filter_map(|found| found.header).map(|header| header.life).collect();
+    let open = manifest.lives.last().map(|entry| entry.life.id);
+    manifest.lives.retain(|entry| needed.contains(&entry.life.id) || Some(entry.life.id) == open);
+    Ok(Recovered {
+        manifest,
+        state: replayed.state,
+        last_frame: expected.number - 1,
+        last_crc: expected.before_crc,
+        next_sequence: sequence,
+        spare: unused.into_iter().map(|found| found.file).collect(),
+        next_slot,
+        wal_bytes,
+        largest,
+    })
+}
+
+/// The next frame by what was read so far.
+#[derive(Clone, Copy)]
+struct Expected {
+    number: u64,
+    before_crc: u32,
+}
+
+/// Where replay puts what it reads.
+pub(super) struct Replayed<'a> {
+    pub state: State,
+    pub index: &'a Index,
+    /// Per lane, the frame up to which the snapshot has it.
+    pub covered: Box<[u64; crate::state::Lane::COUNT]>,
+}
+
+impl Replayed<'_> {
+    /// Checks that no decision lies between the snapshot and the log.
+    fn needs_from(&self, first_frame: u64) -> Result<(), String> {
+        let covered = self.covered.iter().copied().max().unwrap_or(0);
+        let least = self.covered.iter().copied().min().unwrap_or(0);
+        if covered == 0 && first_frame == 1 || first_frame <= least + 1 || !self.index.lock().files.is_empty()
+        {
+            return Ok(());
+        }
+        Err(format!("the log begins with frame {first_frame}, the snapshot ends with frame {least}"))
+    }
+
+    fn frame(&mut self, frame: &Frame, file: u64, position: u64) -> Result<(), CorruptState> {
+        let number = frame.id.number;
+        let least = self.covered.iter().copied().min().unwrap_or(0);
+        let most = self.covered.iter().copied().max().unwrap_or(0);
+        let mut rest = &frame.decisions[..];
+        let mut publish = Vec::new();
+        for _ in 0..frame.decision_count {
+            let decision = Decision::decode(&mut rest)?;
+            if number > most {
+                self.state.apply(&decision);
+            } else if number > least {
+                for lane in decision.lanes().iter() {
+                    if number > self.covered[usize::from(lane.0)] {
+                        self.state.apply_in_lane(&decision, lane);
+                    }
+                }
+            }
+            super::publish_of(&decision, &self.state, &mut publish);
+        }
+        let mut index = self.index.lock();
+        let mut nobody = Vec::new();
+        for change in publish {
+            index.apply(change, &mut nobody);
+        }
+        for extent in &frame.extents {
+            index.add(number, file, position, extent.clone(), &mut nobody);
+        }
+        Ok(())
+    }
+}
+
+/// Reads a file front to back in large pieces.
+struct Scan<'a> {
+    disk_file: &'a FoundFile,
+    window: Bytes,
+    window_at: u64,
+}
+
+/// Bytes read at a time.
+const WINDOW: u64 = 4 << 20;
+
+impl Scan<'_> {
+    /// At least `len` bytes at `position`; `None` past the end.
+    async fn bytes(&mut self, position: u64, len: u64) -> Result<Option<Bytes>, OpenError> {
+        let capacity = self.disk_file.file.capacity;
+        if position + len > capacity {
+            return Ok(None);
+        }
+        let window_end = self.window_at + self.window.len() as u64;
+        if position < self.window_at || position + len > window_end {
+            let wanted = len.max(WINDOW).min(capacity - position);
+            let read = self.disk_file.file.file.read_at(position, wanted as usize).await;
+            self.window = read.map_err(io_at(&self.disk_file.path))?;
+            self.window_at = position;
+        }
+        Ok(Some(self.window.slice((position - self.window_at) as usize..)))
+    }
+
+    /// The frame at a position, or in words why there is none.
+    async fn frame_at(
+        &mut self,
+        position: u64,
+        life: &Life,
+    ) -> Result<Result<Frame, &'static str>, OpenError> {
+        let mut need = ALIGNMENT as u64;
+        loop {
+            let Some(bytes) = self.bytes(position, need).await? else {
+                return Ok(Err("the file ends there"));
+            };
+            match frame::find(&bytes, life) {
+                Found::Frame(frame) => return Ok(Ok(frame)),
+                Found::Longer(len) if len as u64 > need => need = len as u64,
+                Found::Longer(_) => return Ok(Err("the frame's length does not fit")),
+                Found::Nothing(what) => return Ok(Err(what)),
+            }
+        }
+    }
+
+    /// A good frame of this life behind `position` that is not older than `wanted`: where, and its number.
+    async fn later_frame(
+        &mut self,
+        position: u64,
+        life: &Life,
+        wanted: u64,
+    ) -> Result<Option<(u64, u64)>, OpenError> {
+        let mut at = position + ALIGNMENT as u64;
+        while at < self.disk_file.file.capacity {
+            if let Ok(frame) = self.frame_at(at, life).await?
+                && frame.id.number >= wanted
+            {
+                return Ok(Some((at, frame.id.number)));
+            }
+            at += ALIGNMENT as u64;
+        }
+        Ok(None)
+    }
+
+    /// Length of the frame that was being written at `position` when the process ended; 0 if none was.
+    async fn torn_len(&mut self, position: u64, life: &Life, wanted: u64) -> Result<u64, OpenError> {
+        let Some(bytes) = self.bytes(position, ALIGNMENT as u64).await? else { return Ok(0) };
+        Ok(frame::announced(&bytes, life).filter(|(number, _)| *number == wanted).map_or(0, |(_, len)| len))
+    }
+}
