@@ -212,7 +212,7 @@ impl Kafka {
     pub async fn create_partitions(&self, name: &str, count: i32) -> Result<(), Error> {
         let connection = self.controller().await?;
         let request = CreatePartitionsRequest {
-            topics: vec![CreatePartitionsTopic { name: name.into(), count, ..Default::default() }],
+            topics: vec![CreatePartitionsTopic { name: name.into(), count, assignments: None }],
             timeout_ms: self.timeout_ms(),
             ..Default::default()
         };

@@ -141,7 +141,9 @@ impl Producer {
 async fn producer_id(kafka: &Kafka) -> Result<(i64, i16), Error> {
     let connection = kafka.any().await?;
     let request = InitProducerIdRequest {
-        transaction_timeout_ms: 60_000,
+        // Null; the field's own default is the empty string.
+        transactional_id: None,
+        transaction_timeout_ms: i32::MAX,
         producer_id: -1,
         producer_epoch: -1,
         ..Default::default()

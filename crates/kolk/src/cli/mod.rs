@@ -3,7 +3,15 @@
 //! Data goes to standard output, everything else to standard error. `--json` prints one object a line.
 //! A reader that closes the pipe ends a command quietly.
 
+mod common;
+mod consume;
+mod format;
+mod group;
+mod produce;
 mod settings;
+mod shard;
+mod time;
+mod topic;
 
 use std::process::ExitCode;
 
@@ -24,6 +32,17 @@ enum Command {
     /// Starts the server.
     #[command(after_long_help = "Example: kolk serve --data-dir ./kolk-data --create orders:6")]
     Serve(Given),
+    /// Makes, lists, describes, alters, trims and deletes topics.
+    #[command(subcommand)]
+    Topic(topic::Topic),
+    /// Lists, splits and merges shards, and takes sequence numbers apart.
+    #[command(subcommand)]
+    Shard(shard::Shard),
+    /// Lists, describes, moves and deletes consumer groups.
+    #[command(subcommand)]
+    Group(group::Group),
+    Produce(produce::Produce),
+    Consume(consume::Consume),
     /// Prints every effective setting of the server and where it came from.
     ///
     /// Takes the flags of `kolk serve`. The output is a configuration file.
@@ -93,6 +112,11 @@ pub fn main() -> ExitCode {
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let result = match cli.command {
         Command::Serve(given) => settings::serve(&given.0),
+        Command::Topic(topic) => topic.run(),
+        Command::Shard(shard) => shard.run(),
+        Command::Group(group) => group.run(),
+        Command::Produce(produce) => produce.run(),
+        Command::Consume(consume) => consume.run(),
         Command::Config { given, json } => settings::print(&given.0, json),
         Command::Completions { shell } => {
             let mut script = Vec::new();
