@@ -441,3 +441,20 @@ fn snake(name: &str) -> String {
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn what_is_checked_in_is_what_the_schema_says() {
+        super::run(crate::tree::root(), true).unwrap();
+    }
+
+    #[test]
+    fn names_in_snake_case() {
+        for (name, snake) in
+            [("TimeoutMs", "timeout_ms"), ("timeoutMs", "timeout_ms"), ("KRaftVersion", "k_raft_version")]
+        {
+            assert_eq!(super::snake(name), snake);
+        }
+    }
+}

@@ -72,6 +72,8 @@ pub const CLIENTS: &[Client] = &[
         command: || js("round.mjs"),
     },
     Client { name: "compat/franz-go", needs: &[Need::Go], own_server: false, command: go },
+    // Needs no server; takes its own class path.
+    Client { name: "compat/codec", needs: &[Need::Java], own_server: true, command: codec },
     Client {
         name: "flights",
         needs: &[Need::Python],
@@ -118,6 +120,12 @@ fn js(program: &str) -> Result<Command> {
 
 fn go() -> Result<Command> {
     Ok(Command::new(fetch::go()?))
+}
+
+fn codec() -> Result<Command> {
+    let mut command = Command::new(fetch::codec()?);
+    command.arg(fetch::java()?);
+    Ok(command)
 }
 
 /// Fetches everything for the clients whose toolchains are here; errors are left to the part that needs it.

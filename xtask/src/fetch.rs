@@ -157,6 +157,21 @@ fn maven(dir: &Path, pom: &Path, what: &str) -> Result<()> {
     })
 }
 
+/// The program of `compat/codec`, built in a target directory of its own; answers the binary.
+pub fn codec() -> Result<PathBuf> {
+    let target = tree::work("codec")?;
+    let log = tree::work("logs")?.join("fetch-codec.log");
+    run::with_retries("crates of compat/codec (and building it)", &log, || {
+        let mut command = Command::new(env!("CARGO"));
+        command
+            .args(["build", "--manifest-path"])
+            .arg(tree::root().join("compat/codec/Cargo.toml"));
+        command.arg("--target-dir").arg(&target);
+        command
+    })?;
+    Ok(target.join("debug/codec-oracle"))
+}
+
 /// The Go program of `compat/go`, built; answers the binary.
 pub fn go() -> Result<PathBuf> {
     let source = tree::root().join("compat/go");

@@ -46,7 +46,7 @@ impl Versions {
         self.max < self.min
     }
 
-    fn parse(text: &str) -> Option<Versions> {
+    pub fn parse(text: &str) -> Option<Versions> {
         if text == "none" {
             return Some(Versions::NONE);
         }
