@@ -15,10 +15,20 @@ pub struct Client {
     pub name: &'static str,
     /// What the machine must have.
     pub needs: &'static [Need],
-    /// True if the program starts and kills servers itself and gets the binary as `KOLK_BIN`.
-    own_server: bool,
+    server: Server,
     /// Fetches what the program needs and answers how to start it.
     command: fn() -> Result<Command>,
+}
+
+/// What a program has to do with a server.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Server {
+    /// It is run against one that was started for it.
+    Given,
+    /// It starts and kills servers itself and gets the binary as `KOLK_BIN`.
+    Own,
+    /// It compares code, not servers.
+    None,
 }
 
 /// All foreign programs in the order in which they run.
@@ -26,64 +36,63 @@ pub const CLIENTS: &[Client] = &[
     Client {
         name: "compat/kafka-python",
         needs: &[Need::Python],
-        own_server: false,
+        server: Server::Given,
         command: || python("main.txt", "kafka_python_round.py"),
     },
     Client {
         name: "compat/kafka-python-2.0.2",
         needs: &[Need::Python],
-        own_server: false,
+        server: Server::Given,
         command: || python("kafka-python-2.0.2.txt", "kafka_python_round.py"),
     },
     Client {
         name: "compat/confluent-kafka",
         needs: &[Need::Python],
-        own_server: false,
+        server: Server::Given,
         command: || python("main.txt", "confluent_kafka_round.py"),
     },
     Client {
         name: "compat/kcat",
         needs: &[Need::Python, Need::Kcat],
-        own_server: false,
+        server: Server::Given,
         command: || python("main.txt", "kcat_round.py"),
     },
     Client {
         name: "compat/boto3",
         needs: &[Need::Python],
-        own_server: false,
+        server: Server::Given,
         command: || python("main.txt", "boto3_round.py"),
     },
     Client {
         name: "compat/java-kafka-clients",
         needs: &[Need::Java],
-        own_server: false,
+        server: Server::Given,
         command: || java("KafkaClientsRound"),
     },
     Client {
         name: "compat/java-aws-sdk",
         needs: &[Need::Java],
-        own_server: false,
+        server: Server::Given,
         command: || java("KinesisSdkRound"),
     },
     Client {
         name: "compat/js-aws-sdk",
         needs: &[Need::Node],
-        own_server: false,
+        server: Server::Given,
         command: || js("round.mjs"),
     },
-    Client { name: "compat/franz-go", needs: &[Need::Go], own_server: false, command: go },
-    // Needs no server; takes its own class path.
-    Client { name: "compat/codec", needs: &[Need::Java], own_server: true, command: codec },
+    Client { name: "compat/franz-go", needs: &[Need::Go], server: Server::Given, command: go },
+    Client { name: "compat/codec", needs: &[Need::Java], server: Server::None, command: codec },
     Client {
         name: "flights",
         needs: &[Need::Python],
-        own_server: false,
+        server: Server::Given,
         command: || python("main.txt", FLIGHTS),
     },
     Client {
         name: "flights-kill",
         needs: &[Need::Python],
-        own_server: true,
+        server: Server::Own,
         command: || {
             let mut command = python("main.txt", FLIGHTS)?;
             command.arg("--kill");
@@ -93,7 +102,7 @@ pub const CLIENTS: &[Client] = &[
     Client {
         name: "kill",
         needs: &[Need::Python],
-        own_server: true,
+        server: Server::Own,
         command: || python("main.txt", "kill_rounds.py"),
     },
 ];
@@ -138,19 +147,21 @@ pub fn prefetch(clients: &[&Client]) {
 
 /// Runs one client against a fresh server.
 pub fn run(client: &Client, run: &mut suite::Run) -> Result<suite::Count> {
-    let binary = run.server()?;
     let file = client.name.replace('/', "-");
     let logs = tree::work("logs")?;
     let mut command = (client.command)()?;
     let mut extra = suite::Count::default();
-    command.env("KOLK_BIN", &binary);
     if run.full {
         command.env("KOLK_FULL", "1");
     }
-    let outcome = if client.own_server {
-        command.env("KOLK_DATA", tree::work("data")?);
+    let outcome = if client.server != Server::Given {
+        if client.server == Server::Own {
+            command.env("KOLK_BIN", run.server()?).env("KOLK_DATA", tree::work("data")?);
+        }
         crate::run::logged(&mut command, &logs.join(format!("{file}.log")), LIMIT, is_case)?
     } else {
+        let binary = run.server()?;
+        command.env("KOLK_BIN", &binary);
         let server = server::Server::start(&binary, &logs.join(format!("{file}-server.log")), &[])?;
         command.env("KOLK_KAFKA", &server.kafka).env("KOLK_KINESIS", format!("http://{}", server.kinesis));
         let outcome = crate::run::logged(&mut command, &logs.join(format!("{file}.log")), LIMIT, is_case)?;

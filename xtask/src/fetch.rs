@@ -60,8 +60,10 @@ impl Need {
     }
 }
 
-/// The first `MAJOR.MINOR` in a program's own words about its version.
+/// The first `MAJOR.MINOR` in a program's own words about its version. (Maven resets the terminal's colours first,
+/// even where there is no terminal.)
 fn first_version(text: &str) -> Option<(u32, u32)> {
+    let text = text.trim_start_matches("\u{1b}[0m");
     let start = text.find(|c: char| c.is_ascii_digit())?;
     let mut numbers = text[start..].split(|c: char| !c.is_ascii_digit()).map(str::parse);
     Some((numbers.next()?.ok()?, numbers.next().and_then(Result::ok).unwrap_or(0)))
@@ -163,9 +165,7 @@ pub fn codec() -> Result<PathBuf> {
     let log = tree::work("logs")?.join("fetch-codec.log");
     run::with_retries("crates of compat/codec (and building it)", &log, || {
         let mut command = Command::new(env!("CARGO"));
-        command
-            .args(["build", "--manifest-path"])
-            .arg(tree::root().join("compat/codec/Cargo.toml"));
+        command.args(["build", "--manifest-path"]).arg(tree::root().join("compat/codec/Cargo.toml"));
         command.arg("--target-dir").arg(&target);
         command
     })?;
@@ -237,6 +237,7 @@ mod tests {
         assert_eq!(first_version("javac 21"), Some((21, 0)));
         assert_eq!(first_version("go version go1.26.8 linux/amd64"), Some((1, 26)));
         assert_eq!(first_version("Apache Maven 3.8.7"), Some((3, 8)));
+        assert_eq!(first_version("\u{1b}[0mApache Maven 3.8.7"), Some((3, 8)));
         assert_eq!(first_version("no number"), None);
     }
 
