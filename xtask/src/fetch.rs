@@ -142,6 +142,43 @@ pub fn java() -> Result<String> {
     Ok(class_path)
 }
 
+/// The jars of the real Apache Kafka that the bench runs beside Kolk; answers the class path.
+pub fn peer_kafka() -> Result<String> {
+    let dir = tree::work("peer-kafka")?;
+    maven(&dir, &tree::root().join("benches/peer-kafka/pom.xml"), "Apache Kafka")?;
+    Ok(format!("{}/libs/*", dir.display()))
+}
+
+/// `rdkafka_performance`, built from the librdkafka source that crate `rdkafka-sys` carries; answers the binary.
+pub fn rdkafka_performance() -> Result<PathBuf> {
+    const MANIFEST: &str = "[package]\nname = \"fetch\"\nversion = \"0.0.0\"\nedition = \"2024\"\n[workspace]\n\
+                            [dependencies]\nrdkafka-sys = \"=4.10.0\"\n";
+    let dir = tree::work("rdkafka")?;
+    let built = dir.join("librdkafka/examples/rdkafka_performance");
+    once(&dir.join(".made-from"), MANIFEST, || {
+        std::fs::create_dir_all(dir.join("src"))?;
+        std::fs::write(dir.join("Cargo.toml"), MANIFEST)?;
+        std::fs::write(dir.join("src/lib.rs"), "")?;
+        let log = tree::work("logs")?.join("fetch-rdkafka.log");
+        run::with_retries("the librdkafka source", &log, || {
+            let mut command = Command::new(env!("CARGO"));
+            command.args(["vendor", "--quiet", "vendor"]).current_dir(&dir);
+            command
+        })?;
+        let _ = std::fs::remove_dir_all(dir.join("librdkafka"));
+        let script = "cp -r vendor/rdkafka-sys/librdkafka librdkafka && cd librdkafka && \
+                      ./configure --disable-gssapi --disable-curl --disable-ssl --enable-static && make -j2 libs && \
+                      make -C examples rdkafka_performance";
+        println!("  building rdkafka_performance");
+        let mut command = Command::new("sh");
+        command.args(["-c", script]).current_dir(&dir);
+        let outcome = run::logged(&mut command, &log, Duration::from_secs(900), |_| false)?;
+        ensure!(outcome.success(), "librdkafka does not build; the log is {}", log.display());
+        Ok(())
+    })?;
+    Ok(built)
+}
+
 /// Copies every dependency of `pom` into `dir/libs`.
 fn maven(dir: &Path, pom: &Path, what: &str) -> Result<()> {
     let wanted = std::fs::read_to_string(pom)?;

@@ -9,6 +9,7 @@
     reason = "xtask is a tool on a developer's machine, not part of the simulated server"
 )]
 
+mod bench;
 mod codegen;
 mod compat;
 mod docs;
@@ -40,6 +41,8 @@ enum Command {
     },
     /// Run every suite at full length: what an issue's closing note quotes.
     Full,
+    /// Measure Kolk beside the durable probe and, if asked, the real Kafka; writes `docs/benchmarks/<date>.md`.
+    Bench(bench::BenchArgs),
     /// Run one foreign client's programs against a fresh server (`--list` of `test` names them).
     Compat {
         /// Name of the part without `compat/`, such as `boto3`.
@@ -55,6 +58,7 @@ fn main() -> Result<()> {
             true
         }
         Command::Full => suite::full()?,
+        Command::Bench(args) => bench::run(&args)? > 0,
         Command::Compat { name } => {
             suite::test(&suite::TestArgs { only: vec![format!("compat/{name}")], ..Default::default() })?
         }

@@ -3,7 +3,7 @@
 //! A part's count is that of its single cases: cargo's own summaries, the foreign programs' case lines, the
 //! documentation's commands. A missing toolchain skips a part; with `CI=true` it fails it.
 
-use crate::{compat, docs, run, server, tree};
+use crate::{bench, compat, docs, run, server, tree};
 use anyhow::Result;
 use std::path::PathBuf;
 use std::process::Command;
@@ -56,12 +56,13 @@ enum Part {
     Clippy,
     Rust,
     Docs,
+    Bench,
     Client(&'static compat::Client),
 }
 
 impl Part {
     fn all() -> Vec<Part> {
-        let mut parts = vec![Part::Fmt, Part::Clippy, Part::Rust, Part::Docs];
+        let mut parts = vec![Part::Fmt, Part::Clippy, Part::Rust, Part::Docs, Part::Bench];
         parts.extend(compat::CLIENTS.iter().map(Part::Client));
         parts
     }
@@ -72,6 +73,7 @@ impl Part {
             Part::Clippy => "clippy",
             Part::Rust => "rust",
             Part::Docs => "docs",
+            Part::Bench => "bench-quick",
             Part::Client(client) => client.name,
         }
     }
@@ -84,7 +86,7 @@ impl Part {
         match self {
             Part::Docs => docs::NEEDS,
             Part::Client(client) => client.needs,
-            Part::Fmt | Part::Clippy | Part::Rust => &[],
+            Part::Fmt | Part::Clippy | Part::Rust | Part::Bench => &[],
         }
     }
 
@@ -97,6 +99,17 @@ impl Part {
             ),
             Part::Rust => rust_tests(run.full),
             Part::Docs => docs::run(&run.server()?),
+            Part::Bench => {
+                let args = bench::BenchArgs {
+                    peer: None,
+                    rows: Vec::new(),
+                    runs: 1,
+                    seconds: 0.1,
+                    quick: true,
+                    busy: true,
+                };
+                Ok(Count { passed: bench::run(&args)?, ..Count::default() })
+            }
             Part::Client(client) => compat::run(client, run),
         }
     }

@@ -1,0 +1,176 @@
+//! The table on the terminal and the dated page in `docs/benchmarks/`.
+
+use super::Bench;
+use super::rows::{Row, Sample, Samples};
+use super::target::Kind;
+use crate::{run, tree};
+use anyhow::{Context, Result};
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+/// What was measured so far.
+pub struct Report {
+    scale: String,
+    machine: String,
+    load_before: f64,
+    rows: Vec<Measured>,
+}
+
+struct Measured {
+    name: &'static str,
+    goal: &'static str,
+    samples: Samples,
+    /// Bare durable 4 KiB write, median, before and after the row.
+    raw_us: (f64, f64),
+}
+
+/// A figure in three significant digits.
+pub fn short(value: f64) -> String {
+    match value.abs() {
+        v if v >= 1e6 => format!("{:.2} M", value / 1e6),
+        v if v >= 1e4 => format!("{:.0} k", value / 1e3),
+        v if v >= 1e3 => format!("{:.1} k", value / 1e3),
+        v if v >= 100.0 => format!("{value:.0}"),
+        v if v >= 10.0 => format!("{value:.1}"),
+        _ => format!("{value:.2}"),
+    }
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<_> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+impl Report {
+    /// An empty report about this machine.
+    pub fn new(bench: &Bench, load_before: f64) -> Result<Report> {
+        let cpu = std::fs::read_to_string("/proc/cpuinfo")?;
+        let model =
+            cpu.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or("unknown processor");
+        let cores = std::thread::available_parallelism()?;
+        let memory = std::fs::read_to_string("/proc/meminfo")?;
+        let kib: f64 = memory
+            .lines()
+            .find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.trim().parse().ok())
+            .context("no MemTotal")?;
+        let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease")?;
+        Ok(Report {
+            scale: format!(
+                "{} runs of {} s a server and row, interleaved, medians; librdkafka rows of {} messages",
+                bench.runs, bench.seconds, bench.messages
+            ),
+            machine: format!(
+                "{cores} cores of {}, {:.0} GiB, Linux {}, client and servers on the same cores",
+                model.trim_start_matches([' ', '\t', ':']),
+                kib / 1024.0 / 1024.0,
+                kernel.trim()
+            ),
+            load_before,
+            rows: Vec::new(),
+        })
+    }
+
+    /// Adds a row's samples.
+    pub fn add(&mut self, row: &Row, samples: Samples, raw_us: (f64, f64)) {
+        self.rows.push(Measured { name: row.name, goal: row.goal, samples, raw_us });
+    }
+
+    /// One line a row and server, medians.
+    pub fn table(&self) -> String {
+        let mut text = String::from("| row | server | median of the runs | goal |\n|---|---|---|---|\n");
+        for row in &self.rows {
+            for (kind, samples) in &row.samples {
+                let goal = if *kind == Kind::Kolk { row.goal } else { "" };
+                let mut figures = medians(samples);
+                if let Some((_, p50)) = figures.iter().find(|(name, _)| *name == "p50 us")
+                    && row.name.ends_with("window 1")
+                {
+                    let raw = (row.raw_us.0 + row.raw_us.1) / 2.0;
+                    figures.push(("x raw write", p50 / raw));
+                }
+                let figures: Vec<_> =
+                    figures.iter().map(|(name, value)| format!("{} {name}", short(*value))).collect();
+                let _ =
+                    writeln!(text, "| {} | {} | {} | {goal} |", row.name, kind.name(), figures.join(", "));
+            }
+        }
+        text
+    }
+
+    /// Writes the page of today and answers its path.
+    pub fn write(&self, command: &str) -> Result<PathBuf> {
+        let date = run::answers("date", &["-u", "+%Y-%m-%d"]).context("no date")?.trim().to_owned();
+        let commit = run::answers(
+            "git",
+            &["-C", &tree::root().display().to_string(), "describe", "--always", "--dirty", "--abbrev=12"],
+        )
+        .unwrap_or_else(|| "unknown".to_owned());
+        let dir = tree::root().join("docs/benchmarks");
+        std::fs::create_dir_all(&dir)?;
+        let mut path = dir.join(format!("{date}.md"));
+        for number in 2.. {
+            if !path.exists() {
+                break;
+            }
+            path = dir.join(format!("{date}-{number}.md"));
+        }
+        let mut text = format!(
+            "# Bench of {date}\n\n- Command: `cargo xtask {command}`\n- Commit: {}\n- Machine: {}\n- Load average before: {}\n\
+             - {}\n- Kolk: defaults, every ack durable. Probe: `benches/floor`, every ack durable. Kafka: 4.4.0, one KRaft \
+             node, its own JVM flags with 1 GiB heap, acks from the page cache; \"fsync\": `flush.messages=1`.\n\
+             - CPU is the server's own, user and system.\n\n{}\n",
+            commit.trim(),
+            self.machine,
+            self.load_before,
+            self.scale,
+            self.table()
+        );
+        text.push_str("## Raw numbers\n\nBare durable 4 KiB write (median of 200) before and after each row, in microseconds:\n\n");
+        for row in &self.rows {
+            let _ = writeln!(text, "- {}: {:.0}, {:.0}", row.name, row.raw_us.0, row.raw_us.1);
+        }
+        text.push_str("\nEvery run:\n\n```text\n");
+        for row in &self.rows {
+            for (kind, samples) in &row.samples {
+                for sample in samples {
+                    let figures: Vec<_> =
+                        sample.iter().map(|(name, value)| format!("{value:.3} {name}")).collect();
+                    let _ = writeln!(text, "{} | {} | {}", row.name, kind.name(), figures.join(", "));
+                }
+            }
+        }
+        text.push_str("```\n");
+        std::fs::write(&path, text)?;
+        Ok(path)
+    }
+}
+
+/// The median of each figure over the runs, in the order of the first run.
+fn medians(samples: &[Sample]) -> Vec<(&'static str, f64)> {
+    let Some(first) = samples.first() else { return Vec::new() };
+    first
+        .keys()
+        .map(|name| (*name, median(samples.iter().filter_map(|sample| sample.get(name).copied()))))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_keep_three_digits() {
+        assert_eq!(short(1_234_567.0), "1.23 M");
+        assert_eq!(short(60_123.0), "60 k");
+        assert_eq!(short(4_567.0), "4.6 k");
+        assert_eq!(short(0.456), "0.46");
+    }
+
+    #[test]
+    fn medians_are_per_figure() {
+        let sample = |a, b| Sample::from([("a", a), ("b", b)]);
+        let samples = [sample(1.0, 9.0), sample(3.0, 7.0), sample(2.0, 8.0)];
+        assert_eq!(medians(&samples), [("a", 2.0), ("b", 8.0)]);
+    }
+}

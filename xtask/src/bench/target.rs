@@ -1,0 +1,194 @@
+//! A server under measurement: started on a fresh directory, read for CPU and memory, stopped.
+
+use super::Bench;
+use crate::{run, tree};
+use anyhow::{Context, Result, ensure};
+use std::fs::File;
+use std::net::TcpListener;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Which server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Kolk as it starts by default: every ack durable.
+    Kolk,
+    /// The durable probe, frames led by connections.
+    FloorLeader,
+    /// The durable probe, frames written by a thread.
+    FloorThread,
+    /// Apache Kafka as it starts by default: acks from the page cache.
+    Kafka,
+    /// Apache Kafka with `flush.messages=1` on the topic: acks after fsync.
+    KafkaFsync,
+}
+
+impl Kind {
+    /// Its name in tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Kolk => "Kolk",
+            Kind::FloorLeader => "probe, leader",
+            Kind::FloorThread => "probe, thread",
+            Kind::Kafka => "Kafka",
+            Kind::KafkaFsync => "Kafka, fsync",
+        }
+    }
+}
+
+/// A running server.
+pub struct Target {
+    /// What it is.
+    pub kind: Kind,
+    /// Where Kafka clients connect.
+    pub kafka: String,
+    /// Where Kinesis clients connect, if it has that face.
+    pub kinesis: Option<String>,
+    child: Child,
+    dir: PathBuf,
+    keep: bool,
+}
+
+impl Drop for Target {
+    fn drop(&mut self) {
+        run::kill_group(&self.child);
+        let _ = self.child.wait();
+        if !self.keep {
+            let _ = std::fs::remove_dir_all(&self.dir);
+        }
+    }
+}
+
+/// A port that was free a moment ago; servers are told theirs so that they keep it over a restart.
+fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+impl Target {
+    /// Starts the server on an empty directory. Whether it listens yet is the caller's to wait for, see
+    /// [`Target::wait`].
+    pub fn start(bench: &Bench, kind: Kind) -> Result<Target> {
+        let dir = tree::work("bench")?.join(kind.name().replace([' ', ','], "-"));
+        let _ = std::fs::remove_dir_all(&dir);
+        std::fs::create_dir_all(&dir)?;
+        let kafka = format!("127.0.0.1:{}", free_port()?);
+        let kinesis =
+            (kind == Kind::Kolk).then(free_port).transpose()?.map(|port| format!("127.0.0.1:{port}"));
+        if matches!(kind, Kind::Kafka | Kind::KafkaFsync) {
+            format_kafka(bench, &dir, &kafka)?;
+        }
+        let child = spawn(bench, kind, &dir, &kafka, kinesis.as_deref())?;
+        Ok(Target { kind, kafka, kinesis, child, dir, keep: false })
+    }
+
+    /// Kills the server with SIGKILL and starts it again on the same data and addresses.
+    pub fn kill_and_start(mut self, bench: &Bench) -> Result<Target> {
+        self.keep = true;
+        let (kind, kafka, kinesis, dir) =
+            (self.kind, self.kafka.clone(), self.kinesis.clone(), self.dir.clone());
+        drop(self);
+        let child = spawn(bench, kind, &dir, &kafka, kinesis.as_deref())?;
+        Ok(Target { kind, kafka, kinesis, child, dir, keep: false })
+    }
+
+    /// Waits until the server takes connections.
+    pub fn wait(&mut self) -> Result<()> {
+        let end = Instant::now() + Duration::from_secs(120);
+        while std::net::TcpStream::connect(&self.kafka).is_err() {
+            if let Some(status) = self.child.try_wait()? {
+                anyhow::bail!(
+                    "{} ended with {status}; its log is in {}",
+                    self.kind.name(),
+                    self.dir.display()
+                );
+            }
+            ensure!(Instant::now() < end, "{} does not listen after 120 s", self.kind.name());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Ok(())
+    }
+
+    /// User and system time used so far, in seconds (fields 14 and 15 of `/proc/PID/stat`, in hundredths).
+    pub fn cpu_seconds(&self) -> Result<f64> {
+        let text = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        let (_, fields) = text.rsplit_once(") ").context("a strange /proc stat line")?;
+        let mut fields = fields.split(' ').skip(11);
+        let mut ticks =
+            || fields.next().context("a short /proc stat line")?.parse::<f64>().context("no number");
+        Ok((ticks()? + ticks()?) / rustix::param::clock_ticks_per_second() as f64)
+    }
+
+    /// A memory figure of `/proc/PID/status` (`VmHWM` = most ever resident, `VmRSS` = now) in MiB.
+    pub fn memory_mib(&self, name: &str) -> Result<f64> {
+        let text = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
+            .context("no such line")?;
+        Ok(line.trim().trim_end_matches(" kB").trim().parse::<f64>()? / 1024.0)
+    }
+}
+
+fn spawn(bench: &Bench, kind: Kind, dir: &Path, kafka: &str, kinesis: Option<&str>) -> Result<Child> {
+    let mut command = match kind {
+        Kind::Kolk => {
+            let mut command = Command::new(&bench.kolk);
+            command.args(["serve", "--log", "warn", "--kafka", kafka, "--kinesis"]);
+            command.arg(kinesis.context("Kolk has two faces")?).arg("--data-dir").arg(dir.join("data"));
+            command
+        }
+        Kind::FloorLeader | Kind::FloorThread => {
+            let mut command = Command::new(&bench.floor);
+            let arrangement = if kind == Kind::FloorLeader { "leader" } else { "thread" };
+            command.args(["serve", "--listen", kafka, "--arrangement", arrangement, "--dir"]).arg(dir);
+            command
+        }
+        Kind::Kafka | Kind::KafkaFsync => {
+            let mut command = java(bench)?;
+            command.arg("kafka.Kafka").arg(dir.join("server.properties"));
+            command
+        }
+    };
+    let log = File::create(dir.join("log.txt"))?;
+    command
+        .current_dir(dir)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .process_group(0)
+        .spawn()
+        .with_context(|| format!("cannot start {}", kind.name()))
+}
+
+/// Java with the flags that Kafka's own start script gives it (1 GiB heap).
+fn java(bench: &Bench) -> Result<Command> {
+    let mut command = Command::new("java");
+    command.args(["-Xms1g", "-Xmx1g", "-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20"]);
+    command.args(["-XX:InitiatingHeapOccupancyPercent=35", "-XX:+ExplicitGCInvokesConcurrent"]);
+    command.args(["-Djava.awt.headless=true", "-cp"]);
+    command.arg(bench.peer_class_path.as_ref().context("the peer was not asked for")?);
+    Ok(command)
+}
+
+fn format_kafka(bench: &Bench, dir: &Path, kafka: &str) -> Result<()> {
+    let controller = format!("127.0.0.1:{}", free_port()?);
+    let properties = format!(
+        "process.roles=broker,controller\nnode.id=1\ncontroller.quorum.voters=1@{controller}\n\
+         listeners=PLAINTEXT://{kafka},CONTROLLER://{controller}\nadvertised.listeners=PLAINTEXT://{kafka}\n\
+         controller.listener.names=CONTROLLER\nlog.dirs={}\n\
+         offsets.topic.replication.factor=1\ntransaction.state.log.replication.factor=1\n\
+         transaction.state.log.min.isr=1\nshare.coordinator.state.topic.replication.factor=1\n\
+         share.coordinator.state.topic.min.isr=1\ngroup.initial.rebalance.delay.ms=0\n\
+         log.segment.delete.delay.ms=1000\n",
+        dir.join("data").display()
+    );
+    let path = dir.join("server.properties");
+    std::fs::write(&path, properties)?;
+    let mut command = java(bench)?;
+    command.args(["kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qg", "-c"]).arg(&path);
+    let outcome = run::logged(&mut command, &dir.join("format.txt"), Duration::from_secs(60), |_| false)?;
+    ensure!(outcome.success(), "formatting Kafka's directory: {}", outcome.lines.join("\n"));
+    Ok(())
+}
