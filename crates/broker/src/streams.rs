@@ -29,6 +29,11 @@ pub const NAME_BYTES_MAX: usize = 128;
 
 const HOUR_MS: i64 = 3_600_000;
 
+const MAX_MESSAGE_BYTES: &str = "max.message.bytes";
+
+/// What Kafka's default of `max.message.bytes` adds to 1 MiB.
+const LOG_OVERHEAD_BYTES: i64 = 12;
+
 /// A page of streams.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StreamsPage {
@@ -56,12 +61,23 @@ pub fn retention_hours(retention_ms: Option<i64>) -> i32 {
     hours.clamp(1, longest) as i32
 }
 
+/// MaxRecordSizeInKiB of a stream, from its `max.message.bytes`: 1 MiB to 10 MiB of data and key.
+pub fn record_kib_max(topic: &Topic) -> i32 {
+    let configured = topic.configs.get(MAX_MESSAGE_BYTES).and_then(|value| value.parse::<i64>().ok());
+    configured.map_or(1024, |bytes| (bytes - LOG_OVERHEAD_BYTES) / 1024).clamp(1024, 10_240) as i32
+}
+
+fn message_bytes_max(record_kib: i32) -> i64 {
+    i64::from(record_kib) * 1024 + LOG_OVERHEAD_BYTES
+}
+
 /// Makes a stream: CreateStream. As a topic it may be split and merged and keeps the broker's append time; answers
 /// [`Outcome::TopicCreated`].
 pub fn create(
     broker: &Broker,
     name: &str,
     shards: i32,
+    record_kib_max: Option<i32>,
     tags: BTreeMap<String, String>,
 ) -> Pending<Result<Outcome, Refusal>> {
     let retention_ms = i64::from(RETENTION_HOURS_DEFAULT) * HOUR_MS;
@@ -70,11 +86,16 @@ pub fn create(
         ("message.timestamp.type", "LogAppendTime".to_owned()),
         ("retention.ms", retention_ms.to_string()),
     ];
+    let record_bytes = record_kib_max.map(|kib| (MAX_MESSAGE_BYTES, message_bytes_max(kib).to_string()));
     broker.propose(Command::CreateTopic(CreateTopic {
         name: name.into(),
         id: TopicId(broker.door().random.uuid().as_u128()),
         partitions: shards,
-        configs: configs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+        configs: configs
+            .into_iter()
+            .chain(record_bytes)
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect(),
         tags,
         now_ms: broker.now_ms(),
     }))

@@ -1,0 +1,155 @@
+//! Whether a connection still moves, and the stream wrapper that notices.
+//!
+//! HTTP libraries time out some waits and not others: the first bytes of a connection, a peer that does not read its
+//! answer, an HTTP/2 peer that grants no window. Here all of them are one question, asked every few seconds.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
+
+/// Bytes of the HTTP/2 preface: after these, the HTTP library has chosen a protocol and its own timeouts work.
+const PREFACE_BYTES: u64 = 24;
+
+/// What a connection has done so far. Times are ms since it was accepted.
+#[derive(Debug)]
+pub(crate) struct Activity {
+    start: Instant,
+    bytes_read: AtomicU64,
+    /// Since when a write waits for the peer; 0 = it does not.
+    write_blocked_ms: AtomicU64,
+    /// Answers whose body is not yet handed over.
+    answers: AtomicUsize,
+    /// When a piece of an answer was handed over last.
+    progress_ms: AtomicU64,
+}
+
+impl Activity {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Activity {
+            start: Instant::now(),
+            bytes_read: AtomicU64::new(0),
+            write_blocked_ms: AtomicU64::new(0),
+            answers: AtomicUsize::new(0),
+            progress_ms: AtomicU64::new(0),
+        })
+    }
+
+    /// Milliseconds since the start, from 1.
+    fn now_ms(&self) -> u64 {
+        self.start.elapsed().as_millis() as u64 + 1
+    }
+
+    /// Why the connection is to be closed, if it is.
+    pub(crate) fn stalled(&self, patience: Duration) -> Option<&'static str> {
+        let now = self.now_ms();
+        let too_long = |since: u64| now.saturating_sub(since) > patience.as_millis() as u64;
+        let blocked = self.write_blocked_ms.load(Ordering::Relaxed);
+        if self.bytes_read.load(Ordering::Relaxed) < PREFACE_BYTES && too_long(0) {
+            return Some("no request came");
+        }
+        if blocked != 0 && too_long(blocked) {
+            return Some("the peer does not read");
+        }
+        if self.answers.load(Ordering::Relaxed) > 0 && too_long(self.progress_ms.load(Ordering::Relaxed)) {
+            return Some("the peer does not take its answer");
+        }
+        None
+    }
+
+    /// Counts an answer until the guard is dropped.
+    pub(crate) fn answer(self: &Arc<Self>) -> AnswerGuard {
+        self.progress_ms.store(self.now_ms(), Ordering::Relaxed);
+        self.answers.fetch_add(1, Ordering::Relaxed);
+        AnswerGuard(Arc::clone(self))
+    }
+}
+
+/// An answer on its way.
+#[derive(Debug)]
+pub(crate) struct AnswerGuard(Arc<Activity>);
+
+impl AnswerGuard {
+    /// A piece was handed over.
+    pub(crate) fn progress(&self) {
+        self.0.progress_ms.store(self.0.now_ms(), Ordering::Relaxed);
+    }
+}
+
+impl Drop for AnswerGuard {
+    fn drop(&mut self) {
+        self.0.answers.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A stream that notes what it does.
+#[derive(Debug)]
+pub(crate) struct Watched<S> {
+    stream: S,
+    activity: Arc<Activity>,
+}
+
+impl<S> Watched<S> {
+    pub(crate) fn new(stream: S, activity: Arc<Activity>) -> Self {
+        Watched { stream, activity }
+    }
+
+    fn note_write<T>(&self, poll: Poll<T>) -> Poll<T> {
+        let blocked = &self.activity.write_blocked_ms;
+        match poll.is_pending() {
+            true => {
+                _ = blocked.compare_exchange(0, self.activity.now_ms(), Ordering::Relaxed, Ordering::Relaxed)
+            }
+            false => blocked.store(0, Ordering::Relaxed),
+        }
+        poll
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        out: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = out.filled().len();
+        let poll = Pin::new(&mut self.stream).poll_read(cx, out);
+        let count = out.filled().len() - before;
+        self.activity.bytes_read.fetch_add(count as u64, Ordering::Relaxed);
+        poll
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let poll = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.note_write(poll)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let poll = Pin::new(&mut self.stream).poll_write_vectored(cx, bytes);
+        self.note_write(poll)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let poll = Pin::new(&mut self.stream).poll_flush(cx);
+        self.note_write(poll)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

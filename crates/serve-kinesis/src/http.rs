@@ -1,0 +1,279 @@
+//! One request: from its head to the bytes of its answer.
+//!
+//! The order of checks is the service's, as observed: CORS, method, content type and target, size, whether the body can
+//! be read at all, the operation, the signature, and only then what the body says.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::{Bytes, BytesMut};
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
+use kolk_broker::{Class, Permit};
+use kolk_wire_kinesis::model::operations::TARGET_PREFIX;
+use kolk_wire_kinesis::{ErrorCode, Format, Operation, ServiceError, date};
+
+use crate::activity::{Activity, AnswerGuard};
+use crate::operations::{self, Answer, Call, Content};
+use crate::service::Service;
+use crate::sigv4;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
+const EXTENDED_REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-id-2");
+const TARGET: HeaderName = HeaderName::from_static("x-amz-target");
+
+/// What a browser may see of an answer.
+const EXPOSED: &str =
+    "x-amzn-RequestId,x-amzn-ErrorType,x-amz-request-id,x-amz-id-2,x-amzn-ErrorMessage,Date";
+/// How long a browser may remember a preflight, seconds.
+const PREFLIGHT_SECONDS: &str = "172800";
+
+/// Answers one request.
+pub(crate) async fn answer(
+    service: &Service,
+    request: Request<Incoming>,
+    activity: &Arc<Activity>,
+    stall: Duration,
+) -> Response<AnswerBody> {
+    let (head, body) = request.into_parts();
+    let from_browser = head.headers.contains_key(header::ORIGIN);
+    let preflight = from_browser && head.method == Method::OPTIONS;
+    let mut response = match preflight {
+        true => preflight_answer(&head.headers),
+        false => match requested(service, &head, body, stall).await {
+            Ok(answer) => of_answer(answer),
+            Err(refused) => refused.into_response(),
+        },
+    };
+    let headers = response.headers_mut();
+    if from_browser {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+        if !preflight {
+            headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
+        }
+    }
+    let door = service.broker().door();
+    // SDKs correct their clocks by Date before they sign again.
+    insert(headers, header::DATE, &date::in_header(door.clock.now_ms()));
+    insert(headers, REQUEST_ID, &door.random.uuid().to_string());
+    if !preflight {
+        let mut id = [0; 72];
+        door.random.fill(&mut id);
+        insert(headers, EXTENDED_REQUEST_ID, &STANDARD.encode(id));
+    }
+    let guard = activity.answer();
+    response.map(|content| AnswerBody { content, guard })
+}
+
+fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    headers.insert(name, HeaderValue::from_str(value).expect("dates and ids are visible ASCII"));
+}
+
+/// A request that never came to an operation.
+enum Refused {
+    /// With a body in the request's format.
+    Service(Format, ServiceError),
+    /// Bare XML, where no format is known.
+    Plain(StatusCode, String),
+    /// Status only, and the connection ends: the rest of the body is not worth reading.
+    Closing(StatusCode),
+}
+
+impl Refused {
+    fn into_response(self) -> Response<AnswerContent> {
+        match self {
+            Refused::Service(format, error) => of_answer(Answer::error(format, &error)),
+            Refused::Plain(status, text) => {
+                let mut response = Response::new(AnswerContent::whole(Bytes::from(text)));
+                *response.status_mut() = status;
+                response
+            }
+            Refused::Closing(status) => {
+                let mut response = Response::new(AnswerContent::whole(Bytes::new()));
+                *response.status_mut() = status;
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+                response
+            }
+        }
+    }
+}
+
+fn undetermined() -> Refused {
+    Refused::Plain(
+        StatusCode::FORBIDDEN,
+        "<AccessDeniedException>\n  <Message>Unable to determine service/operation name to be authorized</Message>\n\
+         </AccessDeniedException>\n"
+            .to_owned(),
+    )
+}
+
+/// Runs the operation that the request asks for.
+async fn requested(
+    service: &Service,
+    head: &hyper::http::request::Parts,
+    body: Incoming,
+    stall: Duration,
+) -> Result<Answer, Refused> {
+    if head.method != Method::POST {
+        return Err(undetermined());
+    }
+    let text =
+        |name: HeaderName| head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let content_type = text(header::CONTENT_TYPE).split(';').next().unwrap_or_default().trim();
+    let format =
+        [Format::Json, Format::Cbor].into_iter().find(|format| format.content_type() == content_type);
+    let mut target = text(TARGET).split('.');
+    let (prefix, name) = (target.next().unwrap_or_default(), target.next().unwrap_or_default());
+    let operation = match prefix {
+        TARGET_PREFIX => Operation::from_name(name).filter(|operation| operations::is_served(*operation)),
+        _ => None,
+    };
+
+    let (body, permit) = read_body(service, &head.headers, body, operation, stall).await?;
+    if body.is_empty() {
+        let code = if operation.is_some() { ErrorCode::Serialization } else { ErrorCode::UnknownOperation };
+        return Err(Refused::Service(format.unwrap_or(Format::Cbor), ServiceError::bare(code)));
+    }
+    let Some(format) = format else {
+        return Err(match prefix.is_empty() || name.is_empty() {
+            true => undetermined(),
+            false => Refused::Plain(StatusCode::NOT_FOUND, "<UnknownOperationException/>\n".to_owned()),
+        });
+    };
+    let Some(operation) = operation else {
+        return Err(Refused::Service(format, ServiceError::bare(ErrorCode::UnknownOperation)));
+    };
+    let signed = sigv4::check(&head.headers, head.uri.query(), service.settings().unsigned_allowed);
+    Ok(operations::run(service, operation, Call { format, body, signed, permit }).await)
+}
+
+/// Reads the body into memory that the budget has granted.
+async fn read_body(
+    service: &Service,
+    headers: &HeaderMap,
+    mut body: Incoming,
+    operation: Option<Operation>,
+    stall: Duration,
+) -> Result<(Bytes, Permit), Refused> {
+    let limit = service.settings().body_bytes_max;
+    let length =
+        headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if length.is_some_and(|length| length > limit as u64) {
+        return Err(Refused::Closing(StatusCode::PAYLOAD_TOO_LARGE));
+    }
+    // A sender that does not say how much is coming is granted the most it may send.
+    let expected = length.map_or(limit, |length| length as usize);
+    let class = match operation {
+        Some(Operation::PutRecord | Operation::PutRecords) => Class::Data,
+        _ => Class::Control,
+    };
+    // The body, and once more what is decoded out of it.
+    let mut permit = service.broker().admission().receive(expected * 2, class).await;
+    let mut first = Bytes::new();
+    let mut rest = BytesMut::new();
+    loop {
+        let data = match tokio::time::timeout(stall, frame(&mut body)).await {
+            Ok(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
+            Ok(Some(Err(_))) => return Err(Refused::Closing(StatusCode::BAD_REQUEST)),
+            Ok(None) => break,
+            Err(_) => return Err(Refused::Closing(StatusCode::REQUEST_TIMEOUT)),
+        };
+        if first.len() + rest.len() + data.len() > limit {
+            return Err(Refused::Closing(StatusCode::PAYLOAD_TOO_LARGE));
+        }
+        // Most bodies come in one piece, and then need no copy.
+        if first.is_empty() && rest.is_empty() {
+            first = data;
+        } else {
+            if rest.is_empty() {
+                rest.reserve(expected.max(first.len() + data.len()));
+                rest.extend_from_slice(&std::mem::take(&mut first));
+            }
+            rest.extend_from_slice(&data);
+        }
+    }
+    let body = if rest.is_empty() { first } else { rest.freeze() };
+    permit.received();
+    permit.shrink(body.len() * 2);
+    Ok((body, permit))
+}
+
+async fn frame(body: &mut Incoming) -> Option<Result<Frame<Bytes>, hyper::Error>> {
+    std::future::poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await
+}
+
+fn preflight_answer(asked: &HeaderMap) -> Response<AnswerContent> {
+    let mut response = Response::new(AnswerContent::whole(Bytes::new()));
+    let headers = response.headers_mut();
+    for (asked_by, answered_by) in [
+        (header::ACCESS_CONTROL_REQUEST_HEADERS, header::ACCESS_CONTROL_ALLOW_HEADERS),
+        (header::ACCESS_CONTROL_REQUEST_METHOD, header::ACCESS_CONTROL_ALLOW_METHODS),
+    ] {
+        if let Some(value) = asked.get(asked_by) {
+            headers.insert(answered_by, value.clone());
+        }
+    }
+    headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static(PREFLIGHT_SECONDS));
+    response
+}
+
+fn of_answer(answer: Answer) -> Response<AnswerContent> {
+    let Answer { status, format, content, permit } = answer;
+    let mut response = Response::new(AnswerContent { content, _permit: permit });
+    *response.status_mut() =
+        StatusCode::from_u16(status).expect("the table of error codes has HTTP statuses");
+    let content_type = HeaderValue::from_static(format.content_type());
+    response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+    response
+}
+
+/// What an answer consists of, and the memory it was granted.
+struct AnswerContent {
+    content: Content,
+    _permit: Option<Permit>,
+}
+
+impl AnswerContent {
+    fn whole(bytes: Bytes) -> Self {
+        AnswerContent { content: Content::Whole(bytes), _permit: None }
+    }
+}
+
+/// The body of an answer. Memory is given back once it is handed over.
+pub(crate) struct AnswerBody {
+    content: AnswerContent,
+    guard: AnswerGuard,
+}
+
+impl Body for AnswerBody {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        self.guard.progress();
+        let next = match &mut self.content.content {
+            Content::Whole(bytes) => Some(std::mem::take(bytes)).filter(|bytes| !bytes.is_empty()),
+            Content::Pieces(pieces) => pieces.next(),
+        };
+        Poll::Ready(next.map(|bytes| Ok(Frame::data(bytes))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(&self.content.content, Content::Whole(bytes) if bytes.is_empty())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.content.content {
+            Content::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Content::Pieces(_) => SizeHint::default(),
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! Connections: accepts them up to a cap, serves each in a task of its own, stops them cleanly.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::rt::Executor;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use kolk_engine::door::{Door, Listener, TaskHandle};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{Semaphore, watch};
+
+use crate::activity::{Activity, Watched};
+use crate::http;
+use crate::service::Service;
+
+/// What connections may do.
+#[derive(Clone, Debug)]
+pub struct ServerSettings {
+    /// Connections over all listeners; more wait in the system's backlog.
+    pub connections_max: usize,
+    /// A connection that sends no (further) request for so long is closed; clients' pools give up after 60 s.
+    pub idle: Duration,
+    /// A request or answer of which nothing moves for so long costs its connection.
+    pub stall: Duration,
+    /// How long answers in flight may take after a stop.
+    pub grace: Duration,
+}
+
+impl Default for ServerSettings {
+    fn default() -> Self {
+        ServerSettings {
+            connections_max: 10_000,
+            idle: Duration::from_secs(75),
+            stall: Duration::from_secs(30),
+            grace: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Header bytes of a request at most; signed requests have well under 4 KiB.
+const HEADER_BYTES_MAX: usize = 64 * 1024;
+/// Requests that one HTTP/2 connection may have in flight.
+const STREAMS_MAX: u32 = 256;
+/// What an HTTP/2 peer may send ahead of our reading, per request and per connection: memory that no budget sees.
+const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
+const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
+/// Answer bytes that wait in HTTP/2's own buffers, per request.
+const SEND_BUFFER_BYTES: usize = 256 * 1024;
+/// Resets that an HTTP/2 peer may cause before it is cut off (CVE-2023-44487, and its like by bad frames).
+const PENDING_RESETS_MAX: usize = 20;
+const LOCAL_RESETS_MAX: usize = 256;
+
+/// The Kinesis face at work. Dropping it does not stop it; [`Serving::stop`] does.
+#[derive(Debug)]
+pub struct Serving {
+    shared: Arc<Shared>,
+    addresses: Vec<SocketAddr>,
+    accepting: Vec<TaskHandle>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    service: Service,
+    settings: ServerSettings,
+    slots: Arc<Semaphore>,
+    stop: watch::Sender<bool>,
+}
+
+impl Serving {
+    /// Serves what comes in by `listeners`.
+    pub fn start(service: Service, listeners: Vec<Box<dyn Listener>>, settings: ServerSettings) -> Serving {
+        let addresses = listeners.iter().map(|listener| listener.local_address()).collect();
+        let door = service.broker().door().clone();
+        let slots = Arc::new(Semaphore::new(settings.connections_max));
+        let shared = Arc::new(Shared { service, settings, slots, stop: watch::Sender::new(false) });
+        let accepting = listeners
+            .into_iter()
+            .map(|listener| {
+                door.tasks.spawn("kinesis-accept", Box::pin(accept(listener, Arc::clone(&shared))))
+            })
+            .collect();
+        Serving { shared, addresses, accepting }
+    }
+
+    /// Where it listens.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Closes the listeners, takes no more requests, lets answers in flight end (for [`ServerSettings::grace`] at
+    /// most), closes the connections.
+    pub async fn stop(self) {
+        self.shared.stop.send_replace(true);
+        for task in self.accepting {
+            // It ends by itself at the stop; an error means that it is gone already.
+            let _ = task.0.await;
+        }
+        let all = u32::try_from(self.shared.settings.connections_max).unwrap_or(u32::MAX);
+        let _ = self.shared.slots.acquire_many(all).await;
+    }
+}
+
+async fn accept(listener: Box<dyn Listener>, shared: Arc<Shared>) {
+    let mut stop = shared.stop.subscribe();
+    loop {
+        let slot = tokio::select! {
+            slot = Arc::clone(&shared.slots).acquire_owned() => slot.expect("the slots are never closed"),
+            () = stopped(&mut stop) => return,
+        };
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stopped(&mut stop) => return,
+        };
+        match accepted {
+            Ok(accepted) => {
+                let shared = Arc::clone(&shared);
+                let door = shared.service.broker().door().clone();
+                door.tasks.spawn(
+                    "kinesis-connection",
+                    Box::pin(async move {
+                        let stop = shared.stop.subscribe();
+                        serve_connection(accepted.stream, shared.service.clone(), &shared.settings, stop)
+                            .await;
+                        drop(slot);
+                    }),
+                );
+            }
+            Err(error) => {
+                // Out of file handles, most likely: connections that end give some back.
+                tracing::warn!(%error, "accepting a connection failed");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+/// Resolves at the stop.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // An error means that the sender is gone, which is a stop too.
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+/// Serves one connection to its end, in whichever HTTP its first bytes choose.
+pub(crate) async fn serve_connection(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    service: Service,
+    settings: &ServerSettings,
+    mut stop: watch::Receiver<bool>,
+) {
+    let activity = Activity::new();
+    let stream = TokioIo::new(Watched::new(stream, Arc::clone(&activity)));
+    let mut builder = auto::Builder::new(DoorExecutor(service.broker().door().clone()));
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(settings.idle)
+        .max_buf_size(HEADER_BYTES_MAX)
+        .auto_date_header(false);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_header_list_size(HEADER_BYTES_MAX as u32)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_send_buf_size(SEND_BUFFER_BYTES)
+        .max_pending_accept_reset_streams(PENDING_RESETS_MAX)
+        .max_local_error_reset_streams(LOCAL_RESETS_MAX)
+        .keep_alive_interval(settings.idle)
+        .keep_alive_timeout(settings.stall)
+        .auto_date_header(false);
+    let stall = settings.stall;
+    let requests = service_fn(|request| {
+        let (service, activity) = (service.clone(), Arc::clone(&activity));
+        async move { Ok::<_, std::convert::Infallible>(http::answer(&service, request, &activity, stall).await) }
+    });
+    let mut connection = pin!(builder.serve_connection(stream, requests));
+    let mut look = tokio::time::interval(stall / 4);
+    loop {
+        tokio::select! {
+            ended = connection.as_mut() => {
+                if let Err(error) = ended {
+                    tracing::debug!(error = &*error, "a connection ended early");
+                }
+                return;
+            }
+            _ = look.tick() => {
+                if let Some(reason) = activity.stalled(stall) {
+                    tracing::debug!(reason, "a connection is closed");
+                    return;
+                }
+            }
+            () = stopped(&mut stop) => {
+                connection.as_mut().graceful_shutdown();
+                if tokio::time::timeout(settings.grace, connection.as_mut()).await.is_err() {
+                    tracing::debug!("a connection was closed with an answer in flight");
+                }
+                return;
+            }
+        }
+    }
+}
+
+/// Runs HTTP/2's requests through the door.
+#[derive(Clone, Debug)]
+struct DoorExecutor(Door);
+
+impl<F: Future<Output: Send> + Send + 'static> Executor<F> for DoorExecutor {
+    fn execute(&self, future: F) {
+        self.0.tasks.spawn("kinesis-request", Box::pin(async move { drop(future.await) }));
+    }
+}

@@ -1,0 +1,94 @@
+//! What all requests share: the streams, the names in ARNs, the key of tokens.
+
+use std::sync::Arc;
+
+use kolk_broker::Broker;
+use kolk_broker::shards::Shards;
+use kolk_wire_kinesis::token::{NONCE_BYTES, Sealer};
+
+/// What the Kinesis face can be told; what concerns meaning is in the broker's settings.
+#[derive(Clone)]
+pub struct Settings {
+    /// The region in ARNs.
+    pub region: String,
+    /// The account in ARNs: 12 digits.
+    pub account: String,
+    /// Whether requests without any signature are taken.
+    pub unsigned_allowed: bool,
+    /// Largest body in bytes; 10 MiB of data are 14 MB in base64.
+    pub body_bytes_max: usize,
+    /// Seals shard iterators and page tokens. Whoever shares it can read them; keep it over restarts, so that
+    /// iterators outlive them.
+    pub token_key: [u8; 32],
+}
+
+impl Settings {
+    /// The defaults, with this key.
+    pub fn new(token_key: [u8; 32]) -> Self {
+        Settings {
+            region: "us-east-1".to_owned(),
+            account: "000000000000".to_owned(),
+            unsigned_allowed: false,
+            body_bytes_max: 16 * 1024 * 1024,
+            token_key,
+        }
+    }
+}
+
+impl std::fmt::Debug for Settings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Settings { region, account, unsigned_allowed, body_bytes_max, token_key: _ } = self;
+        f.debug_struct("Settings")
+            .field("region", region)
+            .field("account", account)
+            .field("unsigned_allowed", unsigned_allowed)
+            .field("body_bytes_max", body_bytes_max)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The Kinesis API over one broker. A cheap handle.
+#[derive(Clone, Debug)]
+pub struct Service(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    shards: Shards,
+    sealer: Sealer,
+    settings: Settings,
+}
+
+impl Service {
+    /// Serves the streams of `shards`.
+    pub fn new(shards: Shards, settings: Settings) -> Self {
+        let sealer = Sealer::new(&settings.token_key);
+        Service(Arc::new(Inner { shards, sealer, settings }))
+    }
+
+    /// The streams.
+    pub fn shards(&self) -> &Shards {
+        &self.0.shards
+    }
+
+    /// The broker.
+    pub fn broker(&self) -> &Broker {
+        self.0.shards.broker()
+    }
+
+    /// What was configured.
+    pub fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    /// Makes and reads tokens.
+    pub(crate) fn sealer(&self) -> &Sealer {
+        &self.0.sealer
+    }
+
+    /// Fresh randomness for a token.
+    pub(crate) fn nonce(&self) -> [u8; NONCE_BYTES] {
+        let mut nonce = [0; NONCE_BYTES];
+        self.broker().door().random.fill(&mut nonce);
+        nonce
+    }
+}
