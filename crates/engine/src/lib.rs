@@ -16,6 +16,7 @@ pub mod contract;
 pub mod door;
 pub mod local;
 pub mod map;
+pub mod memory;
 pub mod state;
 pub mod types;
 

@@ -1,0 +1,187 @@
+//! One partition's batches, in offset order.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use kolk_wire_kafka::records::record::decompressed;
+use kolk_wire_kafka::records::{BatchHeader, RecordIter, TimestampType, batch};
+use tokio::sync::Notify;
+
+use crate::contract::{BatchAt, FoundOffset, Piece, Source};
+use crate::state::AppendDecision;
+use crate::types::Offset;
+
+/// There is one leader and it never changes.
+const LEADER_EPOCH: i32 = 0;
+
+/// What a batch may grow to when a lookup by time decompresses it, in bytes.
+const DECOMPRESSED_MAX: usize = 128 << 20;
+
+#[derive(Debug, Default)]
+pub(super) struct PartitionLog {
+    batches: VecDeque<StoredBatch>,
+    size_bytes: u64,
+    /// Who waits for more; woken after each change.
+    pub(super) waiters: Vec<Arc<Notify>>,
+}
+
+/// A batch as readers get it.
+#[derive(Clone, Debug)]
+pub(super) struct StoredBatch {
+    base_offset: Offset,
+    pub(super) last_offset: Offset,
+    append_ms: i64,
+    max_timestamp_ms: i64,
+    bytes: Bytes,
+}
+
+/// Copies a batch out of its request, so that it does not hold the whole of it, and fills in what the log knows.
+pub(super) fn store(bytes: &Bytes, decided: &AppendDecision) -> StoredBatch {
+    let mut copy = BytesMut::from(&bytes[..]);
+    batch::set_base_offset(&mut copy, decided.base_offset.0);
+    batch::set_leader_epoch(&mut copy, LEADER_EPOCH);
+    if decided.log_append_time {
+        batch::set_log_append_time(&mut copy, decided.append_ms);
+    }
+    StoredBatch {
+        base_offset: decided.base_offset,
+        last_offset: decided.last_offset(),
+        append_ms: decided.append_ms,
+        max_timestamp_ms: decided.max_timestamp_ms,
+        bytes: copy.freeze(),
+    }
+}
+
+impl StoredBatch {
+    /// What it counts against the memory limit.
+    pub(super) fn counted_bytes(&self) -> u64 {
+        (self.bytes.len() + size_of::<StoredBatch>()) as u64
+    }
+
+    /// The time that retention goes by: the newest record's own, or the append time if it has none.
+    fn retention_time_ms(&self) -> i64 {
+        if self.max_timestamp_ms >= 0 { self.max_timestamp_ms } else { self.append_ms }
+    }
+}
+
+impl PartitionLog {
+    pub(super) fn push(&mut self, batch: StoredBatch) {
+        self.size_bytes += batch.bytes.len() as u64;
+        self.batches.push_back(batch);
+    }
+
+    pub(super) fn size_bytes(&self) -> u64 {
+        self.size_bytes
+    }
+
+    pub(super) fn counted_bytes(&self) -> u64 {
+        self.size_bytes + (self.batches.len() * size_of::<StoredBatch>()) as u64
+    }
+
+    pub(super) fn wake(&self) {
+        self.waiters.iter().for_each(|waiter| waiter.notify_one());
+    }
+
+    /// Lets go of batches that end before `log_start`; tells what they counted.
+    pub(super) fn trim(&mut self, log_start: Offset) -> u64 {
+        let before = self.counted_bytes();
+        while let Some(first) = self.batches.front()
+            && first.last_offset < log_start
+        {
+            self.size_bytes -= first.bytes.len() as u64;
+            self.batches.pop_front();
+        }
+        before - self.counted_bytes()
+    }
+
+    /// The offset up to which retention keeps nothing: batches older than the instant, and the oldest for as long
+    /// as what stays is still `kept_bytes` or more.
+    pub(super) fn expired(&self, kept_from_ms: Option<i64>, kept_bytes: Option<u64>) -> Option<Offset> {
+        let mut left = self.size_bytes;
+        let mut expired = None;
+        for batch in &self.batches {
+            left -= batch.bytes.len() as u64;
+            let old = kept_from_ms.is_some_and(|from_ms| batch.retention_time_ms() < from_ms);
+            if !old && kept_bytes.is_none_or(|kept| left < kept) {
+                break;
+            }
+            expired = Some(batch.last_offset + 1);
+        }
+        expired
+    }
+
+    /// Batches from the one that contains `from`, up to `end`; and whether the limit held some back.
+    pub(super) fn collect(
+        &self,
+        from: Offset,
+        end: Offset,
+        bytes_max: usize,
+        first_whole: bool,
+        with_batches: bool,
+    ) -> (Vec<Piece>, bool) {
+        let start = self.batches.partition_point(|batch| batch.last_offset < from);
+        let (mut pieces, mut bytes) = (Vec::new(), 0);
+        for batch in self.batches.range(start..) {
+            if batch.last_offset >= end {
+                break;
+            }
+            let fits = bytes + batch.bytes.len() <= bytes_max || (first_whole && bytes == 0);
+            if !fits {
+                return (pieces, true);
+            }
+            bytes += batch.bytes.len();
+            let at = BatchAt { base_offset: batch.base_offset, position: 0, append_ms: batch.append_ms };
+            pieces.push(Piece {
+                source: Source::Memory(batch.bytes.clone()),
+                batches: if with_batches { vec![at] } else { Vec::new() },
+            });
+        }
+        (pieces, false)
+    }
+
+    /// The first batch appended at or after an instant.
+    pub(super) fn first_appended(&self, at_ms: i64, log_start: Offset) -> Option<FoundOffset> {
+        let index = self.batches.partition_point(|batch| batch.append_ms < at_ms);
+        let batch = self.batches.get(index)?;
+        Some(FoundOffset { offset: batch.base_offset.max(log_start), timestamp_ms: batch.append_ms })
+    }
+
+    /// The greatest timestamp; `None` if no record has one.
+    pub(super) fn max_timestamp_ms(&self) -> Option<i64> {
+        self.batches.iter().map(|batch| batch.max_timestamp_ms).max().filter(|greatest| *greatest >= 0)
+    }
+
+    /// The first batch that reaches `from` and, by its header, a timestamp.
+    pub(super) fn reaching(&self, timestamp_ms: i64, from: Offset) -> Option<StoredBatch> {
+        let start = self.batches.partition_point(|batch| batch.last_offset < from);
+        self.batches.range(start..).find(|batch| batch.max_timestamp_ms >= timestamp_ms).cloned()
+    }
+}
+
+/// The first record of a batch at or after a timestamp, and not before the log start. Of a batch that cannot be
+/// decoded, its beginning.
+pub(super) fn first_record(batch: &StoredBatch, at_ms: i64, log_start: Offset) -> Option<FoundOffset> {
+    let whole = || {
+        Some(FoundOffset { offset: batch.base_offset.max(log_start), timestamp_ms: batch.max_timestamp_ms })
+    };
+    let undecodable = || {
+        tracing::warn!(
+            base_offset = batch.base_offset.0,
+            "a batch cannot be decoded; its first offset is used"
+        );
+        whole()
+    };
+    let Ok(header) = BatchHeader::parse(&batch.bytes) else { return undecodable() };
+    if header.timestamp_type() == TimestampType::LogAppendTime {
+        return whole();
+    }
+    let Ok(block) = decompressed(&header, &batch.bytes, DECOMPRESSED_MAX) else { return undecodable() };
+    for record in RecordIter::new(&header, &block) {
+        let Ok(record) = record else { return undecodable() };
+        if record.timestamp >= at_ms && record.offset >= log_start.0 {
+            return Some(FoundOffset { offset: Offset(record.offset), timestamp_ms: record.timestamp });
+        }
+    }
+    None
+}

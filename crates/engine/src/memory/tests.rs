@@ -1,0 +1,145 @@
+//! What is particular to memory; the contract itself is in the conformance suite.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use kolk_wire_kafka::records::{BatchBuilder, BatchHeader, Compression};
+
+use super::*;
+use crate::contract::{Batch, EngineExt};
+use crate::door::{Clock, real};
+use crate::state::CreateTopic;
+use crate::types::TopicId;
+
+#[derive(Debug, Default)]
+struct TestClock(AtomicI64);
+
+impl Clock for TestClock {
+    fn now_ms(&self) -> i64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+const TOPIC: TopicId = TopicId(1);
+const PARTITION: PartitionId = PartitionId { topic: TOPIC, index: 0 };
+
+async fn engine(options: MemoryOptions, configs: &[(&str, &str)]) -> (MemoryEngine, Arc<TestClock>) {
+    let clock = Arc::new(TestClock::default());
+    clock.0.store(1_000_000, Ordering::Relaxed);
+    let door = Door { clock: clock.clone(), ..real::door(real::DiskOptions::default()) };
+    let engine = MemoryEngine::new(door, options);
+    let create = CreateTopic {
+        name: "t".into(),
+        id: TOPIC,
+        partitions: 1,
+        configs: configs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
+        tags: Default::default(),
+        now_ms: 0,
+    };
+    engine.propose(Command::CreateTopic(create)).await.unwrap().unwrap();
+    (engine, clock)
+}
+
+async fn append(engine: &MemoryEngine, timestamp_ms: i64, bytes: usize) -> Result<Appended, AppendError> {
+    let mut builder = BatchBuilder::new(Compression::None);
+    builder.append(timestamp_ms, None, Some(&vec![7; bytes]), &[]);
+    let bytes = builder.build().unwrap();
+    let header = BatchHeader::parse(&bytes).unwrap();
+    let batch = Batch {
+        bytes,
+        offset_count: 1,
+        max_timestamp_ms: header.max_timestamp,
+        base_timestamp_ms: header.base_timestamp,
+        producer: None,
+        has_keyless: true,
+    };
+    let append = Append { partition: PARTITION, shard: None, batch };
+    engine.append(vec![append]).await.unwrap().remove(0)
+}
+
+fn log_start(engine: &MemoryEngine) -> i64 {
+    engine.published(PARTITION).unwrap().log_start.0
+}
+
+#[tokio::test]
+async fn retention_drops_old_batches_and_what_is_too_much() {
+    let (engine, clock) = engine(MemoryOptions::default(), &[("retention.ms", "1000")]).await;
+    for timestamp_ms in [999_000, 999_500, 1_000_000] {
+        append(&engine, timestamp_ms, 10).await.unwrap();
+    }
+    engine.shared.lock().retain(1_000_000);
+    assert_eq!(log_start(&engine), 0, "exactly as old as is kept");
+    engine.shared.lock().retain(1_000_600);
+    assert_eq!(log_start(&engine), 2);
+
+    let size = engine.size_bytes(PARTITION);
+    clock.0.store(1_000_600, Ordering::Relaxed);
+    let set = crate::state::ConfigChange {
+        name: "retention.bytes".to_owned(),
+        op: crate::state::ConfigOp::Set((2 * size).to_string()),
+    };
+    let alter = Command::AlterTopicConfigs { topic: TOPIC, replace: true, changes: vec![set] };
+    engine.propose(alter).await.unwrap().unwrap();
+    for _ in 0..4 {
+        append(&engine, 1_000_600, 10).await.unwrap();
+    }
+    engine.shared.lock().retain(1_000_600);
+    assert_eq!((log_start(&engine), engine.size_bytes(PARTITION)), (5, 2 * size));
+    let inner = engine.shared.lock();
+    assert_eq!(inner.bytes, inner.logs[&PARTITION].counted_bytes());
+}
+
+#[tokio::test]
+async fn a_compacted_topic_is_kept_whole() {
+    let configs = [("cleanup.policy", "compact"), ("retention.ms", "1"), ("retention.bytes", "1")];
+    let (engine, _) = engine(MemoryOptions::default(), &configs).await;
+    let mut builder = BatchBuilder::new(Compression::None);
+    builder.append(1_000_000, Some(b"k"), None, &[]);
+    let batch = Batch {
+        bytes: builder.build().unwrap(),
+        offset_count: 1,
+        max_timestamp_ms: 1_000_000,
+        base_timestamp_ms: 1_000_000,
+        producer: None,
+        has_keyless: false,
+    };
+    let appended = engine.append(vec![Append { partition: PARTITION, shard: None, batch }]).await.unwrap();
+    assert!(appended[0].is_ok());
+    engine.shared.lock().retain(i64::MAX);
+    assert_eq!(log_start(&engine), 0);
+}
+
+#[tokio::test]
+async fn a_full_engine_refuses_and_heals_when_retention_finds_room() {
+    let options = MemoryOptions { bytes_max: 4000, ..MemoryOptions::default() };
+    let (engine, clock) = engine(options, &[("retention.ms", "1000")]).await;
+    let mut taken = 0;
+    let refused = loop {
+        match append(&engine, 1_000_000, 500).await {
+            Ok(_) => taken += 1,
+            Err(refused) => break refused,
+        }
+    };
+    assert_eq!(refused, AppendError::StorageFull);
+    assert!((4..=7).contains(&taken), "{taken}");
+    let next = engine.query(|state| state.partition(PARTITION).unwrap().next).await.unwrap();
+    assert_eq!(next, Offset(taken), "a refused batch took no offset");
+
+    clock.0.store(1_002_000, Ordering::Relaxed);
+    assert_eq!(append(&engine, 1_002_000, 500).await.unwrap().base_offset, Offset(taken));
+    assert_eq!(log_start(&engine), taken);
+}
+
+#[tokio::test]
+async fn who_gave_up_waiting_leaves_nothing_behind() {
+    let (engine, _) = engine(MemoryOptions::default(), &[]).await;
+    for _ in 0..3 {
+        let watch = engine.watch(&[(PARTITION, Offset(0))]);
+        tokio::select! {
+            biased;
+            () = watch => panic!("nothing was appended"),
+            () = tokio::task::yield_now() => {}
+        }
+    }
+    let inner = engine.shared.lock();
+    assert!(inner.waiters.is_empty() && inner.logs[&PARTITION].waiters.is_empty());
+}
