@@ -9,7 +9,8 @@
 //!  memory-max ─┬─ general: requests and replies in flight
 //!              │     └─ at most half of it: requests that are still being received
 //!              │     └─ at most one request larger than a quarter of it at a time
-//!              └─ reserve: small control requests (heartbeats) when the general part is full
+//!              ├─ reserve: small control requests (heartbeats) when the general part is full
+//!              └─ buffers: what busy connections read into beyond a few KiB
 //! ```
 
 use std::sync::Arc;
@@ -43,6 +44,7 @@ struct Pools {
     receiving: Arc<Semaphore>,
     oversized: Arc<Semaphore>,
     reserve: Arc<Semaphore>,
+    buffers: Arc<Semaphore>,
 }
 
 /// Bytes of the budget, given back on drop.
@@ -59,7 +61,8 @@ impl Admission {
     pub fn new(memory_bytes_max: usize) -> Self {
         let total = memory_bytes_max.clamp(MEMORY_BYTES_MIN, u32::MAX as usize);
         let reserve_bytes = (total / 32).min(8 * 1024 * 1024);
-        let general_bytes = total - reserve_bytes;
+        let buffer_bytes = total / 8;
+        let general_bytes = total - reserve_bytes - buffer_bytes;
         let receiving_bytes = general_bytes / 2;
         Admission(Arc::new(Pools {
             general_bytes,
@@ -68,6 +71,7 @@ impl Admission {
             receiving: Arc::new(Semaphore::new(receiving_bytes)),
             oversized: Arc::new(Semaphore::new(1)),
             reserve: Arc::new(Semaphore::new(reserve_bytes)),
+            buffers: Arc::new(Semaphore::new(buffer_bytes)),
         }))
     }
 
@@ -105,6 +109,25 @@ impl Admission {
             Some(permit) => permit,
             None => self.wait(bytes, class, None).await,
         }
+    }
+
+    /// Room for a connection to read into, if there is some. A connection that gets none reads in small steps.
+    pub fn try_buffer(&self, bytes: usize) -> Option<Permit> {
+        let count = u32::try_from(bytes).ok()?;
+        let held = Arc::clone(&self.0.buffers).try_acquire_many_owned(count).ok()?;
+        Some(Permit { held, receiving: None, _oversized: None })
+    }
+
+    /// [`Admission::receive`], if there is room now.
+    pub fn try_receive(&self, bytes: usize, class: Class) -> Option<Permit> {
+        let receiving = if may_use_reserve(bytes, class) {
+            None
+        } else {
+            let count = clamp(bytes, self.0.receiving_bytes);
+            Some(Arc::clone(&self.0.receiving).try_acquire_many_owned(count).ok()?)
+        };
+        let permit = self.try_admit(bytes, class)?;
+        Some(Permit { receiving, ..permit })
     }
 
     /// Admits a request of which the length is known and most bytes are still to come. Call
@@ -226,7 +249,7 @@ mod tests {
                 Poll::Pending => break,
             }
         }
-        assert_eq!(permits.len(), 15);
+        assert_eq!(permits.len(), 13);
         assert!(
             admission.try_admit(7 * MIB, Class::Data).is_some(),
             "whole requests still have the other half"

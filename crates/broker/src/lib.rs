@@ -4,12 +4,17 @@
 //! Start at [`Broker`], the one handle that both faces hold.
 
 pub mod admission;
+pub mod groups;
+pub mod partitions;
+mod producers;
 pub mod settings;
 pub mod shards;
 pub mod streams;
+pub mod topics;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use kolk_engine::door::Door;
 use kolk_engine::state::{Command, Outcome, Refusal};
@@ -27,7 +32,10 @@ struct Inner {
     door: Door,
     settings: Settings,
     admission: Admission,
+    groups: groups::Groups,
+    producer_ids: producers::ProducerIds,
     catalogue_epoch: AtomicU64,
+    started: AtomicBool,
 }
 
 impl std::fmt::Debug for Broker {
@@ -40,7 +48,74 @@ impl Broker {
     /// A broker over `engine`.
     pub fn new(engine: Arc<dyn Engine>, door: Door, settings: Settings) -> Self {
         let admission = Admission::new(settings.memory_bytes_max);
-        Broker(Arc::new(Inner { engine, door, settings, admission, catalogue_epoch: AtomicU64::new(0) }))
+        Broker(Arc::new(Inner {
+            engine,
+            door,
+            settings,
+            admission,
+            groups: groups::Groups::default(),
+            producer_ids: producers::ProducerIds::default(),
+            catalogue_epoch: AtomicU64::new(0),
+            started: AtomicBool::new(false),
+        }))
+    }
+
+    /// Brings back the groups that have members and starts what happens by itself. Once; a face calls it when it
+    /// begins to serve.
+    pub fn start(&self) {
+        if !self.0.started.swap(true, Ordering::AcqRel) {
+            self.load_groups();
+            let broker = self.clone();
+            let offsets = async move {
+                let settings = broker.settings();
+                let retention_ms = settings.offsets_retention_minutes.saturating_mul(60_000);
+                let check_ms = settings.offsets_retention_check_interval_ms;
+                let command = |before_ms| Command::ExpireOffsets { before_ms };
+                broker.expire("offsets", retention_ms, check_ms, command).await;
+            };
+            self.0.door.tasks.spawn("offset-expiry", Box::pin(offsets));
+            let broker = self.clone();
+            let producers = async move {
+                let settings = broker.settings();
+                let retention_ms = settings.producer_id_expiration_ms;
+                let check_ms = settings.producer_id_expiration_check_interval_ms;
+                let command = |before_ms| Command::ExpireProducers { before_ms };
+                broker.expire("producers", retention_ms, check_ms, command).await;
+            };
+            self.0.door.tasks.spawn("producer-expiry", Box::pin(producers));
+        }
+    }
+
+    /// Forgets what is older than `retention_ms`, every `check_ms`, until the log is closed.
+    async fn expire(
+        &self,
+        what: &'static str,
+        retention_ms: i64,
+        check_ms: u64,
+        command: impl Fn(i64) -> Command,
+    ) {
+        loop {
+            tokio::time::sleep(Duration::from_millis(check_ms.max(1))).await;
+            loop {
+                match self.propose(command(self.now_ms().saturating_sub(retention_ms))).await {
+                    Ok(Ok(Outcome::Expired { more: true })) => {}
+                    Ok(Ok(_)) => break,
+                    Ok(Err(refusal)) => {
+                        tracing::warn!(what, %refusal, "expiry was refused");
+                        break;
+                    }
+                    Err(_) => return,
+                }
+            }
+        }
+    }
+
+    pub(crate) fn groups(&self) -> &groups::Groups {
+        &self.0.groups
+    }
+
+    pub(crate) fn producer_ids(&self) -> &producers::ProducerIds {
+        &self.0.producer_ids
     }
 
     /// The log.

@@ -30,6 +30,10 @@ pub struct Settings {
     pub offsets_retention_minutes: i64,
     /// `offsets.retention.check.interval.ms`.
     pub offsets_retention_check_interval_ms: u64,
+    /// `producer.id.expiration.ms`.
+    pub producer_id_expiration_ms: i64,
+    /// `producer.id.expiration.check.interval.ms`.
+    pub producer_id_expiration_check_interval_ms: u64,
     /// `offset.metadata.max.bytes`.
     pub offset_metadata_bytes_max: usize,
 }
@@ -63,6 +67,8 @@ impl Default for Settings {
             groups: GroupSettings::default(),
             offsets_retention_minutes: 7 * 24 * 60,
             offsets_retention_check_interval_ms: 600_000,
+            producer_id_expiration_ms: 86_400_000,
+            producer_id_expiration_check_interval_ms: 600_000,
             offset_metadata_bytes_max: 4096,
         }
     }

@@ -1,0 +1,863 @@
+//! One classic group: its members, its phase, and every transition. No clock, no I/O: time comes in, and what is to be
+//! stored and answered goes out as [`Effects`].
+//!
+//! ```text
+//!             join                     all joined or time is up            leader's SyncGroup
+//!   Empty ──────────► PreparingRebalance ──────────► CompletingRebalance ──────────► Stable
+//!     ▲                 │   ▲      ▲ ▲                    │                            │
+//!     │ nobody joined   │   │      │ └─── join, leave, ───┘                            │
+//!     └─────────────────┘   │      │      session ends, SyncGroup late                 │
+//!                           └──────┴────────────── join, leave, session ends ──────────┘
+//! ```
+//!
+//! Source: Kafka's group protocol (KIP-62, KIP-134, KIP-345, KIP-394, KIP-559, KIP-814).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use kolk_engine::state::{Member as StoredMember, Membership};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::{GroupError, JoinRequest, Joined, JoinedMember, Leaving, Phase, SyncRequest, Synced};
+use crate::settings::GroupSettings;
+
+/// A new member that waits for its first JoinGroup reply cannot send heartbeats; so long it is taken to be alive.
+const NEW_MEMBER_JOIN_TIMEOUT: Duration = Duration::from_secs(300);
+
+pub(super) type JoinReply = oneshot::Sender<Result<Joined, GroupError>>;
+pub(super) type SyncReply = oneshot::Sender<Result<Synced, GroupError>>;
+
+/// What a transition brings about outside the group.
+#[derive(Default)]
+pub(super) struct Effects {
+    /// The membership changed and is to be stored before anything is answered.
+    pub store: bool,
+    joins: Vec<(JoinReply, Result<Joined, GroupError>)>,
+    syncs: Vec<(SyncReply, Result<Synced, GroupError>)>,
+}
+
+impl Effects {
+    /// Answers everybody; `failed` if what the answers tell could not be stored.
+    pub fn deliver(self, failed: bool) {
+        // A receiver that is gone is a client that has hung up.
+        for (reply, answer) in self.joins {
+            let _ = reply.send(if failed { Err(GroupError::NotAvailable) } else { answer });
+        }
+        for (reply, answer) in self.syncs {
+            let _ = reply.send(if failed { Err(GroupError::NotAvailable) } else { answer });
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Member {
+    id: Arc<str>,
+    instance_id: Option<Arc<str>>,
+    client_id: String,
+    client_host: String,
+    session_timeout: Duration,
+    rebalance_timeout: Duration,
+    protocols: Vec<(String, Bytes)>,
+    assignment: Bytes,
+    joining: Option<JoinReply>,
+    syncing: Option<SyncReply>,
+    /// It has not had its first JoinGroup reply.
+    is_new: bool,
+    /// It was told the generation and has not asked for its assignment.
+    must_sync: bool,
+    alive_until: Instant,
+}
+
+impl Member {
+    fn metadata(&self, protocol: &str) -> Bytes {
+        let found = self.protocols.iter().find(|(name, _)| name == protocol);
+        found.map(|(_, metadata)| metadata.clone()).unwrap_or_default()
+    }
+
+    /// Whether the session may end: a member that waits for us is alive, unless we have never heard back from it.
+    fn may_expire(&self) -> bool {
+        self.is_new || (self.joining.is_none() && self.syncing.is_none())
+    }
+
+    fn heard(&mut self, now: Instant) {
+        self.alive_until = now + self.session_timeout;
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Group {
+    id: Arc<str>,
+    phase: Phase,
+    protocol_type: String,
+    generation: i32,
+    protocol: Option<String>,
+    leader: Option<Arc<str>>,
+    members: BTreeMap<Arc<str>, Member>,
+    /// Static members by instance id (KIP-345).
+    instances: BTreeMap<Arc<str>, Arc<str>>,
+    /// Member ids given out and not used yet (KIP-394), and when they lapse.
+    pending: BTreeMap<Arc<str>, Instant>,
+    /// When the running join phase or the wait for SyncGroup ends.
+    deadline: Option<Instant>,
+    /// The first rebalance of an empty group waits for more members: what is left of the longest wait.
+    initial: Option<Initial>,
+    since_ms: i64,
+    settings: GroupSettings,
+}
+
+#[derive(Debug)]
+struct Initial {
+    delay: Duration,
+    remaining: Duration,
+    more_came: bool,
+}
+
+impl Group {
+    /// A group without members. `generation` and `protocol_type` are what is stored of earlier ones.
+    pub fn empty(id: Arc<str>, stored: Option<&Membership>, settings: GroupSettings, now_ms: i64) -> Self {
+        Group {
+            id,
+            phase: Phase::Empty,
+            protocol_type: stored.map(|stored| stored.protocol_type.clone()).unwrap_or_default(),
+            generation: stored.map_or(0, |stored| stored.generation),
+            protocol: None,
+            leader: None,
+            members: BTreeMap::new(),
+            instances: BTreeMap::new(),
+            pending: BTreeMap::new(),
+            deadline: None,
+            initial: None,
+            since_ms: stored.map_or(now_ms, |stored| stored.since_ms),
+            settings,
+        }
+    }
+
+    /// A group as it was stored, every member given a whole session to be heard of.
+    pub fn load(
+        id: Arc<str>,
+        stored: &Membership,
+        settings: GroupSettings,
+        now: Instant,
+        now_ms: i64,
+    ) -> Self {
+        let mut group = Group::empty(id, Some(stored), settings, now_ms);
+        group.protocol = stored.protocol.clone();
+        group.leader = stored.leader.clone();
+        let is_assigned = stored.members.iter().any(|member| !member.assignment.is_empty());
+        for member in &stored.members {
+            let session_timeout = millis(member.session_timeout_ms);
+            if let Some(instance) = &member.instance_id {
+                group.instances.insert(instance.clone(), member.id.clone());
+            }
+            group.members.insert(
+                member.id.clone(),
+                Member {
+                    id: member.id.clone(),
+                    instance_id: member.instance_id.clone(),
+                    client_id: member.client_id.clone(),
+                    client_host: member.client_host.clone(),
+                    session_timeout,
+                    rebalance_timeout: millis(member.rebalance_timeout_ms),
+                    protocols: member.protocols.clone(),
+                    assignment: member.assignment.clone(),
+                    joining: None,
+                    syncing: None,
+                    is_new: false,
+                    must_sync: !is_assigned,
+                    alive_until: now + session_timeout,
+                },
+            );
+        }
+        if !group.members.is_empty() {
+            group.phase = if is_assigned { Phase::Stable } else { Phase::CompletingRebalance };
+            group.deadline = (!is_assigned).then(|| now + group.rebalance_timeout());
+        }
+        group
+    }
+
+    pub fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    pub fn protocol_type(&self) -> &str {
+        &self.protocol_type
+    }
+
+    /// Nobody is or may soon be in it: the stored state says all there is.
+    pub fn is_idle(&self) -> bool {
+        self.phase == Phase::Empty && self.pending.is_empty()
+    }
+
+    pub fn kill(&mut self) {
+        self.phase = Phase::Dead;
+    }
+
+    /// Whoever waits is told that the group is not to be had.
+    pub fn abandon(&mut self, effects: &mut Effects) {
+        for member in self.members.values_mut() {
+            if let Some(reply) = member.joining.take() {
+                effects.joins.push((reply, Err(GroupError::NotAvailable)));
+            }
+            if let Some(reply) = member.syncing.take() {
+                effects.syncs.push((reply, Err(GroupError::NotAvailable)));
+            }
+        }
+        self.kill();
+    }
+
+    /// What is to be stored of it.
+    pub fn membership(&self) -> Membership {
+        let stored = |member: &Member| StoredMember {
+            id: member.id.clone(),
+            instance_id: member.instance_id.clone(),
+            client_id: member.client_id.clone(),
+            client_host: member.client_host.clone(),
+            session_timeout_ms: whole_ms(member.session_timeout),
+            rebalance_timeout_ms: whole_ms(member.rebalance_timeout),
+            protocols: member.protocols.clone(),
+            assignment: member.assignment.clone(),
+        };
+        Membership {
+            protocol_type: self.protocol_type.clone(),
+            generation: self.generation,
+            protocol: self.protocol.clone(),
+            leader: self.leader.clone(),
+            members: self.members.values().map(stored).collect(),
+            since_ms: self.since_ms,
+        }
+    }
+
+    /// Topics that a member may be subscribed to are decided from these: every member's chosen metadata.
+    pub fn subscriptions(&self) -> Vec<Bytes> {
+        let protocol = self.protocol.as_deref().unwrap_or_default();
+        self.members.values().map(|member| member.metadata(protocol)).collect()
+    }
+
+    /// JoinGroup. The reply comes through `reply`, at once or when the rebalance is over.
+    pub fn join(
+        &mut self,
+        request: JoinRequest,
+        reply: JoinReply,
+        fresh_id: impl FnOnce() -> String,
+        now: Instant,
+        effects: &mut Effects,
+    ) {
+        if !self.accepts(&request.member_id) {
+            self.remove(&request.member_id, effects);
+            effects.joins.push((reply, Err(GroupError::GroupFull)));
+            return;
+        }
+        if !self.supports(&request.protocol_type, &request.protocols) {
+            effects.joins.push((reply, Err(GroupError::InconsistentProtocol)));
+            return;
+        }
+        if request.member_id.is_empty() {
+            let prefix = request.instance_id.as_deref().unwrap_or(&request.client_id);
+            let id: Arc<str> = format!("{prefix}-{}", fresh_id()).into();
+            match request.instance_id.clone() {
+                None if request.requires_known_id => {
+                    self.pending.insert(id.clone(), now + request.session_timeout);
+                    effects.joins.push((reply, Err(GroupError::MemberIdRequired { member: id.to_string() })));
+                }
+                Some(instance) if self.instances.contains_key(&instance) => {
+                    self.replace_static(&instance, id, request, reply, now, effects);
+                }
+                _ => self.add(id, request, reply, now, effects),
+            }
+        } else {
+            self.rejoin(request, reply, now, effects);
+        }
+    }
+
+    fn rejoin(&mut self, request: JoinRequest, reply: JoinReply, now: Instant, effects: &mut Effects) {
+        if self.pending.remove(&*request.member_id).is_some() {
+            let id = request.member_id.clone().into();
+            return self.add(id, request, reply, now, effects);
+        }
+        if let Err(error) = self.check_member(&request.member_id, request.instance_id.as_deref()) {
+            effects.joins.push((reply, Err(error)));
+            return;
+        }
+        let member = &self.members[&*request.member_id];
+        let is_unchanged = member.protocols == request.protocols;
+        let is_leader = self.leader.as_ref() == Some(&member.id);
+        let id = member.id.clone();
+        match self.phase {
+            // It did not get the reply to its last JoinGroup; the generation is still as agreed.
+            Phase::CompletingRebalance if is_unchanged => {
+                let joined = self.joined(&id, is_leader, false);
+                effects.joins.push((reply, Ok(joined)));
+            }
+            // A leader asks for a rebalance by joining again; a follower that changed nothing wants only to know.
+            Phase::Stable if is_unchanged && !is_leader => {
+                let joined = self.joined(&id, false, false);
+                effects.joins.push((reply, Ok(joined)));
+            }
+            Phase::PreparingRebalance | Phase::CompletingRebalance | Phase::Stable => {
+                self.update(&id, request, reply, now, effects);
+                self.rebalance_or_complete(now, effects);
+            }
+            Phase::Empty | Phase::Dead => effects.joins.push((reply, Err(GroupError::UnknownMember))),
+        }
+    }
+
+    fn update(
+        &mut self,
+        id: &Arc<str>,
+        request: JoinRequest,
+        reply: JoinReply,
+        now: Instant,
+        effects: &mut Effects,
+    ) {
+        let member = self.members.get_mut(id).expect("the member was just looked up");
+        member.protocols = request.protocols;
+        member.session_timeout = request.session_timeout;
+        member.rebalance_timeout = request.rebalance_timeout;
+        member.client_id = request.client_id;
+        member.client_host = request.client_host;
+        member.heard(now);
+        if let Some(older) = member.joining.replace(reply) {
+            // The client asked again on another connection: the first request is answered, or it hangs for ever.
+            effects.joins.push((older, Err(GroupError::UnknownMember)));
+        }
+    }
+
+    fn add(
+        &mut self,
+        id: Arc<str>,
+        request: JoinRequest,
+        reply: JoinReply,
+        now: Instant,
+        effects: &mut Effects,
+    ) {
+        if let Some(instance) = &request.instance_id {
+            self.instances.insert(instance.clone(), id.clone());
+        }
+        if self.members.is_empty() {
+            self.protocol_type = request.protocol_type;
+        }
+        if self.leader.is_none() {
+            self.leader = Some(id.clone());
+        }
+        if let Some(initial) = &mut self.initial {
+            initial.more_came = true;
+        }
+        let member = Member {
+            id: id.clone(),
+            instance_id: request.instance_id,
+            client_id: request.client_id,
+            client_host: request.client_host,
+            session_timeout: request.session_timeout,
+            rebalance_timeout: request.rebalance_timeout,
+            protocols: request.protocols,
+            assignment: Bytes::new(),
+            joining: Some(reply),
+            syncing: None,
+            is_new: true,
+            must_sync: false,
+            alive_until: now + NEW_MEMBER_JOIN_TIMEOUT,
+        };
+        self.members.insert(id, member);
+        self.rebalance_or_complete(now, effects);
+    }
+
+    /// A static member came back under a new member id: it takes its predecessor's place, assignment included, and if the
+    /// vote stays as it was nobody else notices.
+    fn replace_static(
+        &mut self,
+        instance: &Arc<str>,
+        id: Arc<str>,
+        request: JoinRequest,
+        reply: JoinReply,
+        now: Instant,
+        effects: &mut Effects,
+    ) {
+        let skips_assignment = request.can_skip_assignment;
+        let old_id = self.instances.insert(instance.clone(), id.clone()).expect("the instance is known");
+        let mut member = self.members.remove(&old_id).expect("every instance has a member");
+        if let Some(older) = member.joining.take() {
+            effects.joins.push((older, Err(GroupError::FencedInstance)));
+        }
+        if let Some(older) = member.syncing.take() {
+            effects.syncs.push((older, Err(GroupError::FencedInstance)));
+        }
+        let is_leader = self.leader.as_ref() == Some(&old_id);
+        if is_leader {
+            self.leader = Some(id.clone());
+        }
+        member.id = id.clone();
+        self.members.insert(id.clone(), member);
+        self.update(&id, request, reply, now, effects);
+        if self.phase == Phase::Stable && self.select_protocol() == self.protocol {
+            let mut joined = self.joined(&id, is_leader && skips_assignment, is_leader && skips_assignment);
+            if is_leader && !skips_assignment {
+                // Clients without KIP-814 would assign anew if they heard that they lead.
+                joined.leader = old_id.to_string();
+            }
+            let member = self.members.get_mut(&id).expect("it was just put there");
+            let reply = member.joining.take().expect("it was just put there");
+            effects.joins.push((reply, Ok(joined)));
+            effects.store = true;
+        } else {
+            self.rebalance_or_complete(now, effects);
+        }
+    }
+
+    /// SyncGroup. The reply comes through `reply`, at once or with the leader's assignment.
+    pub fn sync(&mut self, request: SyncRequest, reply: SyncReply, now: Instant, effects: &mut Effects) {
+        if let Err(error) = self.check_sync(&request) {
+            effects.syncs.push((reply, Err(error)));
+            return;
+        }
+        let is_leader = self.leader.as_deref() == Some(&*request.member_id);
+        let member = self.members.get_mut(&*request.member_id).expect("the member was just checked");
+        member.heard(now);
+        member.must_sync = false;
+        if self.phase == Phase::Stable {
+            let synced = Synced {
+                protocol_type: self.protocol_type.clone(),
+                protocol: self.protocol.clone().unwrap_or_default(),
+                assignment: member.assignment.clone(),
+            };
+            effects.syncs.push((reply, Ok(synced)));
+            self.end_wait_for_sync();
+            return;
+        }
+        if let Some(older) = member.syncing.replace(reply) {
+            effects.syncs.push((older, Err(GroupError::UnknownMember)));
+        }
+        if !is_leader {
+            return;
+        }
+        let mut assignments: BTreeMap<String, Bytes> = request.assignments.into_iter().collect();
+        self.phase = Phase::Stable;
+        effects.store = true;
+        for member in self.members.values_mut() {
+            member.assignment = assignments.remove(&*member.id).unwrap_or_default();
+            if let Some(reply) = member.syncing.take() {
+                member.heard(now);
+                let synced = Synced {
+                    protocol_type: self.protocol_type.clone(),
+                    protocol: self.protocol.clone().unwrap_or_default(),
+                    assignment: member.assignment.clone(),
+                };
+                effects.syncs.push((reply, Ok(synced)));
+            }
+        }
+        self.end_wait_for_sync();
+    }
+
+    fn check_sync(&self, request: &SyncRequest) -> Result<(), GroupError> {
+        self.check_member(&request.member_id, request.instance_id.as_deref())?;
+        self.check_generation(request.generation)?;
+        let differs = |asked: &Option<String>, own: &str| asked.as_ref().is_some_and(|asked| asked != own);
+        if differs(&request.protocol_type, &self.protocol_type)
+            || differs(&request.protocol, self.protocol.as_deref().unwrap_or_default())
+        {
+            return Err(GroupError::InconsistentProtocol);
+        }
+        match self.phase {
+            Phase::Empty | Phase::Dead => Err(GroupError::UnknownMember),
+            Phase::PreparingRebalance => Err(GroupError::RebalanceInProgress),
+            Phase::CompletingRebalance | Phase::Stable => Ok(()),
+        }
+    }
+
+    fn end_wait_for_sync(&mut self) {
+        if self.phase == Phase::Stable && self.members.values().all(|member| !member.must_sync) {
+            self.deadline = None;
+        }
+    }
+
+    /// Heartbeat.
+    pub fn heartbeat(
+        &mut self,
+        member_id: &str,
+        instance_id: Option<&str>,
+        generation: i32,
+        now: Instant,
+    ) -> Result<(), GroupError> {
+        self.check_member(member_id, instance_id)?;
+        self.check_generation(generation)?;
+        let member = self.members.get_mut(member_id).expect("the member was just checked");
+        match self.phase {
+            Phase::Empty | Phase::Dead => Err(GroupError::UnknownMember),
+            Phase::PreparingRebalance => {
+                member.heard(now);
+                Err(GroupError::RebalanceInProgress)
+            }
+            Phase::CompletingRebalance | Phase::Stable => {
+                member.heard(now);
+                Ok(())
+            }
+        }
+    }
+
+    /// LeaveGroup: an answer for each.
+    pub fn leave(
+        &mut self,
+        leaving: &[Leaving],
+        now: Instant,
+        effects: &mut Effects,
+    ) -> Vec<Result<(), GroupError>> {
+        let mut changed = false;
+        let answers = leaving
+            .iter()
+            .map(|leaving| {
+                let instance = leaving.instance_id.as_deref();
+                if leaving.member_id.is_empty() {
+                    let known = instance.and_then(|instance| self.instances.get(instance));
+                    let id = known.cloned().ok_or(GroupError::UnknownMember)?;
+                    self.remove(&id, effects);
+                } else if self.pending.remove(&*leaving.member_id).is_none() {
+                    self.check_member(&leaving.member_id, instance)?;
+                    self.remove(&leaving.member_id, effects);
+                }
+                changed = true;
+                Ok(())
+            })
+            .collect();
+        if changed {
+            self.after_removal(now, effects);
+        }
+        answers
+    }
+
+    /// Whether an offset commit may go on, and as which member.
+    pub fn check_commit(
+        &mut self,
+        member_id: &str,
+        instance_id: Option<&str>,
+        generation: i32,
+        now: Instant,
+    ) -> Result<bool, GroupError> {
+        if generation < 0 && self.phase == Phase::Empty {
+            return Ok(false);
+        }
+        if generation < 0 && member_id.is_empty() && instance_id.is_none() {
+            return Err(GroupError::UnknownMember);
+        }
+        self.check_member(member_id, instance_id)?;
+        self.check_generation(generation)?;
+        match self.phase {
+            Phase::Stable | Phase::PreparingRebalance => {
+                let member = self.members.get_mut(member_id).expect("the member was just checked");
+                member.heard(now);
+                Ok(true)
+            }
+            Phase::CompletingRebalance => Err(GroupError::RebalanceInProgress),
+            Phase::Empty | Phase::Dead => Err(GroupError::UnknownMember),
+        }
+    }
+
+    /// The next instant at which [`Group::expire`] has something to do.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let sessions =
+            self.members.values().filter(|member| member.may_expire()).map(|member| member.alive_until);
+        let pending = self.pending.values().copied();
+        sessions.chain(pending).chain(self.deadline).min()
+    }
+
+    /// Does what is due: ends sessions, join phases, waits for SyncGroup.
+    pub fn expire(&mut self, now: Instant, effects: &mut Effects) {
+        let lapsed = self.pending.len();
+        self.pending.retain(|_, until| *until > now);
+        let ended: Vec<Arc<str>> = self
+            .members
+            .values()
+            .filter(|member| member.may_expire() && member.alive_until <= now)
+            .map(|member| member.id.clone())
+            .collect();
+        for id in &ended {
+            tracing::info!(group = %self.id, member = %id, "group member's session ended");
+            self.remove(id, effects);
+        }
+        if !ended.is_empty() || self.pending.len() < lapsed {
+            self.after_removal(now, effects);
+        }
+        if self.deadline.is_some_and(|deadline| deadline <= now) {
+            self.deadline = None;
+            match self.phase {
+                Phase::PreparingRebalance => self.join_time_is_up(now, effects),
+                Phase::CompletingRebalance | Phase::Stable => {
+                    let late: Vec<Arc<str>> = self
+                        .members
+                        .values()
+                        .filter(|member| member.must_sync)
+                        .map(|member| member.id.clone())
+                        .collect();
+                    if !late.is_empty() {
+                        for id in &late {
+                            self.remove(id, effects);
+                        }
+                        self.prepare(now, effects);
+                    }
+                }
+                Phase::Empty | Phase::Dead => {}
+            }
+        }
+    }
+
+    fn join_time_is_up(&mut self, now: Instant, effects: &mut Effects) {
+        if let Some(initial) = &mut self.initial
+            && initial.more_came
+            && !initial.remaining.is_zero()
+        {
+            // Members are still arriving: wait for more, but no longer than the first one's rebalance timeout.
+            let delay =
+                self.settings_delay().min(self.initial.as_ref().map_or(Duration::ZERO, |i| i.remaining));
+            let initial = self.initial.as_mut().expect("it was just looked at");
+            initial.remaining = initial.remaining.saturating_sub(initial.delay);
+            initial.delay = delay;
+            initial.more_came = false;
+            self.deadline = Some(now + delay);
+            return;
+        }
+        self.complete(now, effects);
+    }
+
+    fn settings_delay(&self) -> Duration {
+        Duration::from_millis(self.settings.initial_rebalance_delay_ms)
+    }
+
+    /// Takes a member out; whoever waits for it is told.
+    fn remove(&mut self, id: &str, effects: &mut Effects) {
+        let Some(mut member) = self.members.remove(id) else { return };
+        if let Some(reply) = member.joining.take() {
+            effects.joins.push((reply, Err(GroupError::UnknownMember)));
+        }
+        if let Some(reply) = member.syncing.take() {
+            effects.syncs.push((reply, Err(GroupError::UnknownMember)));
+        }
+        if let Some(instance) = &member.instance_id
+            && self.instances.get(instance) == Some(&member.id)
+        {
+            self.instances.remove(instance);
+        }
+        if self.leader.as_ref() == Some(&member.id) {
+            self.leader = self.members.keys().next().cloned();
+        }
+    }
+
+    fn after_removal(&mut self, now: Instant, effects: &mut Effects) {
+        match self.phase {
+            Phase::Stable | Phase::CompletingRebalance => self.prepare(now, effects),
+            Phase::PreparingRebalance => self.complete_if_all_joined(now, effects),
+            Phase::Empty | Phase::Dead => {}
+        }
+    }
+
+    fn rebalance_or_complete(&mut self, now: Instant, effects: &mut Effects) {
+        match self.phase {
+            Phase::Stable | Phase::CompletingRebalance | Phase::Empty => self.prepare(now, effects),
+            Phase::PreparingRebalance => self.complete_if_all_joined(now, effects),
+            Phase::Dead => {}
+        }
+    }
+
+    fn prepare(&mut self, now: Instant, effects: &mut Effects) {
+        if self.phase == Phase::CompletingRebalance {
+            for member in self.members.values_mut() {
+                member.assignment = Bytes::new();
+                if let Some(reply) = member.syncing.take() {
+                    effects.syncs.push((reply, Err(GroupError::RebalanceInProgress)));
+                }
+            }
+        }
+        let is_initial = self.phase == Phase::Empty;
+        self.phase = Phase::PreparingRebalance;
+        for member in self.members.values_mut() {
+            member.must_sync = false;
+        }
+        if is_initial {
+            let delay = self.settings_delay();
+            let remaining = self.rebalance_timeout().saturating_sub(delay);
+            self.initial = Some(Initial { delay, remaining, more_came: false });
+            self.deadline = Some(now + delay);
+            if delay.is_zero() {
+                self.complete(now, effects);
+            }
+        } else {
+            self.deadline = Some(now + self.rebalance_timeout());
+            self.complete_if_all_joined(now, effects);
+        }
+    }
+
+    fn complete_if_all_joined(&mut self, now: Instant, effects: &mut Effects) {
+        let all_joined =
+            self.pending.is_empty() && self.members.values().all(|member| member.joining.is_some());
+        if self.initial.is_none() && all_joined {
+            self.complete(now, effects);
+        }
+    }
+
+    /// Ends the join phase: whoever has not come is out (static members stay), the others have a new generation.
+    fn complete(&mut self, now: Instant, effects: &mut Effects) {
+        self.initial = None;
+        self.deadline = None;
+        let absent: Vec<Arc<str>> = self
+            .members
+            .values()
+            .filter(|member| member.joining.is_none() && member.instance_id.is_none())
+            .map(|member| member.id.clone())
+            .collect();
+        for id in &absent {
+            self.remove(id, effects);
+        }
+        if !self.members.is_empty() && !self.elect_joined_leader() {
+            // Only static members that have not come back: their sessions decide.
+            self.deadline = Some(now + self.rebalance_timeout());
+            return;
+        }
+        self.generation = if self.generation == i32::MAX { 1 } else { self.generation + 1 };
+        effects.store = true;
+        if self.members.is_empty() {
+            self.phase = Phase::Empty;
+            self.protocol = None;
+            self.leader = None;
+            return;
+        }
+        self.phase = Phase::CompletingRebalance;
+        self.protocol = self.select_protocol();
+        self.deadline = Some(now + self.rebalance_timeout());
+        let ids: Vec<Arc<str>> = self.members.keys().cloned().collect();
+        for id in ids {
+            let is_leader = self.leader.as_ref() == Some(&id);
+            let member = self.members.get_mut(&id).expect("its id was just listed");
+            member.must_sync = true;
+            member.assignment = Bytes::new();
+            let Some(reply) = member.joining.take() else { continue };
+            member.is_new = false;
+            member.heard(now);
+            let joined = self.joined(&id, is_leader, false);
+            effects.joins.push((reply, Ok(joined)));
+        }
+    }
+
+    fn elect_joined_leader(&mut self) -> bool {
+        let has_joined = |id: &Arc<str>| self.members.get(id).is_some_and(|member| member.joining.is_some());
+        if self.leader.as_ref().is_some_and(has_joined) {
+            return true;
+        }
+        let joined = self.members.values().find(|member| member.joining.is_some());
+        match joined {
+            Some(member) => {
+                self.leader = Some(member.id.clone());
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// The protocol that most members prefer among those that all support.
+    fn select_protocol(&self) -> Option<String> {
+        let mut votes: BTreeMap<&str, usize> = BTreeMap::new();
+        let candidates = self.common_protocols();
+        for member in self.members.values() {
+            let choice = member.protocols.iter().map(|(name, _)| name.as_str());
+            if let Some(choice) = choice.into_iter().find(|name| candidates.contains(name)) {
+                *votes.entry(choice).or_default() += 1;
+            }
+        }
+        let most = votes.values().copied().max()?;
+        votes.into_iter().find(|(_, count)| *count == most).map(|(name, _)| name.to_owned())
+    }
+
+    fn common_protocols(&self) -> BTreeSet<&str> {
+        let mut members = self.members.values();
+        let names = |member: &'_ Member| -> BTreeSet<String> {
+            member.protocols.iter().map(|(name, _)| name.clone()).collect()
+        };
+        let Some(first) = members.next() else { return BTreeSet::new() };
+        let mut common: BTreeSet<&str> = first.protocols.iter().map(|(name, _)| name.as_str()).collect();
+        for member in members {
+            let own = names(member);
+            common.retain(|name| own.contains(*name));
+        }
+        common
+    }
+
+    fn supports(&self, protocol_type: &str, protocols: &[(String, Bytes)]) -> bool {
+        if self.members.is_empty() {
+            return !protocol_type.is_empty() && !protocols.is_empty();
+        }
+        let common = self.common_protocols();
+        protocol_type == self.protocol_type
+            && protocols.iter().any(|(name, _)| common.contains(name.as_str()))
+    }
+
+    fn accepts(&self, member_id: &str) -> bool {
+        let max = self.settings.members_max;
+        match self.phase {
+            Phase::Empty | Phase::Dead => true,
+            Phase::PreparingRebalance => {
+                let waits = self.members.get(member_id).is_some_and(|member| member.joining.is_some());
+                waits || self.members.values().filter(|member| member.joining.is_some()).count() < max
+            }
+            Phase::CompletingRebalance | Phase::Stable => {
+                self.members.contains_key(member_id) || self.members.len() < max
+            }
+        }
+    }
+
+    fn check_member(&self, member_id: &str, instance_id: Option<&str>) -> Result<(), GroupError> {
+        if let Some(instance_id) = instance_id {
+            return match self.instances.get(instance_id) {
+                None => Err(GroupError::UnknownMember),
+                Some(known) if **known != *member_id => Err(GroupError::FencedInstance),
+                Some(_) => Ok(()),
+            };
+        }
+        if self.members.contains_key(member_id) { Ok(()) } else { Err(GroupError::UnknownMember) }
+    }
+
+    fn check_generation(&self, generation: i32) -> Result<(), GroupError> {
+        if generation == self.generation { Ok(()) } else { Err(GroupError::IllegalGeneration) }
+    }
+
+    /// The longest that a member wants to have for a rebalance.
+    fn rebalance_timeout(&self) -> Duration {
+        self.members.values().map(|member| member.rebalance_timeout).max().unwrap_or_default()
+    }
+
+    fn joined(&self, id: &str, with_members: bool, skip_assignment: bool) -> Joined {
+        let protocol = self.protocol.as_deref().unwrap_or_default();
+        let members = if with_members {
+            self.members
+                .values()
+                .map(|member| JoinedMember {
+                    id: member.id.to_string(),
+                    instance_id: member.instance_id.as_deref().map(str::to_owned),
+                    metadata: member.metadata(protocol),
+                })
+                .collect()
+        } else {
+            Vec::new()
+        };
+        Joined {
+            generation: self.generation,
+            protocol_type: self.protocol_type.clone(),
+            protocol: protocol.to_owned(),
+            leader: self.leader.as_deref().unwrap_or_default().to_owned(),
+            member_id: id.to_owned(),
+            skip_assignment,
+            members,
+        }
+    }
+
+    /// Notes when the group became empty; offsets expire from there.
+    pub fn note_time(&mut self, now_ms: i64) {
+        self.since_ms = now_ms;
+    }
+}
+
+fn millis(ms: i32) -> Duration {
+    Duration::from_millis(u64::try_from(ms).unwrap_or(0))
+}
+
+fn whole_ms(duration: Duration) -> i32 {
+    i32::try_from(duration.as_millis()).unwrap_or(i32::MAX)
+}

@@ -1,0 +1,322 @@
+//! Committed offsets, and groups as administrators see them.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use kolk_engine::state::{Command, CommittedOffset, CommittingMember, Membership, Outcome, Refusal};
+use kolk_engine::{EngineExt, Offset, PartitionId, TopicName};
+
+use super::{GroupError, Phase};
+use crate::Broker;
+use tokio::time::Instant;
+
+/// One offset to commit.
+#[derive(Clone, Debug)]
+pub struct CommitEntry {
+    /// Where.
+    pub partition: PartitionId,
+    /// The next offset to read.
+    pub offset: Offset,
+    /// Leader epoch given with it, or -1.
+    pub leader_epoch: i32,
+    /// The client's own note.
+    pub metadata: String,
+}
+
+/// A committed offset with the name of its topic.
+#[derive(Clone, Debug)]
+pub struct GroupOffset {
+    /// Which partition.
+    pub partition: PartitionId,
+    /// The topic's name.
+    pub topic: TopicName,
+    /// What was committed.
+    pub committed: CommittedOffset,
+}
+
+/// A group in a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupSummary {
+    /// Its id.
+    pub id: String,
+    /// `consumer`, `connect`, ...; empty for groups that only commit offsets.
+    pub protocol_type: String,
+    /// Where it stands.
+    pub phase: Phase,
+}
+
+/// A group in full.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupDescription {
+    /// Where it stands.
+    pub phase: Phase,
+    /// `consumer`, `connect`, ...
+    pub protocol_type: String,
+    /// The chosen protocol, while the group is stable.
+    pub protocol: String,
+    /// Its members.
+    pub members: Vec<GroupMember>,
+}
+
+/// A member as administrators see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupMember {
+    /// Its id.
+    pub id: Arc<str>,
+    /// Its `group.instance.id`.
+    pub instance_id: Option<Arc<str>>,
+    /// From its request header.
+    pub client_id: String,
+    /// Its address.
+    pub client_host: String,
+    /// Its subscription, while the group is stable.
+    pub metadata: Bytes,
+    /// Its assignment, while the group is stable.
+    pub assignment: Bytes,
+}
+
+impl Broker {
+    /// OffsetCommit: an answer for each entry. `generation` is -1 and `member_id` empty for a consumer that manages its
+    /// partitions itself.
+    pub async fn commit_offsets(
+        &self,
+        group: &str,
+        member_id: &str,
+        instance_id: Option<&str>,
+        generation: i32,
+        entries: Vec<CommitEntry>,
+    ) -> Result<Vec<Result<(), Refusal>>, GroupError> {
+        let now_ms = self.now_ms();
+        let is_simple = generation < 0 && member_id.is_empty() && instance_id.is_none();
+        let limit = self.settings().offset_metadata_bytes_max;
+        let too_large: Vec<bool> = entries.iter().map(|entry| entry.metadata.len() > limit).collect();
+        let offsets: Vec<(PartitionId, CommittedOffset)> = entries
+            .into_iter()
+            .filter(|entry| entry.metadata.len() <= limit)
+            .map(|entry| {
+                let committed = CommittedOffset {
+                    offset: entry.offset,
+                    leader_epoch: entry.leader_epoch,
+                    metadata: entry.metadata.into(),
+                    commit_ms: now_ms,
+                };
+                (entry.partition, committed)
+            })
+            .collect();
+        let propose = |member: Option<CommittingMember>| {
+            self.propose(Command::CommitOffsets { group: group.into(), member, offsets, now_ms })
+        };
+        // A group with members has to be in memory before it can tell whether this one is among them.
+        self.with_group(group, false, |_, _| ())?;
+        let pending = self.with_group_if_loaded(group, |loaded| match loaded {
+            Some(loaded) => {
+                let as_member = loaded.check_commit(member_id, instance_id, generation, Instant::now())?;
+                let member = as_member.then(|| CommittingMember { id: member_id.into(), generation });
+                Ok(propose(member))
+            }
+            None if generation < 0 => Ok(propose(None)),
+            None if !is_simple && self.is_stored(group) => Err(GroupError::UnknownMember),
+            None => Err(GroupError::IllegalGeneration),
+        });
+        let outcome = match pending {
+            Ok(pending) => pending.await.map_err(|_| GroupError::NotAvailable)?,
+            Err(error) => {
+                self.settle().await?;
+                return Err(error);
+            }
+        };
+        let mut decided = match outcome {
+            Ok(Outcome::PerPartition(answers)) => answers.into_iter(),
+            Ok(other) => unreachable!("a commit answers for each partition, not with {other:?}"),
+            Err(Refusal::UnknownMember | Refusal::UnknownGroup) => return Err(GroupError::UnknownMember),
+            Err(Refusal::IllegalGeneration { .. }) => return Err(GroupError::IllegalGeneration),
+            Err(refusal) => return Err(refusal.into()),
+        };
+        let answer = |is_too_large| match is_too_large {
+            true => Err(Refusal::MetadataTooLarge { size: limit + 1, limit }),
+            false => decided.next().expect("an answer for each offset that was proposed"),
+        };
+        Ok(too_large.into_iter().map(answer).collect())
+    }
+
+    fn is_stored(&self, group: &str) -> bool {
+        let mut stored = false;
+        drop(self.engine().with_state(&mut |state| stored = state.group(group).is_some()));
+        stored
+    }
+
+    /// Every committed offset of a group; `None` if there is no such group.
+    pub async fn group_offsets(&self, group: &str) -> Result<Option<Vec<GroupOffset>>, GroupError> {
+        let offsets = self.engine().query(|state| {
+            state.group(group).map(|known| {
+                let offsets = known.offsets.iter();
+                offsets
+                    .filter_map(|(partition, committed)| {
+                        let topic = state.topic(partition.topic)?;
+                        Some(GroupOffset {
+                            partition: *partition,
+                            topic: topic.name.clone(),
+                            committed: committed.clone(),
+                        })
+                    })
+                    .collect()
+            })
+        });
+        offsets.await.map_err(|_| GroupError::NotAvailable)
+    }
+
+    /// OffsetDelete: an answer for each partition. In a group with members, topics that one of them is subscribed to
+    /// are refused; a group whose protocol cannot be looked into has to be empty.
+    pub async fn delete_offsets(
+        &self,
+        group: &str,
+        partitions: Vec<(PartitionId, TopicName)>,
+    ) -> Result<Vec<Result<(), GroupError>>, GroupError> {
+        if group.is_empty() {
+            return Err(GroupError::InvalidGroupId);
+        }
+        self.with_group(group, false, |_, _| ())?;
+        let (pending, is_subscribed) = self.with_group_if_loaded(group, |loaded| {
+            let is_subscribed: Vec<bool> = match loaded {
+                Some(loaded) if loaded.phase() != Phase::Empty => {
+                    if loaded.protocol_type() != "consumer" {
+                        return Err(GroupError::NotEmpty);
+                    }
+                    let subscriptions: Vec<Option<Vec<String>>> =
+                        loaded.subscriptions().into_iter().map(subscribed_topics).collect();
+                    partitions
+                        .iter()
+                        .map(|(_, topic)| {
+                            subscriptions.iter().any(|topics| match topics {
+                                Some(topics) => topics.iter().any(|name| **name == **topic),
+                                // What cannot be read may well be a subscription to it.
+                                None => true,
+                            })
+                        })
+                        .collect()
+                }
+                _ => vec![false; partitions.len()],
+            };
+            let free = partitions.iter().zip(&is_subscribed).filter(|(_, subscribed)| !**subscribed);
+            let partitions = free.map(|((partition, _), _)| *partition).collect();
+            let command = Command::DeleteOffsets { group: group.into(), partitions };
+            Ok((self.propose(command), is_subscribed))
+        })?;
+        let mut decided = match pending.await.map_err(|_| GroupError::NotAvailable)? {
+            Ok(Outcome::PerPartition(answers)) => answers.into_iter(),
+            Ok(other) => unreachable!("deleting offsets answers for each partition, not with {other:?}"),
+            Err(Refusal::UnknownGroup) => return Err(GroupError::UnknownGroup),
+            Err(refusal) => return Err(refusal.into()),
+        };
+        let answer = |is_subscribed| match is_subscribed {
+            true => Err(GroupError::SubscribedToTopic),
+            false => decided
+                .next()
+                .expect("an answer for each partition that was proposed")
+                .map_err(GroupError::from),
+        };
+        Ok(is_subscribed.into_iter().map(answer).collect())
+    }
+
+    /// Every group.
+    pub async fn list_groups(&self) -> Result<Vec<GroupSummary>, GroupError> {
+        let stored = self.engine().query(|state| {
+            let groups = state.groups().map(|group| GroupSummary {
+                id: group.id.to_string(),
+                protocol_type: group.membership.protocol_type.clone(),
+                phase: stored_phase(&group.membership),
+            });
+            groups.collect::<Vec<_>>()
+        });
+        let mut groups = stored.await.map_err(|_| GroupError::NotAvailable)?;
+        for (id, phase, protocol_type) in self.groups().phases() {
+            match groups.iter_mut().find(|group| *group.id == *id) {
+                Some(group) => (group.phase, group.protocol_type) = (phase, protocol_type),
+                None => groups.push(GroupSummary { id: id.to_string(), protocol_type, phase }),
+            }
+        }
+        groups.sort_by(|a, b| a.id.cmp(&b.id));
+        Ok(groups)
+    }
+
+    /// A group in full; `None` if there is no such group.
+    pub async fn describe_group(&self, group: &str) -> Result<Option<GroupDescription>, GroupError> {
+        self.with_group(group, false, |_, _| ())?;
+        let loaded = self
+            .with_group_if_loaded(group, |loaded| loaded.map(|loaded| (loaded.phase(), loaded.membership())));
+        let found = match loaded {
+            Some(loaded) => {
+                self.settle().await?;
+                Some(loaded)
+            }
+            None => {
+                let stored = self.engine().query(|state| {
+                    let membership = state.group(group).map(|known| Membership::clone(&known.membership));
+                    membership.map(|membership| (stored_phase(&membership), membership))
+                });
+                stored.await.map_err(|_| GroupError::NotAvailable)?
+            }
+        };
+        Ok(found.map(|(phase, membership)| describe(phase, membership)))
+    }
+
+    /// DeleteGroups, for one of them.
+    pub async fn delete_group(&self, group: &str) -> Result<(), GroupError> {
+        if group.is_empty() {
+            return Err(GroupError::InvalidGroupId);
+        }
+        self.with_group(group, false, |_, _| ())?;
+        let pending = self.with_group_if_loaded(group, |loaded| match loaded {
+            Some(loaded) if loaded.phase() != Phase::Empty => Err(GroupError::NotEmpty),
+            _ => Ok(self.propose(Command::DeleteGroup { group: group.into() })),
+        });
+        let outcome = match pending {
+            Ok(pending) => pending.await.map_err(|_| GroupError::NotAvailable)?,
+            Err(error) => {
+                self.settle().await?;
+                return Err(error);
+            }
+        };
+        match outcome {
+            Ok(_) => Ok(()),
+            Err(Refusal::UnknownGroup) => Err(GroupError::UnknownGroup),
+            Err(Refusal::GroupNotEmpty) => Err(GroupError::NotEmpty),
+            Err(refusal) => Err(refusal.into()),
+        }
+    }
+}
+
+fn stored_phase(membership: &Membership) -> Phase {
+    if membership.members.is_empty() { Phase::Empty } else { Phase::Stable }
+}
+
+fn describe(phase: Phase, membership: Membership) -> GroupDescription {
+    let is_stable = phase == Phase::Stable;
+    let protocol = membership.protocol.filter(|_| is_stable).unwrap_or_default();
+    let members = membership.members.into_iter().map(|member| {
+        let chosen = member.protocols.iter().find(|(name, _)| is_stable && *name == protocol);
+        GroupMember {
+            metadata: chosen.map(|(_, metadata)| metadata.clone()).unwrap_or_default(),
+            assignment: if is_stable { member.assignment } else { Bytes::new() },
+            id: member.id,
+            instance_id: member.instance_id,
+            client_id: member.client_id,
+            client_host: member.client_host,
+        }
+    });
+    let members = members.collect();
+    GroupDescription { phase, protocol_type: membership.protocol_type, protocol, members }
+}
+
+/// The topics of a consumer's subscription; `None` if it does not read.
+fn subscribed_topics(metadata: Bytes) -> Option<Vec<String>> {
+    use kolk_wire_kafka::codec::Message;
+    use kolk_wire_kafka::messages::consumer_protocol_subscription::ConsumerProtocolSubscription;
+    let (version, body) = metadata.split_at_checked(2)?;
+    let version = i16::from_be_bytes([version[0], version[1]]);
+    let newest = ConsumerProtocolSubscription::VERSIONS.1;
+    // A newer version begins as the newest that we know.
+    let body = metadata.slice_ref(body);
+    let subscription = ConsumerProtocolSubscription::decode(body, version.min(newest)).ok()?;
+    Some(subscription.topics.iter().map(ToString::to_string).collect())
+}

@@ -1,0 +1,149 @@
+//! Records in and out, as both faces mean it: what a producer may send, what a reader gets, offsets, trimming.
+//!
+//! Owns the checks that need no state and are made outside every lock, and the memory that a read may pin. Leaves every
+//! decision (offsets, sequences, limits) to the engine.
+
+use bytes::Bytes;
+use kolk_engine::state::{Command, Outcome, Refusal, TrimBy};
+use kolk_engine::{
+    Batch, EngineError, Offset, PartitionId, PartitionRead, Pending, ProducerStamp, ReadError, ReadRequest,
+    Source,
+};
+use kolk_wire_kafka::records::{self, BatchError, BatchHeader, Compression, RecordIter};
+
+use crate::{Broker, Class, Permit};
+
+/// Why a batch is refused before anything is decided.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BatchRefusal {
+    /// Length, magic, checksum, counts or codec are wrong.
+    #[error(transparent)]
+    Malformed(#[from] BatchError),
+    /// Its records had to be looked at and do not decode.
+    #[error("the records do not decode: {0}")]
+    Undecodable(String),
+    /// zstd in a request version that is older than zstd.
+    #[error("Produce requests before version 7 cannot use zstd")]
+    ZstdTooEarly,
+    /// It belongs to a transaction, and no transaction is open.
+    #[error("the batch belongs to a transaction that is not open")]
+    Transactional,
+    /// Records without a key on a compacted topic, by their index in the batch.
+    #[error("a compacted topic takes no records without a key")]
+    Keyless(Vec<i32>),
+}
+
+/// What checking a batch needs to know.
+#[derive(Clone, Copy, Debug)]
+pub struct BatchRules {
+    /// The topic is compacted: its records must have keys.
+    pub compacted: bool,
+    /// zstd is allowed.
+    pub zstd: bool,
+}
+
+/// Checks what a producer sent for one partition. The bytes are not copied.
+pub fn check_batch(bytes: Bytes, rules: BatchRules) -> Result<Batch, BatchRefusal> {
+    let header = records::check_produce_batch(&bytes)?;
+    if header.is_transactional() {
+        return Err(BatchRefusal::Transactional);
+    }
+    if !rules.zstd && header.compression()? == Compression::Zstd {
+        return Err(BatchRefusal::ZstdTooEarly);
+    }
+    if rules.compacted {
+        let keyless = keyless_records(&header, &bytes)?;
+        if !keyless.is_empty() {
+            return Err(BatchRefusal::Keyless(keyless));
+        }
+    }
+    let producer = header.has_producer_id().then_some(ProducerStamp {
+        id: header.producer_id,
+        epoch: header.producer_epoch,
+        base_sequence: header.base_sequence,
+    });
+    Ok(Batch {
+        bytes,
+        offset_count: header.last_offset_delta + 1,
+        max_timestamp_ms: header.max_timestamp,
+        base_timestamp_ms: header.base_timestamp,
+        producer,
+        has_keyless: false,
+    })
+}
+
+/// Answers of a read, and the budget that holds what they pin.
+#[derive(Debug)]
+pub struct ReadReply {
+    /// In the order of the request.
+    pub partitions: Vec<Result<PartitionRead, ReadError>>,
+    /// To be kept until the answers are gone.
+    pub permit: Option<Permit>,
+}
+
+impl Broker {
+    /// [`kolk_engine::Engine::read`] within the byte budget: what lies in memory is charged. While the budget is full
+    /// the read waits, pinning nothing, and is then done again.
+    pub async fn read(&self, mut request: ReadRequest) -> Result<ReadReply, EngineError> {
+        let limit = self.admission().oversized_bytes();
+        request.max_bytes = request.max_bytes.min(limit);
+        request.min_bytes = request.min_bytes.min(request.max_bytes);
+        let partitions = self.engine().read(request.clone()).await?;
+        let bytes = in_memory(&partitions);
+        if bytes == 0 {
+            return Ok(ReadReply { partitions, permit: None });
+        }
+        if let Some(permit) = self.admission().try_admit(bytes, Class::Data) {
+            return Ok(ReadReply { partitions, permit: Some(permit) });
+        }
+        drop(partitions);
+        let mut permit = self.admission().admit(bytes.min(limit), Class::Data).await;
+        request.max_bytes = request.max_bytes.min(permit.bytes());
+        request.max_wait_ms = 0;
+        let partitions = self.engine().read(request).await?;
+        permit.shrink(in_memory(&partitions));
+        Ok(ReadReply { partitions, permit: Some(permit) })
+    }
+
+    /// Moves a partition's log start forward (DeleteRecords); `None` means to the high watermark. Answers the new one.
+    pub fn delete_records(
+        &self,
+        partition: PartitionId,
+        to: Option<Offset>,
+    ) -> Pending<Result<Offset, Refusal>> {
+        self.propose(Command::Trim { partition, to, by: TrimBy::Client }).map(|outcome| {
+            outcome.map(|outcome| match outcome {
+                Outcome::Trimmed { log_start } => log_start,
+                other => unreachable!("a trim answers with the log start, not {other:?}"),
+            })
+        })
+    }
+}
+
+fn in_memory(partitions: &[Result<PartitionRead, ReadError>]) -> usize {
+    let pieces = partitions.iter().flatten().flat_map(|read| &read.pieces);
+    pieces
+        .map(|piece| match &piece.source {
+            Source::Memory(bytes) => bytes.len(),
+            Source::File(_) => 0,
+        })
+        .sum()
+}
+
+/// Compacted topics alone look into batches; a batch may unpack to so much.
+const UNPACKED_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Indexes of the records without a key.
+fn keyless_records(header: &BatchHeader, batch: &Bytes) -> Result<Vec<i32>, BatchRefusal> {
+    let undecodable = |error: &dyn std::fmt::Display| BatchRefusal::Undecodable(error.to_string());
+    let block = records::record::decompressed(header, batch, UNPACKED_BYTES_MAX)
+        .map_err(|error| undecodable(&error))?;
+    let mut keyless = Vec::new();
+    for (index, record) in RecordIter::new(header, &block).enumerate() {
+        let record = record.map_err(|error| undecodable(&error))?;
+        if record.key.is_none() {
+            keyless.push(i32::try_from(index).expect("a batch counts its records in 31 bits"));
+        }
+    }
+    Ok(keyless)
+}

@@ -1,0 +1,459 @@
+//! One connection: frames in, decisions in arrival order, replies in the same order.
+//!
+//! ```text
+//!   socket ─► inbox ─► frame ─► Produce? ── yes ─► decide now, answer when durable ─┐
+//!                                  └─ no ─► answer all before it, run to its end ───┤
+//!   socket ◄────────────── one write per wake ◄─────────────────────────────────────┘
+//! ```
+//!
+//! Promises:
+//! - Requests are decided in the order they came, replies leave in that order (as Kafka's own one-request-per-connection).
+//! - Produce requests pipeline: everything that has been received is decided before the first append is awaited, so that
+//!   many requests share one frame of the log.
+//! - A request passes the byte budget before it is decoded; while it waits there, the connection holds no decided request
+//!   unanswered. A frame that is not here yet gets its memory only when the budget has room for all of it.
+//! - Whatever is malformed closes the connection, as on Kafka: there is no frame boundary to trust any more.
+//! - A request or reply that makes no progress and a connection that is idle are closed.
+
+use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use kolk_broker::{Class, Permit};
+use kolk_engine::EngineError;
+use kolk_engine::door::{Accepted, Stream};
+use kolk_wire_kafka::codec::{DecodeError, EncodeError};
+use kolk_wire_kafka::frame::{self, FrameError, RequestHeader};
+use tokio::io::AsyncReadExt;
+use tokio::time::{Instant, Sleep};
+
+use crate::apis::{self, Service};
+use crate::handlers::{self, produce};
+use crate::reply::{self, SendError};
+use crate::server::{Advertise, Shared};
+
+/// Room that an idle connection keeps for its next request.
+const INBOX_BYTES_MIN: usize = 4 * 1024;
+/// Room that a busy connection reads into at a time.
+const INBOX_BYTES_MAX: usize = 64 * 1024;
+/// Decided and not answered requests of one connection; more wait in the socket.
+const PIPELINE_REQUESTS_MAX: usize = 512;
+/// Bytes of such requests.
+const PIPELINE_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Collected replies are written at the latest when there are so many bytes of them.
+const OUTBOX_BYTES_MAX: usize = 64 * 1024;
+/// How often progress is looked at. Timeouts are kept to this much.
+const TICK: Duration = Duration::from_secs(5);
+/// What a request in progress gets when the server stops.
+const STOP_GRACE: Duration = Duration::from_secs(2);
+
+/// Who is at the other end, for handlers.
+#[derive(Debug)]
+pub(crate) struct Client {
+    /// The peer's address.
+    pub peer: SocketAddr,
+    /// The address that the peer came in by.
+    pub local: SocketAddr,
+    /// The advertised name of the listener, if it has one.
+    pub advertise: Option<Arc<Advertise>>,
+}
+
+/// Why a connection ends before the client closes it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Close {
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    #[error("malformed request: {0}")]
+    Decode(#[from] DecodeError),
+    #[error("a reply could not be written: {0}")]
+    Encode(#[from] EncodeError),
+    #[error("API {key} version {version} is not served")]
+    NotServed { key: i16, version: i16 },
+    #[error("{0}")]
+    BadRequest(&'static str),
+    #[error("an acks=0 request failed")]
+    FailedWithoutAck,
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error(transparent)]
+    Send(#[from] SendError),
+    #[error("reading failed: {0}")]
+    Read(std::io::Error),
+    #[error("no byte of the request came for too long")]
+    Stalled,
+    #[error("idle")]
+    Idle,
+    #[error("the server stops")]
+    Stopping,
+}
+
+/// Serves one connection to its end.
+pub(crate) async fn run(shared: Arc<Shared>, accepted: Accepted, advertise: Option<Arc<Advertise>>) {
+    let Accepted { stream, peer, local } = accepted;
+    let mut connection = Connection {
+        client: Client { peer, local, advertise },
+        stream,
+        topics: produce::TopicCache::default(),
+        inbox: BytesMut::new(),
+        read_bytes: INBOX_BYTES_MIN,
+        inbox_permit: None,
+        large: None,
+        waiting: VecDeque::new(),
+        waiting_bytes: 0,
+        outbox: BytesMut::new(),
+        timer: Box::pin(tokio::time::sleep(TICK)),
+        still_for: Duration::ZERO,
+        shared: Arc::clone(&shared),
+    };
+    // Polled once, here: its waker stays that of this task, which looks at `is_stopping` whenever it wakes.
+    let mut stopped = pin!(shared.stopped());
+    poll_fn(|cx| {
+        let _ = stopped.as_mut().poll(cx);
+        Poll::Ready(())
+    })
+    .await;
+    let end = connection.serve().await;
+    match end {
+        Ok(()) | Err(Close::Idle | Close::Stopping | Close::Read(_) | Close::Send(SendError::Io(_))) => {
+            tracing::trace!(%peer, ?end, "Kafka connection ended");
+        }
+        Err(reason) => tracing::debug!(%peer, %reason, "Kafka connection closed"),
+    }
+}
+
+struct Connection {
+    shared: Arc<Shared>,
+    client: Client,
+    stream: Box<dyn Stream>,
+    topics: produce::TopicCache,
+    inbox: BytesMut,
+    /// Room for the next read: more once a read has filled it, little again when idle.
+    read_bytes: usize,
+    /// Holds what the inbox has above its least size.
+    inbox_permit: Option<Permit>,
+    /// The frame being received, if it is too long for the inbox.
+    large: Option<Large>,
+    /// Produce requests that were decided and not answered, oldest first.
+    waiting: VecDeque<produce::Decided>,
+    waiting_bytes: usize,
+    /// Replies not written yet.
+    outbox: BytesMut,
+    timer: Pin<Box<Sleep>>,
+    /// How long nothing has come, in steps of [`TICK`].
+    still_for: Duration,
+}
+
+struct Large {
+    size: usize,
+    buffer: BytesMut,
+    permit: Permit,
+}
+
+enum Event {
+    Read(usize),
+    Answered(produce::Answer),
+    Tick,
+}
+
+impl Connection {
+    async fn serve(&mut self) -> Result<(), Close> {
+        loop {
+            self.take_requests().await?;
+            if self.shared.is_stopping() {
+                self.answer_all().await?;
+                self.flush().await?;
+                return Err(Close::Stopping);
+            }
+            match self.next_event().await? {
+                Event::Read(0) => {
+                    // The peer will send no more; it may still want its answers.
+                    self.answer_all().await?;
+                    return self.flush().await;
+                }
+                Event::Read(count) => {
+                    self.still_for = Duration::ZERO;
+                    if count >= self.read_bytes && self.inbox_permit.is_none() {
+                        self.inbox_permit = self.shared.broker.admission().try_buffer(INBOX_BYTES_MAX);
+                        if self.inbox_permit.is_some() {
+                            self.read_bytes = INBOX_BYTES_MAX;
+                        }
+                    }
+                }
+                Event::Answered(answer) => {
+                    self.put(answer)?;
+                    self.answer_ready()?;
+                    self.flush().await?;
+                }
+                Event::Tick => self.tick()?,
+            }
+        }
+    }
+
+    /// Waits for bytes or for the oldest answer. Bytes first: what has arrived is decided before anything is awaited.
+    async fn next_event(&mut self) -> Result<Event, Close> {
+        if self.large.is_none() && self.inbox.capacity() - self.inbox.len() < self.read_bytes / 2 {
+            self.inbox.reserve(self.read_bytes);
+        }
+        let may_read = self.waiting.len() < PIPELINE_REQUESTS_MAX && self.waiting_bytes < PIPELINE_BYTES_MAX;
+        poll_fn(|cx| {
+            if may_read && let Poll::Ready(read) = self.poll_read(cx) {
+                return Poll::Ready(read.map(Event::Read).map_err(Close::Read));
+            }
+            if let Some(oldest) = self.waiting.front_mut()
+                && let Poll::Ready(answer) = oldest.poll(cx)
+            {
+                self.pop_waiting();
+                return Poll::Ready(answer.map(Event::Answered));
+            }
+            if self.shared.is_stopping() || self.timer.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Ok(Event::Tick));
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<usize>> {
+        let (buffer, limit) = match &mut self.large {
+            Some(large) => {
+                let missing = large.size - large.buffer.len();
+                (&mut large.buffer, missing)
+            }
+            None => (&mut self.inbox, self.read_bytes),
+        };
+        poll_read_into(&mut *self.stream, cx, buffer, limit)
+    }
+
+    fn tick(&mut self) -> Result<(), Close> {
+        if self.shared.is_stopping() {
+            return Ok(());
+        }
+        self.timer.as_mut().reset(Instant::now() + TICK);
+        self.still_for += TICK;
+        let still_ms = self.still_for.as_millis() as u64;
+        if self.large.is_some() || !self.inbox.is_empty() {
+            if still_ms >= self.shared.settings.stall_ms && self.waiting.is_empty() {
+                return Err(Close::Stalled);
+            }
+        } else if self.waiting.is_empty() {
+            if still_ms >= self.shared.settings.idle_ms {
+                return Err(Close::Idle);
+            }
+            // An idle connection holds no more than it needs to notice the next request.
+            self.read_bytes = INBOX_BYTES_MIN;
+            self.inbox_permit = None;
+            if self.inbox.capacity() > INBOX_BYTES_MIN {
+                self.inbox = BytesMut::new();
+            }
+            self.outbox = BytesMut::new();
+        }
+        Ok(())
+    }
+
+    /// Decides every request that is here whole.
+    async fn take_requests(&mut self) -> Result<(), Close> {
+        while !self.shared.is_stopping() {
+            if self.large.as_ref().is_some_and(|large| large.buffer.len() == large.size) {
+                let Large { buffer, mut permit, .. } = self.large.take().expect("it was there");
+                permit.received();
+                self.request(buffer.freeze(), Some(permit)).await?;
+                continue;
+            }
+            if self.large.is_some() {
+                return Ok(());
+            }
+            let size_max = self.shared.broker.settings().request_bytes_max;
+            if let Some(frame) = frame::split(&mut self.inbox, size_max)? {
+                self.request(frame, None).await?;
+            } else {
+                match frame::announced_size(&self.inbox, size_max)? {
+                    Some(size) if 4 + size > self.read_bytes => self.begin_large(size).await?,
+                    _ => return Ok(()),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Gets room for a frame of which only the beginning is here.
+    async fn begin_large(&mut self, size: usize) -> Result<(), Close> {
+        // The API is behind the size; control requests (heartbeats) may use the reserve.
+        let class = match self.inbox.get(4..6) {
+            Some(&[high, low]) => apis::class(i16::from_be_bytes([high, low])),
+            _ => Class::Data,
+        };
+        let shared = Arc::clone(&self.shared);
+        let permit = match shared.broker.admission().try_receive(size, class) {
+            Some(permit) => permit,
+            None => {
+                self.answer_all().await?;
+                self.flush().await?;
+                let admitted = shared.broker.admission().receive(size, class);
+                unless_stopped_for(&shared, Duration::ZERO, admitted).await?
+            }
+        };
+        let mut buffer = self.shared.buffers.take(size);
+        let _size_field = self.inbox.split_to(4);
+        buffer.extend_from_slice(&self.inbox);
+        self.inbox.clear();
+        self.large = Some(Large { size, buffer, permit });
+        Ok(())
+    }
+
+    async fn request(&mut self, frame: Bytes, permit: Option<Permit>) -> Result<(), Close> {
+        let bytes = frame.len();
+        let whole = (permit.is_some()).then(|| frame.clone());
+        if bytes < 8 {
+            return Err(Close::BadRequest("a frame too short for a header"));
+        }
+        let class = apis::class(i16::from_be_bytes([frame[0], frame[1]]));
+        let permit = match permit.or_else(|| self.shared.broker.admission().try_admit(bytes, class)) {
+            Some(permit) => permit,
+            None => {
+                self.answer_all().await?;
+                self.flush().await?;
+                let shared = Arc::clone(&self.shared);
+                let admitted = shared.broker.admission().admit(bytes, class);
+                unless_stopped_for(&shared, Duration::ZERO, admitted).await?
+            }
+        };
+        let (header, body) = RequestHeader::decode(frame)?;
+        match apis::service(&header)? {
+            Service::Produce => {
+                let decided = produce::decide(&self.shared, &mut self.topics, &header, body, permit, whole)?;
+                self.waiting_bytes += decided.bytes();
+                self.waiting.push_back(decided);
+                if self.waiting.len() >= PIPELINE_REQUESTS_MAX || self.waiting_bytes >= PIPELINE_BYTES_MAX {
+                    self.answer_oldest().await?;
+                }
+            }
+            Service::Other(api) => {
+                self.answer_all().await?;
+                self.flush().await?;
+                let shared = Arc::clone(&self.shared);
+                let handled = handlers::handle(&shared, &self.client, api, &header, body);
+                let handled = unless_stopped_for(&shared, STOP_GRACE, handled);
+                let reply = handled.await??;
+                drop(permit);
+                if !reply.copy_to(&mut self.outbox) {
+                    let stall = Duration::from_millis(self.shared.settings.stall_ms);
+                    reply::send_after(&mut *self.stream, &mut self.outbox, reply, stall).await?;
+                }
+                self.flush().await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn pop_waiting(&mut self) {
+        let done = self.waiting.pop_front().expect("the oldest request was just answered");
+        self.waiting_bytes -= done.bytes();
+        if let Some(buffer) = done.into_buffer() {
+            self.shared.buffers.give_back(buffer);
+        }
+    }
+
+    async fn answer_oldest(&mut self) -> Result<(), Close> {
+        let Some(oldest) = self.waiting.front_mut() else { return Ok(()) };
+        let answer = poll_fn(|cx| oldest.poll(cx)).await?;
+        self.pop_waiting();
+        self.put(answer)?;
+        if self.outbox.len() >= OUTBOX_BYTES_MAX {
+            self.flush().await?;
+        }
+        Ok(())
+    }
+
+    /// Answers everything that was decided, in order.
+    async fn answer_all(&mut self) -> Result<(), Close> {
+        while !self.waiting.is_empty() {
+            self.answer_oldest().await?;
+        }
+        Ok(())
+    }
+
+    /// Answers what can be answered without waiting.
+    fn answer_ready(&mut self) -> Result<(), Close> {
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        while let Some(oldest) = self.waiting.front_mut() {
+            // The waker is not kept: the next event polls the oldest again with the task's own.
+            let Poll::Ready(answer) = oldest.poll(&mut cx) else { break };
+            self.pop_waiting();
+            self.put(answer?)?;
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, answer: produce::Answer) -> Result<(), Close> {
+        match answer {
+            produce::Answer::Reply(reply) => reply.copy_to(&mut self.outbox),
+            produce::Answer::None => true,
+        };
+        Ok(())
+    }
+
+    async fn flush(&mut self) -> Result<(), Close> {
+        if !self.outbox.is_empty() {
+            let stall = Duration::from_millis(self.shared.settings.stall_ms);
+            reply::flush(&mut *self.stream, &mut self.outbox, stall).await?;
+        }
+        Ok(())
+    }
+}
+
+async fn unless_stopped_for<T>(
+    shared: &Shared,
+    grace: Duration,
+    future: impl Future<Output = T>,
+) -> Result<T, Close> {
+    let mut future = pin!(future);
+    tokio::select! {
+        biased;
+        value = &mut future => Ok(value),
+        () = shared.until_stopped() => {
+            tokio::time::timeout(grace, future).await.map_err(|_| Close::Stopping)
+        }
+    }
+}
+
+/// Reads up to `limit` bytes behind what `buffer` holds.
+fn poll_read_into(
+    stream: &mut dyn Stream,
+    cx: &mut Context<'_>,
+    buffer: &mut BytesMut,
+    limit: usize,
+) -> Poll<std::io::Result<usize>> {
+    let mut room = buffer.limit(limit);
+    // The future holds no state between polls: polled once, a read that is not ready has taken nothing.
+    pin!(stream.read_buf(&mut room)).poll(cx)
+}
+
+/// Buffers for large frames that were read before: fresh memory costs a page fault per 4 KiB.
+#[derive(Debug, Default)]
+pub(crate) struct Buffers(Mutex<Vec<BytesMut>>);
+
+impl Buffers {
+    const COUNT_MAX: usize = 16;
+    const BYTES_MAX: usize = 1 << 20;
+
+    fn take(&self, size: usize) -> BytesMut {
+        let mut pool = self.0.lock().expect("nobody panics while holding the pool");
+        match pool.iter().position(|buffer| buffer.capacity() >= size) {
+            Some(index) => pool.swap_remove(index),
+            None => BytesMut::with_capacity(size.next_power_of_two()),
+        }
+    }
+
+    fn give_back(&self, mut buffer: BytesMut) {
+        buffer.clear();
+        let mut pool = self.0.lock().expect("nobody panics while holding the pool");
+        if pool.len() < Self::COUNT_MAX && buffer.capacity() <= Self::BYTES_MAX {
+            pool.push(buffer);
+        }
+    }
+}

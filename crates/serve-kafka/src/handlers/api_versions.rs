@@ -1,0 +1,65 @@
+//! ApiVersions (key 18), versions 0 to 5.
+//!
+//! Answers the served table. A version above ours gets a version 0 body with UNSUPPORTED_VERSION that lists the range of
+//! ApiVersions alone, from which clients go down (KIP-511). From version 3 the client's name is checked as Kafka does.
+//! From version 5 a client may say which cluster and node it means to talk to; a mismatch answers REBOOTSTRAP_REQUIRED
+//! (KIP-1242).
+//!
+//! Features: none is finalized. `transaction.version` and `group.version` wait for transactions and KIP-848.
+
+use bytes::Bytes;
+use kolk_wire_kafka::codec::Message;
+use kolk_wire_kafka::messages::api_versions::{ApiVersion, ApiVersionsRequest, ApiVersionsResponse};
+use kolk_wire_kafka::{ApiKey, ErrorCode, Str};
+
+use super::Context;
+use crate::apis::{self, SERVED, Served};
+use crate::connection::Close;
+use crate::reply::Reply;
+
+pub(crate) fn handle(context: &Context<'_>, body: Bytes) -> Result<Reply, Close> {
+    let own = apis::find(ApiKey::ApiVersions.key()).expect("ApiVersions is served");
+    if context.version() < own.min || context.version() > own.max {
+        let response = ApiVersionsResponse {
+            error_code: ErrorCode::UnsupportedVersion.code(),
+            api_keys: vec![row(&own)],
+            ..Default::default()
+        };
+        return Ok(Reply::new(ApiKey::ApiVersions, 0, context.header.correlation_id, &response)?);
+    }
+    let request = ApiVersionsRequest::decode(body, context.version())?;
+    context.reply(&answer(context, &request))
+}
+
+fn answer(context: &Context<'_>, request: &ApiVersionsRequest) -> ApiVersionsResponse {
+    let failed = |code: ErrorCode| ApiVersionsResponse { error_code: code.code(), ..Default::default() };
+    if context.version() >= 3
+        && !(is_plain(&request.client_software_name) && is_plain(&request.client_software_version))
+    {
+        return failed(ErrorCode::InvalidRequest);
+    }
+    let settings = context.broker().settings();
+    let other_cluster = request.cluster_id.as_ref().is_some_and(|id| *id != *settings.cluster_id);
+    let other_node = request.node_id != -1 && request.node_id != settings.node_id;
+    if other_cluster || other_node {
+        return failed(ErrorCode::RebootstrapRequired);
+    }
+    ApiVersionsResponse {
+        api_keys: SERVED.iter().map(row).collect(),
+        finalized_features_epoch: 0,
+        ..Default::default()
+    }
+}
+
+fn row(served: &Served) -> ApiVersion {
+    ApiVersion { api_key: served.api.key(), min_version: served.min, max_version: served.max }
+}
+
+/// Kafka's pattern for client names: letters and digits at both ends, between them also `-` and `.`.
+fn is_plain(text: &Str) -> bool {
+    let bytes = text.as_bytes();
+    let ends = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
+    ends(bytes.first())
+        && ends(bytes.last())
+        && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.'))
+}

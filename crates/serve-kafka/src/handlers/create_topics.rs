@@ -1,0 +1,175 @@
+//! CreateTopics (key 19), versions 2 to 7.
+//!
+//! Any replication factor and any replica assignment is accepted, for every production application asks for three;
+//! metadata shows one replica. With `strict-replication` more than one answers INVALID_REPLICATION_FACTOR, as one
+//! Kafka broker does. Partition count and factor -1 take the defaults (KIP-464). From version 5 the reply carries the
+//! effective configs, from 7 the topic's id.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kolk_broker::topics::NewTopic;
+use kolk_engine::state::{Refusal, Topic};
+use kolk_wire_kafka::messages::create_topics::{
+    CreatableTopic, CreatableTopicResult, CreateTopicsRequest, CreateTopicsResponse,
+};
+use kolk_wire_kafka::{ErrorCode, Str};
+use uuid::Uuid;
+
+use super::metadata::is_reserved;
+use super::{Context, wire_id};
+use crate::connection::Close;
+use crate::errors;
+
+type Failure = (ErrorCode, String);
+
+pub(crate) async fn handle(
+    context: &Context<'_>,
+    request: CreateTopicsRequest,
+) -> Result<CreateTopicsResponse, Close> {
+    let mut names = BTreeSet::new();
+    let mut twice = BTreeSet::new();
+    for topic in &request.topics {
+        if !names.insert(&topic.name) {
+            twice.insert(topic.name.clone());
+        }
+    }
+    let mut topics = Vec::with_capacity(request.topics.len());
+    let mut told_twice = BTreeSet::new();
+    let mut pendings = Vec::with_capacity(request.topics.len());
+    // All are decided before one is awaited: a thousand topics share a few frames of the log.
+    for topic in &request.topics {
+        if twice.contains(&topic.name) {
+            if told_twice.insert(&topic.name) {
+                let why = (ErrorCode::InvalidRequest, "Duplicate topic name.".to_owned());
+                pendings.push((topic, Err(why)));
+            }
+            continue;
+        }
+        let new = check(context, topic);
+        pendings.push((topic, new.map(|new| context.broker().create_topic(new, request.validate_only))));
+    }
+    for (asked, pending) in pendings {
+        let outcome = match pending {
+            Ok(pending) => pending.await?.map_err(|refusal| explain(&refusal)),
+            Err(failure) => Err(failure),
+        };
+        topics.push(match outcome {
+            Ok(topic) => created(context, asked, &topic, request.validate_only),
+            Err((code, message)) => CreatableTopicResult {
+                name: asked.name.clone(),
+                topic_id: Uuid::nil(),
+                error_code: code.code(),
+                error_message: Some(Str::from(message)),
+                num_partitions: -1,
+                replication_factor: -1,
+                configs: Some(Vec::new()),
+                ..Default::default()
+            },
+        });
+    }
+    Ok(CreateTopicsResponse { throttle_time_ms: 0, topics })
+}
+
+fn check(context: &Context<'_>, topic: &CreatableTopic) -> Result<NewTopic, Failure> {
+    if is_reserved(&topic.name) {
+        let why = format!("Topic '{}' is reserved: Kolk keeps this state elsewhere.", topic.name);
+        return Err((ErrorCode::InvalidTopicException, why));
+    }
+    let partitions = if topic.assignments.is_empty() {
+        check_replication_factor(context, topic.replication_factor)?;
+        match topic.num_partitions {
+            -1 => None,
+            count if count > 0 => Some(count),
+            _ => {
+                let why = "Number of partitions was set to an invalid non-positive value.".to_owned();
+                return Err((ErrorCode::InvalidPartitions, why));
+            }
+        }
+    } else {
+        Some(check_assignments(context, topic)?)
+    };
+    let mut configs = BTreeMap::new();
+    for config in &topic.configs {
+        let Some(value) = &config.value else {
+            let why = format!("Null value not supported for topic configs: {}", config.name);
+            return Err((ErrorCode::InvalidConfig, why));
+        };
+        configs.insert(config.name.to_string(), value.to_string());
+    }
+    Ok(NewTopic { name: topic.name.to_string(), partitions, configs })
+}
+
+fn check_replication_factor(context: &Context<'_>, factor: i16) -> Result<(), Failure> {
+    if factor == 0 || factor < -1 {
+        let why = "Replication factor must be larger than 0, or -1 to use the default value.".to_owned();
+        return Err((ErrorCode::InvalidReplicationFactor, why));
+    }
+    if factor > 1 && context.broker().settings().strict_replication {
+        let why = format!(
+            "Unable to replicate the partition {factor} time(s): The target replication factor of {factor} cannot be \
+             reached because only 1 broker(s) are registered."
+        );
+        return Err((ErrorCode::InvalidReplicationFactor, why));
+    }
+    Ok(())
+}
+
+fn check_assignments(context: &Context<'_>, topic: &CreatableTopic) -> Result<i32, Failure> {
+    let wrong = |why: &str| Err((ErrorCode::InvalidRequest, why.to_owned()));
+    if topic.replication_factor != -1 {
+        return wrong(
+            "A manual partition assignment was specified, but replication factor was not set to -1.",
+        );
+    }
+    if topic.num_partitions != -1 {
+        return wrong("A manual partition assignment was specified, but numPartitions was not set to -1.");
+    }
+    let count = i32::try_from(topic.assignments.len()).unwrap_or(i32::MAX);
+    let indexes: BTreeSet<i32> = topic.assignments.iter().map(|one| one.partition_index).collect();
+    let are_dense = indexes.len() == topic.assignments.len()
+        && indexes.first() == Some(&0)
+        && indexes.last() == Some(&(count - 1));
+    if !are_dense {
+        let why = "partitions should be a consecutive 0-based integer sequence".to_owned();
+        return Err((ErrorCode::InvalidReplicaAssignment, why));
+    }
+    let node_id = context.broker().settings().node_id;
+    for assignment in &topic.assignments {
+        let is_own = assignment.broker_ids == [node_id];
+        if assignment.broker_ids.is_empty() || (context.broker().settings().strict_replication && !is_own) {
+            let why = "The manual partition assignment includes no known broker.".to_owned();
+            return Err((ErrorCode::InvalidReplicaAssignment, why));
+        }
+    }
+    Ok(count)
+}
+
+fn explain(refusal: &Refusal) -> Failure {
+    let message = match refusal {
+        Refusal::TopicExists { name } => format!("Topic '{name}' already exists."),
+        other => other.to_string(),
+    };
+    (errors::of_refusal(refusal), message)
+}
+
+fn created(
+    context: &Context<'_>,
+    asked: &CreatableTopic,
+    topic: &Topic,
+    validate_only: bool,
+) -> CreatableTopicResult {
+    CreatableTopicResult {
+        name: asked.name.clone(),
+        topic_id: if validate_only { Uuid::nil() } else { wire_id(topic.id) },
+        error_code: 0,
+        error_message: None,
+        num_partitions: topic.partitions,
+        replication_factor: match asked.assignments.first() {
+            Some(first) => first.broker_ids.len() as i16,
+            None if asked.replication_factor == -1 => 1,
+            None => asked.replication_factor,
+        },
+        configs: Some(super::configs::of_created(context, topic)),
+        ..Default::default()
+    }
+}

@@ -1,0 +1,219 @@
+//! Fetch (key 1), versions 4 to 18.
+//!
+//! Long poll on `min_bytes` and `max_wait_ms`; byte limits are soft: the first batch of the first partition with data
+//! comes whole (KIP-74). Whole batches only, the one that contains the fetch offset first. Sessions (KIP-227), topic ids
+//! from version 13, leader epochs checked (KIP-320). Records are sent from where they lie; the reply never stands in memory
+//! as a whole.
+//!
+//! read_committed stops at the last stable offset and lists aborted transactions. There are no followers: replica ids,
+//! preferred replicas and KIP-951 hints have no meaning.
+
+use kolk_broker::partitions::ReadReply;
+use kolk_broker::topics::TopicKey;
+use kolk_engine::map::HashMap;
+use kolk_engine::{
+    Isolation, Offset, PartitionId, PartitionRead, Piece, Published, Read, ReadRequest, TopicId,
+};
+use kolk_wire_kafka::messages::fetch::{
+    AbortedTransaction, EpochEndOffset, FetchRequest, FetchResponse, FetchableTopicResponse, PartitionData,
+};
+use kolk_wire_kafka::{ApiKey, ErrorCode, Records};
+
+use super::{Context, LEADER_EPOCH, check_leader_epoch, topic_key};
+use crate::connection::Close;
+use crate::errors;
+use crate::fetch_sessions::{Asked, Topic};
+use crate::reply::Reply;
+
+/// From here on topics come by id (KIP-516).
+const TOPIC_ID_VERSION_MIN: i16 = 13;
+
+/// What became of one asked partition.
+enum Found {
+    Error(ErrorCode),
+    Read(PartitionRead),
+    /// The client's log left ours: it read past our end in an older epoch (KIP-595).
+    Diverged(Published),
+}
+
+pub(crate) async fn handle(context: &Context<'_>, request: FetchRequest) -> Result<Reply, Close> {
+    let by_id = context.version() >= TOPIC_ID_VERSION_MIN;
+    let settings = context.broker().settings();
+    let read_committed = request.isolation_level != 0;
+    let mut read = ReadRequest {
+        reads: Vec::new(),
+        min_bytes: usize::try_from(request.min_bytes).unwrap_or(0),
+        max_bytes: usize::try_from(request.max_bytes).unwrap_or(0).min(settings.fetch_bytes_max),
+        max_wait_ms: u64::try_from(request.max_wait_ms).unwrap_or(0),
+        isolation: if read_committed { Isolation::ReadCommitted } else { Isolation::ReadUncommitted },
+        with_batches: false,
+    };
+    let random = &context.broker().door().random;
+    let turn = match context.shared.fetch_sessions.begin(request, by_id, || random.next_u64()) {
+        Ok(turn) => turn,
+        Err(code) => {
+            return context.reply(&FetchResponse { error_code: code.code(), ..Default::default() });
+        }
+    };
+    let topics = resolve(context, &turn.asked, by_id).await?;
+    let mut found: Vec<Option<Found>> = Vec::with_capacity(turn.asked.len());
+    for asked in &turn.asked {
+        let known = topics.get(&asked.topic).copied();
+        let check = check(context, asked, known, by_id);
+        found.push(match check {
+            Ok(partition) => {
+                read.reads.push(Read {
+                    partition,
+                    offset: Offset(asked.offset),
+                    max_bytes: usize::try_from(asked.bytes_max).unwrap_or(0),
+                });
+                None
+            }
+            Err(answer) => Some(answer),
+        });
+    }
+    if found.iter().any(Option::is_some) {
+        read.max_wait_ms = 0;
+    }
+    let mut permit = None;
+    if !read.reads.is_empty() {
+        let reply: ReadReply = context.broker().read(read).await?;
+        permit = reply.permit;
+        let mut results = reply.partitions.into_iter();
+        for slot in found.iter_mut().filter(|slot| slot.is_none()) {
+            let result = results.next().expect("a read has a result for each partition");
+            *slot = Some(match result {
+                Ok(read) => Found::Read(read),
+                Err(error) => Found::Error(errors::of_read(&error)),
+            });
+        }
+    }
+    let found: Vec<Found> = found.into_iter().flatten().collect();
+    shape(context, turn, found, read_committed, permit)
+}
+
+async fn resolve(
+    context: &Context<'_>,
+    asked: &[Asked],
+    by_id: bool,
+) -> Result<HashMap<Topic, (TopicId, i32)>, Close> {
+    let mut names: Vec<&Topic> = Vec::new();
+    for asked in asked {
+        if names.last() != Some(&&asked.topic) {
+            names.push(&asked.topic);
+        }
+    }
+    let keys: Vec<TopicKey<'_>> = names.iter().map(|topic| topic_key(&topic.name, topic.id, by_id)).collect();
+    let found = context.broker().find_topics(&keys).await?;
+    let known = names.into_iter().zip(found);
+    Ok(known
+        .filter_map(|(name, topic)| topic.map(|topic| (name.clone(), (topic.id, topic.partitions))))
+        .collect())
+}
+
+/// Where to read, or the answer that needs no reading.
+fn check(
+    context: &Context<'_>,
+    asked: &Asked,
+    topic: Option<(TopicId, i32)>,
+    by_id: bool,
+) -> Result<PartitionId, Found> {
+    let Some((topic, partitions)) = topic else {
+        let code = if by_id { ErrorCode::UnknownTopicId } else { ErrorCode::UnknownTopicOrPartition };
+        return Err(Found::Error(code));
+    };
+    if !(0..partitions).contains(&asked.partition) {
+        return Err(Found::Error(ErrorCode::UnknownTopicOrPartition));
+    }
+    check_leader_epoch(asked.current_leader_epoch).map_err(Found::Error)?;
+    let partition = PartitionId { topic, index: asked.partition };
+    if asked.last_fetched_epoch >= 0
+        && let Some(published) = context.broker().engine().published(partition)
+        && (asked.last_fetched_epoch > LEADER_EPOCH || asked.offset > published.high_watermark.0)
+    {
+        return Err(Found::Diverged(published));
+    }
+    Ok(partition)
+}
+
+fn shape(
+    context: &Context<'_>,
+    turn: crate::fetch_sessions::Turn,
+    mut found: Vec<Found>,
+    read_committed: bool,
+    permit: Option<kolk_broker::Permit>,
+) -> Result<Reply, Close> {
+    let names: Vec<(Topic, i32)> =
+        turn.asked.iter().map(|asked| (asked.topic.clone(), asked.partition)).collect();
+    let (session_id, included) = context.shared.fetch_sessions.end(turn, |index| match &found[index] {
+        Found::Error(_) => (-1, -1, true),
+        Found::Diverged(published) => (published.high_watermark.0, published.log_start.0, true),
+        Found::Read(read) => (read.published.high_watermark.0, read.published.log_start.0, !read.is_empty()),
+    });
+    let mut sources: Vec<Vec<Piece>> = Vec::new();
+    let mut responses: Vec<FetchableTopicResponse> = Vec::new();
+    for (((topic, index), found), included) in names.into_iter().zip(found.drain(..)).zip(included) {
+        if !included {
+            continue;
+        }
+        let data = partition_data(index, found, read_committed, &mut sources);
+        match responses.last_mut() {
+            Some(last) if last.topic == topic.name && last.topic_id == topic.id => last.partitions.push(data),
+            _ => responses.push(FetchableTopicResponse {
+                topic: topic.name,
+                topic_id: topic.id,
+                partitions: vec![data],
+            }),
+        }
+    }
+    let response = FetchResponse { session_id, responses, ..Default::default() };
+    let (version, correlation_id) = (context.version(), context.header.correlation_id);
+    Ok(Reply::with_sources(ApiKey::Fetch, version, correlation_id, &response, sources, permit)?)
+}
+
+fn partition_data(
+    index: i32,
+    found: Found,
+    read_committed: bool,
+    sources: &mut Vec<Vec<Piece>>,
+) -> PartitionData {
+    let mut data = PartitionData {
+        partition_index: index,
+        high_watermark: -1,
+        last_stable_offset: -1,
+        log_start_offset: -1,
+        preferred_read_replica: -1,
+        records: Some(Records::default()),
+        ..Default::default()
+    };
+    match found {
+        Found::Error(code) => data.error_code = code.code(),
+        Found::Diverged(published) => {
+            data.high_watermark = published.high_watermark.0;
+            data.last_stable_offset = published.last_stable.0;
+            data.log_start_offset = published.log_start.0;
+            data.diverging_epoch =
+                EpochEndOffset { epoch: LEADER_EPOCH, end_offset: published.high_watermark.0 };
+        }
+        Found::Read(read) => {
+            data.high_watermark = read.published.high_watermark.0;
+            data.last_stable_offset = read.published.last_stable.0;
+            data.log_start_offset = read.published.log_start.0;
+            data.aborted_transactions = read_committed.then(|| {
+                let aborted = read.aborted.iter();
+                aborted
+                    .map(|(producer_id, first)| AbortedTransaction {
+                        producer_id: *producer_id,
+                        first_offset: first.0,
+                    })
+                    .collect()
+            });
+            let length = read.len();
+            if length > 0 {
+                data.records = Some(Records::External { token: sources.len() as u64, length });
+                sources.push(read.pieces);
+            }
+        }
+    }
+    data
+}

@@ -1,0 +1,89 @@
+//! JoinGroup (key 11), versions 0 to 9.
+//!
+//! Resolves when the rebalance is over. From version 4 a new dynamic member gets MEMBER_ID_REQUIRED with an id and joins a
+//! second time (KIP-394); from 5 members can be static (KIP-345); from 9 a leader that came back may be told to keep the
+//! assignment (KIP-814). Version 0 has no rebalance timeout: the session timeout serves. Any protocol type is taken.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use bytes::Bytes;
+use kolk_broker::groups::{GroupError, JoinRequest};
+use kolk_wire_kafka::Str;
+use kolk_wire_kafka::messages::join_group::{JoinGroupRequest, JoinGroupResponse, JoinGroupResponseMember};
+
+use super::Context;
+use crate::connection::Close;
+use crate::errors;
+
+/// From here on a response without protocol has null for its name.
+const NULLABLE_PROTOCOL_VERSION_MIN: i16 = 7;
+
+pub(crate) async fn handle(
+    context: &Context<'_>,
+    request: JoinGroupRequest,
+) -> Result<JoinGroupResponse, Close> {
+    let version = context.version();
+    let timeout = |ms: i32| Duration::from_millis(u64::try_from(ms).unwrap_or(0));
+    let rebalance_ms = if version == 0 { request.session_timeout_ms } else { request.rebalance_timeout_ms };
+    let asked_id = request.member_id.clone();
+    // Kept beyond the request: copies, or the whole frame would stay.
+    let protocols = request.protocols.iter();
+    let protocols: Vec<(String, Bytes)> = protocols
+        .map(|protocol| (protocol.name.to_string(), Bytes::copy_from_slice(&protocol.metadata)))
+        .collect();
+    let joined = if has_duplicates(&protocols) {
+        Err(GroupError::InconsistentProtocol)
+    } else {
+        let join = JoinRequest {
+            group: request.group_id.to_string(),
+            member_id: request.member_id.to_string(),
+            instance_id: request.group_instance_id.as_deref().map(Into::into),
+            client_id: context.header.client_id.as_deref().unwrap_or_default().to_owned(),
+            client_host: format!("/{}", context.client.peer.ip()),
+            session_timeout: timeout(request.session_timeout_ms),
+            rebalance_timeout: timeout(rebalance_ms),
+            protocol_type: request.protocol_type.to_string(),
+            protocols,
+            requires_known_id: version >= 4 && request.group_instance_id.is_none(),
+            can_skip_assignment: version >= 9,
+        };
+        context.broker().join_group(join).await
+    };
+    Ok(match joined {
+        Ok(joined) => JoinGroupResponse {
+            generation_id: joined.generation,
+            protocol_type: Some(Str::from(joined.protocol_type)),
+            protocol_name: Some(Str::from(joined.protocol)),
+            leader: Str::from(joined.leader),
+            skip_assignment: joined.skip_assignment,
+            member_id: Str::from(joined.member_id),
+            members: joined
+                .members
+                .into_iter()
+                .map(|member| JoinGroupResponseMember {
+                    member_id: Str::from(member.id),
+                    group_instance_id: member.instance_id.map(Str::from),
+                    metadata: member.metadata,
+                })
+                .collect(),
+            ..Default::default()
+        },
+        Err(error) => JoinGroupResponse {
+            error_code: errors::of_group(&error).code(),
+            generation_id: -1,
+            protocol_name: (version < NULLABLE_PROTOCOL_VERSION_MIN).then(Str::default),
+            member_id: match error {
+                GroupError::MemberIdRequired { member } => Str::from(member),
+                GroupError::GroupFull => Str::default(),
+                _ => asked_id,
+            },
+            ..Default::default()
+        },
+    })
+}
+
+fn has_duplicates(protocols: &[(String, Bytes)]) -> bool {
+    let mut names = BTreeSet::new();
+    !protocols.iter().all(|(name, _)| names.insert(name.as_str()))
+}

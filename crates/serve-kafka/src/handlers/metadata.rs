@@ -1,0 +1,145 @@
+//! Metadata (key 3), versions 0 to 13.
+//!
+//! One broker leads every partition and is its one replica, whatever replication factor was asked for; leader epoch is
+//! always 0. Its address is that of the listener the client came in by. Unknown topics are made if the request
+//! and `auto.create.topics.enable` allow it, and are there in the same reply. From version 10 topics have ids, from 12
+//! they can be asked for by id. Version 0 means all topics by an empty list, later versions by null.
+
+use kolk_broker::topics::{CONSUMER_OFFSETS, NewTopic, TRANSACTION_STATE, TopicKey};
+use kolk_engine::TopicId;
+use kolk_engine::state::{Refusal, Topic, check_topic_name};
+use kolk_wire_kafka::messages::metadata::{
+    MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseBroker,
+    MetadataResponsePartition, MetadataResponseTopic,
+};
+use kolk_wire_kafka::{ErrorCode, Str};
+
+use super::{Context, LEADER_EPOCH, OPERATIONS_UNASKED, wire_id};
+use crate::connection::Close;
+use crate::errors;
+
+/// All operations on a topic, as bits of Kafka's AclOperation codes.
+pub(crate) const TOPIC_OPERATIONS: i32 =
+    1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 10 | 1 << 11;
+/// All operations on the cluster.
+pub(crate) const CLUSTER_OPERATIONS: i32 = 1 << 5 | 1 << 7 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 12;
+
+pub(crate) async fn handle(
+    context: &Context<'_>,
+    request: MetadataRequest,
+) -> Result<MetadataResponse, Close> {
+    let settings = context.broker().settings();
+    let (host, port) = context.advertised();
+    let topics = match request.topics {
+        Some(topics) if !(topics.is_empty() && context.version() == 0) => {
+            let may_create =
+                settings.auto_create_topics && (context.version() < 4 || request.allow_auto_topic_creation);
+            find(context, &topics, may_create).await?
+        }
+        _ => {
+            let all = context.broker().all_topics().await?;
+            all.iter().map(|topic| describe(topic, settings.node_id)).collect()
+        }
+    };
+    let mut response = MetadataResponse {
+        brokers: vec![MetadataResponseBroker { node_id: settings.node_id, host, port, rack: None }],
+        cluster_id: Some(Str::from(&settings.cluster_id)),
+        controller_id: settings.node_id,
+        topics,
+        cluster_authorized_operations: OPERATIONS_UNASKED,
+        ..Default::default()
+    };
+    if request.include_cluster_authorized_operations {
+        response.cluster_authorized_operations = CLUSTER_OPERATIONS;
+    }
+    if request.include_topic_authorized_operations {
+        for topic in response.topics.iter_mut().filter(|topic| topic.error_code == 0) {
+            topic.topic_authorized_operations = TOPIC_OPERATIONS;
+        }
+    }
+    Ok(response)
+}
+
+async fn find(
+    context: &Context<'_>,
+    asked: &[MetadataRequestTopic],
+    may_create: bool,
+) -> Result<Vec<MetadataResponseTopic>, Close> {
+    let broker = context.broker();
+    let node_id = broker.settings().node_id;
+    let keys: Vec<TopicKey<'_>> = asked
+        .iter()
+        .map(|topic| match &topic.name {
+            Some(name) => TopicKey::Name(name),
+            None => TopicKey::Id(TopicId(topic.topic_id.as_u128())),
+        })
+        .collect();
+    let found = broker.find_topics(&keys).await?;
+    let mut topics = Vec::with_capacity(asked.len());
+    for (asked, found) in asked.iter().zip(found) {
+        topics.push(match (found, &asked.name) {
+            (Some(topic), _) => describe(&topic, node_id),
+            (None, Some(name)) if check_topic_name(name).is_err() => {
+                unknown(asked, ErrorCode::InvalidTopicException)
+            }
+            (None, Some(name)) if may_create && !is_reserved(name) => {
+                match broker
+                    .create_topic(NewTopic { name: name.to_string(), ..NewTopic::default() }, false)
+                    .await?
+                {
+                    Ok(topic) => describe(&topic, node_id),
+                    // Somebody else was quicker; or the name collides with another one.
+                    Err(refusal) => match broker.find_topic(&TopicKey::Name(name)).await? {
+                        Some(topic) => describe(&topic, node_id),
+                        None => unknown(asked, of_auto_create(&refusal)),
+                    },
+                }
+            }
+            (None, Some(_)) => unknown(asked, ErrorCode::UnknownTopicOrPartition),
+            (None, None) => unknown(asked, ErrorCode::UnknownTopicId),
+        });
+    }
+    Ok(topics)
+}
+
+/// Topics that Kafka keeps its own state in. Here that state is elsewhere.
+pub(crate) fn is_reserved(name: &str) -> bool {
+    name == CONSUMER_OFFSETS || name == TRANSACTION_STATE
+}
+
+fn of_auto_create(refusal: &Refusal) -> ErrorCode {
+    match refusal {
+        Refusal::TopicExists { .. } => ErrorCode::InvalidTopicException,
+        other => errors::of_refusal(other),
+    }
+}
+
+fn unknown(asked: &MetadataRequestTopic, code: ErrorCode) -> MetadataResponseTopic {
+    MetadataResponseTopic {
+        error_code: code.code(),
+        name: asked.name.clone(),
+        topic_id: asked.topic_id,
+        topic_authorized_operations: OPERATIONS_UNASKED,
+        ..Default::default()
+    }
+}
+
+fn describe(topic: &Topic, node_id: i32) -> MetadataResponseTopic {
+    let partition = |index| MetadataResponsePartition {
+        error_code: 0,
+        partition_index: index,
+        leader_id: node_id,
+        leader_epoch: LEADER_EPOCH,
+        replica_nodes: vec![node_id],
+        isr_nodes: vec![node_id],
+        offline_replicas: Vec::new(),
+    };
+    MetadataResponseTopic {
+        error_code: 0,
+        name: Some(Str::from(&*topic.name)),
+        topic_id: wire_id(topic.id),
+        is_internal: false,
+        partitions: (0..topic.partitions).map(partition).collect(),
+        topic_authorized_operations: OPERATIONS_UNASKED,
+    }
+}

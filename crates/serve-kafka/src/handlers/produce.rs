@@ -1,0 +1,288 @@
+//! Produce (key 0), versions 3 to 13; 0 to 2 are advertised and refused, as on Kafka 4.x.
+//!
+//! Checks each batch without decompressing it (on compacted topics it is decoded: records need keys), appends all of a
+//! request at once, and answers when the log has them. A request is *decided* when it is taken and *answered* later:
+//! the connection takes what else it has received in between.
+//!
+//! - acks 0: no reply; an error closes the connection, which is all the client can be told. acks 1 and all mean the
+//!   same: on disk.
+//! - Idempotent producers: duplicates of the last five batches answer as the first time did (KIP-98, KIP-360).
+//! - Transactions are not served: a transactional id answers TRANSACTIONAL_ID_AUTHORIZATION_FAILED, a transactional
+//!   batch INVALID_TXN_STATE; both are final for clients.
+//! - Retired partitions (merged shards) answer POLICY_VIOLATION.
+//!
+//! Gaps: `compression.type` other than `producer` does not recompress. KIP-951 leader hints are never needed.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Bytes, BytesMut};
+use kolk_broker::Permit;
+use kolk_broker::partitions::{BatchRefusal, BatchRules, check_batch};
+use kolk_broker::topics::{TopicKey, find, is_compacted};
+use kolk_engine::map::HashMap;
+use kolk_engine::{Append, AppendError, Appended, PartitionId, Pending, TopicId};
+use kolk_wire_kafka::codec::Message;
+use kolk_wire_kafka::frame::RequestHeader;
+use kolk_wire_kafka::messages::produce::{
+    BatchIndexAndErrorMessage, PartitionProduceResponse, ProduceRequest, ProduceResponse,
+    TopicProduceResponse,
+};
+use kolk_wire_kafka::{ApiKey, ErrorCode, Records, Str};
+
+use crate::connection::Close;
+use crate::errors;
+use crate::reply::Reply;
+use crate::server::Shared;
+
+/// First version that is served.
+const VERSION_MIN: i16 = 3;
+/// From here on a batch may be zstd (KIP-110).
+const ZSTD_VERSION_MIN: i16 = 7;
+/// From here on topics come by id (KIP-516).
+const TOPIC_ID_VERSION_MIN: i16 = 13;
+/// Topics that one connection remembers.
+const CACHED_TOPICS_MAX: usize = 1000;
+
+/// What topic names meant when they were last looked up, for one connection. Holds while the catalogue stays as it is.
+#[derive(Debug, Default)]
+pub(crate) struct TopicCache {
+    epoch: u64,
+    by_name: HashMap<Str, Cached>,
+    by_id: HashMap<TopicId, Cached>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Cached {
+    id: TopicId,
+    compacted: bool,
+}
+
+impl TopicCache {
+    /// Looks a topic up; what is not remembered is asked of the state. `seen` is then what an answer that says
+    /// "unknown" has to wait for; an append to a topic that was found comes later in the log anyway.
+    fn resolve(
+        &mut self,
+        shared: &Shared,
+        name: &Str,
+        id: TopicId,
+        version: i16,
+        seen: &mut Option<Pending<()>>,
+    ) -> Option<Cached> {
+        let by_id = version >= TOPIC_ID_VERSION_MIN;
+        let known = if by_id { self.by_id.get(&id) } else { self.by_name.get(name) };
+        if let Some(known) = known {
+            return Some(*known);
+        }
+        let key = if by_id { TopicKey::Id(id) } else { TopicKey::Name(name) };
+        let mut found = None;
+        let pending = shared.broker.engine().with_state(&mut |state| {
+            found = find(state, &key)
+                .map(|topic| Cached { id: topic.id, compacted: is_compacted(state, &topic) });
+        });
+        let Some(cached) = found else {
+            *seen = Some(pending);
+            return None;
+        };
+        if self.by_name.len() + self.by_id.len() >= CACHED_TOPICS_MAX {
+            self.by_name.clear();
+            self.by_id.clear();
+        }
+        if by_id {
+            self.by_id.insert(id, cached);
+        } else {
+            self.by_name.insert(name.detached(), cached);
+        }
+        Some(cached)
+    }
+}
+
+/// A request that was decided and waits for the log.
+pub(crate) struct Decided {
+    version: i16,
+    correlation_id: i32,
+    acks: i16,
+    bytes: usize,
+    /// The reply; partitions without an error wait for their append, in order.
+    response: ProduceResponse,
+    seen: Option<Pending<()>>,
+    appends: Option<Pending<Vec<Result<Appended, AppendError>>>>,
+    failed: bool,
+    buffer: Option<Bytes>,
+    _permit: Permit,
+}
+
+/// What the client is to get.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    Reply(Reply),
+    /// acks 0.
+    None,
+}
+
+/// Decides a request. `buffer` is the frame if it stands in a buffer of its own.
+pub(crate) fn decide(
+    shared: &Shared,
+    topics: &mut TopicCache,
+    header: &RequestHeader,
+    body: Bytes,
+    permit: Permit,
+    buffer: Option<Bytes>,
+) -> Result<Decided, Close> {
+    let bytes = body.len();
+    let version = header.api_version;
+    let request = ProduceRequest::decode(body, version)?;
+    let refusal = if version < VERSION_MIN {
+        Some(ErrorCode::UnsupportedVersion)
+    } else if request.transactional_id.is_some() {
+        Some(ErrorCode::TransactionalIdAuthorizationFailed)
+    } else if !matches!(request.acks, -1..=1) {
+        Some(ErrorCode::InvalidRequiredAcks)
+    } else {
+        None
+    };
+    let epoch = shared.broker.catalogue_epoch();
+    if topics.epoch != epoch {
+        *topics = TopicCache { epoch, ..TopicCache::default() };
+    }
+    let mut decided = Decided {
+        version,
+        correlation_id: header.correlation_id,
+        acks: request.acks,
+        bytes,
+        response: ProduceResponse::default(),
+        seen: None,
+        appends: None,
+        failed: false,
+        buffer,
+        _permit: permit,
+    };
+    let mut appends = Vec::with_capacity(1);
+    decided.response.responses.reserve_exact(request.topic_data.len());
+    for topic in request.topic_data {
+        let id = TopicId(topic.topic_id.as_u128());
+        let known = match refusal {
+            Some(code) => Err(code),
+            None => topics.resolve(shared, &topic.name, id, version, &mut decided.seen).ok_or(
+                if version >= TOPIC_ID_VERSION_MIN {
+                    ErrorCode::UnknownTopicId
+                } else {
+                    ErrorCode::UnknownTopicOrPartition
+                },
+            ),
+        };
+        let mut partitions = Vec::with_capacity(topic.partition_data.len());
+        for partition in topic.partition_data {
+            let checked = match known {
+                Err(code) => Err((code, None)),
+                Ok(known) => {
+                    let rules = BatchRules { compacted: known.compacted, zstd: version >= ZSTD_VERSION_MIN };
+                    let records = match partition.records {
+                        Some(Records::Bytes(records)) => records,
+                        _ => Bytes::new(),
+                    };
+                    check_batch(records, rules)
+                        .map(|batch| Append {
+                            partition: PartitionId { topic: known.id, index: partition.index },
+                            shard: None,
+                            batch,
+                        })
+                        .map_err(|refusal| (errors::of_batch(&refusal), Some(refusal)))
+                }
+            };
+            partitions.push(match checked {
+                Ok(append) => {
+                    appends.push(append);
+                    PartitionProduceResponse { index: partition.index, ..Default::default() }
+                }
+                Err((code, why)) => {
+                    decided.failed = true;
+                    refused(partition.index, code, why)
+                }
+            });
+        }
+        decided.response.responses.push(TopicProduceResponse {
+            name: topic.name,
+            topic_id: topic.topic_id,
+            partition_responses: partitions,
+        });
+    }
+    if !appends.is_empty() {
+        decided.appends = Some(shared.broker.engine().append(appends));
+    }
+    Ok(decided)
+}
+
+fn refused(index: i32, code: ErrorCode, why: Option<BatchRefusal>) -> PartitionProduceResponse {
+    let mut response = PartitionProduceResponse {
+        index,
+        error_code: code.code(),
+        base_offset: -1,
+        log_append_time_ms: -1,
+        log_start_offset: -1,
+        ..Default::default()
+    };
+    if let Some(BatchRefusal::Keyless(records)) = &why {
+        const MESSAGE: Str = Str::from_static("Compacted topic cannot accept message without key.");
+        response.record_errors = records
+            .iter()
+            .map(|batch_index| BatchIndexAndErrorMessage {
+                batch_index: *batch_index,
+                batch_index_error_message: Some(MESSAGE),
+            })
+            .collect();
+    }
+    response.error_message = why.map(|why| Str::from(why.to_string()));
+    response
+}
+
+impl Decided {
+    /// Bytes that the request takes while it waits.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The answer, once everything it tells is durable.
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Answer, Close>> {
+        if let Some(appends) = &mut self.appends {
+            let results = ready!(Pin::new(appends).poll(cx))?;
+            self.appends = None;
+            self.fill(results);
+        }
+        if let Some(seen) = &mut self.seen {
+            ready!(Pin::new(seen).poll(cx))?;
+            self.seen = None;
+        }
+        if self.acks == 0 {
+            return Poll::Ready(if self.failed { Err(Close::FailedWithoutAck) } else { Ok(Answer::None) });
+        }
+        let reply = Reply::new(ApiKey::Produce, self.version, self.correlation_id, &self.response);
+        Poll::Ready(reply.map(Answer::Reply).map_err(Close::from))
+    }
+
+    fn fill(&mut self, results: Vec<Result<Appended, AppendError>>) {
+        let mut results = results.into_iter();
+        let partitions = self.response.responses.iter_mut().flat_map(|topic| &mut topic.partition_responses);
+        for partition in partitions.filter(|partition| partition.error_code == 0) {
+            match results.next().expect("an append has a result for each batch") {
+                Ok(appended) => {
+                    partition.base_offset = appended.base_offset.0;
+                    partition.log_append_time_ms = appended.log_append_time_ms;
+                    partition.log_start_offset = appended.log_start.0;
+                }
+                Err(error) => {
+                    self.failed = true;
+                    *partition = refused(partition.index, errors::of_append(&error), None);
+                    partition.error_message = Some(Str::from(error.to_string()));
+                }
+            }
+        }
+    }
+
+    /// The frame's buffer, if it stood in one of its own and nobody else holds it.
+    pub fn into_buffer(self) -> Option<BytesMut> {
+        let buffer = self.buffer?;
+        drop(self.response);
+        buffer.try_into_mut().ok()
+    }
+}

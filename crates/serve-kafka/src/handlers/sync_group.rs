@@ -1,0 +1,41 @@
+//! SyncGroup (key 14), versions 0 to 5.
+//!
+//! The leader gives the assignments, everybody gets their own, once it is in the log. From version 3 static members name
+//! their instance (KIP-345), from 5 protocol type and name are compared with the group's (KIP-559).
+
+use bytes::Bytes;
+use kolk_broker::groups::SyncRequest;
+use kolk_wire_kafka::Str;
+use kolk_wire_kafka::messages::sync_group::{SyncGroupRequest, SyncGroupResponse};
+
+use super::Context;
+use crate::connection::Close;
+use crate::errors;
+
+pub(crate) async fn handle(
+    context: &Context<'_>,
+    request: SyncGroupRequest,
+) -> Result<SyncGroupResponse, Close> {
+    let assignments = request.assignments.iter();
+    let sync = SyncRequest {
+        group: request.group_id.to_string(),
+        member_id: request.member_id.to_string(),
+        instance_id: request.group_instance_id.map(String::from),
+        generation: request.generation_id,
+        protocol_type: request.protocol_type.map(String::from),
+        protocol: request.protocol_name.map(String::from),
+        // Kept beyond the request: copies, or the whole frame would stay.
+        assignments: assignments
+            .map(|one| (one.member_id.to_string(), Bytes::copy_from_slice(&one.assignment)))
+            .collect(),
+    };
+    Ok(match context.broker().sync_group(sync).await {
+        Ok(synced) => SyncGroupResponse {
+            protocol_type: Some(Str::from(synced.protocol_type)),
+            protocol_name: Some(Str::from(synced.protocol)),
+            assignment: synced.assignment,
+            ..Default::default()
+        },
+        Err(error) => SyncGroupResponse { error_code: errors::of_group(&error).code(), ..Default::default() },
+    })
+}

@@ -1,0 +1,237 @@
+//! Replies on their way out: small ones are collected into one write, records go from where they lie.
+
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use kolk_broker::Permit;
+use kolk_engine::door::Stream;
+use kolk_engine::{EngineError, Piece, Source};
+use kolk_wire_kafka::ApiKey;
+use kolk_wire_kafka::codec::{EncodeError, Message, Segment};
+use kolk_wire_kafka::frame::{self, Frame};
+
+/// Bytes of a file that one reply holds in memory at a time.
+const FILE_CHUNK_BYTES: usize = 256 * 1024;
+
+/// Pieces of memory handed to one vectored write.
+const SLICES_MAX: usize = 64;
+
+/// An answer ready to be sent.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    frame: Frame,
+    /// What `Segment::External { token }` stands for, by token.
+    sources: Vec<Vec<Piece>>,
+    /// Holds the memory that the sources pin.
+    _permit: Option<Permit>,
+}
+
+impl Reply {
+    /// An answer without records.
+    pub fn new<M: Message>(
+        api: ApiKey,
+        version: i16,
+        correlation_id: i32,
+        body: &M,
+    ) -> Result<Self, EncodeError> {
+        Self::with_sources(api, version, correlation_id, body, Vec::new(), None)
+    }
+
+    /// An answer whose external records are `sources`.
+    pub fn with_sources<M: Message>(
+        api: ApiKey,
+        version: i16,
+        correlation_id: i32,
+        body: &M,
+        sources: Vec<Vec<Piece>>,
+        permit: Option<Permit>,
+    ) -> Result<Self, EncodeError> {
+        let frame = frame::encode_response(api, version, correlation_id, body)?;
+        Ok(Reply { frame, sources, _permit: permit })
+    }
+
+    /// Bytes of the reply if they are all at hand.
+    pub fn copy_to(&self, out: &mut BytesMut) -> bool {
+        if !self.sources.is_empty() {
+            return false;
+        }
+        for segment in &self.frame.segments {
+            match segment {
+                Segment::Bytes(bytes) => out.extend_from_slice(bytes),
+                Segment::External { .. } => unreachable!("a reply without sources has no external records"),
+            }
+        }
+        true
+    }
+}
+
+/// Why a reply did not go out. The connection is to be closed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SendError {
+    #[error("writing failed: {0}")]
+    Io(#[from] io::Error),
+    #[error("the client took no byte for {0:?}")]
+    Stalled(Duration),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
+
+/// Writes `out` whole and leaves it empty.
+pub(crate) async fn flush(
+    stream: &mut dyn Stream,
+    out: &mut BytesMut,
+    stall: Duration,
+) -> Result<(), SendError> {
+    while !out.is_empty() {
+        let written = progress(poll_fn(|cx| Pin::new(&mut *stream).poll_write(cx, out)), stall).await?;
+        out.advance(written);
+    }
+    Ok(())
+}
+
+/// Writes a reply, reading what lies in files chunk by chunk.
+pub(crate) async fn send(stream: &mut dyn Stream, reply: Reply, stall: Duration) -> Result<(), SendError> {
+    let mut queue = Queue::default();
+    for segment in reply.frame.segments {
+        match segment {
+            Segment::Bytes(bytes) => queue.push(bytes),
+            Segment::External { token, length } => {
+                let pieces = &reply.sources[token as usize];
+                debug_assert_eq!(length, pieces.iter().map(Piece::len).sum::<usize>());
+                for piece in pieces {
+                    match &piece.source {
+                        Source::Memory(bytes) => queue.push(bytes.clone()),
+                        Source::File(_) => {
+                            let mut start = 0;
+                            while start < piece.len() {
+                                let len = FILE_CHUNK_BYTES.min(piece.len() - start);
+                                queue.push(piece.bytes(start, len).await?);
+                                queue.write(stream, stall).await?;
+                                start += len;
+                            }
+                        }
+                    }
+                    if queue.slices.len() >= SLICES_MAX {
+                        queue.write(stream, stall).await?;
+                    }
+                }
+            }
+        }
+    }
+    queue.write(stream, stall).await
+}
+
+#[derive(Default)]
+struct Queue {
+    slices: Vec<Bytes>,
+}
+
+impl Queue {
+    fn push(&mut self, bytes: Bytes) {
+        if !bytes.is_empty() {
+            self.slices.push(bytes);
+        }
+    }
+
+    async fn write(&mut self, stream: &mut dyn Stream, stall: Duration) -> Result<(), SendError> {
+        let mut at = 0;
+        while at < self.slices.len() {
+            let mut written = progress(
+                poll_fn(|cx| {
+                    let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+                    let mut count = 0;
+                    for (slot, bytes) in slices.iter_mut().zip(&self.slices[at..]) {
+                        *slot = IoSlice::new(bytes);
+                        count += 1;
+                    }
+                    Pin::new(&mut *stream).poll_write_vectored(cx, &slices[..count])
+                }),
+                stall,
+            )
+            .await?;
+            while written > 0 {
+                let bytes = &mut self.slices[at];
+                let taken = written.min(bytes.len());
+                bytes.advance(taken);
+                written -= taken;
+                if bytes.is_empty() {
+                    // Lets go of the frame buffer as soon as it is sent.
+                    *bytes = Bytes::new();
+                    at += 1;
+                }
+            }
+        }
+        self.slices.clear();
+        Ok(())
+    }
+}
+
+async fn progress(
+    write: impl Future<Output = io::Result<usize>>,
+    stall: Duration,
+) -> Result<usize, SendError> {
+    let mut write = std::pin::pin!(write);
+    // Almost every write is taken by the socket's buffer at once: no timer for those.
+    let first = poll_fn(|cx| Poll::Ready(write.as_mut().poll(cx))).await;
+    let written = match first {
+        Poll::Ready(written) => written?,
+        Poll::Pending => {
+            tokio::time::timeout(stall, write).await.map_err(|_| SendError::Stalled(stall))??
+        }
+    };
+    if written == 0 {
+        return Err(io::Error::from(io::ErrorKind::WriteZero).into());
+    }
+    Ok(written)
+}
+
+/// Sends all that was collected and then the reply.
+pub(crate) async fn send_after(
+    stream: &mut dyn Stream,
+    out: &mut BytesMut,
+    reply: Reply,
+    stall: Duration,
+) -> Result<(), SendError> {
+    flush(stream, out, stall).await?;
+    send(stream, reply, stall).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn slices_of_any_size_arrive_in_order() {
+        use tokio::io::AsyncReadExt;
+        let (near, mut far) = tokio::io::duplex(7);
+        let mut near: Box<dyn Stream> = Box::new(near);
+        let mut queue = Queue::default();
+        let mut expected = Vec::new();
+        for i in 0..200u8 {
+            let bytes = vec![i; usize::from(i) % 23];
+            expected.extend_from_slice(&bytes);
+            queue.push(bytes.into());
+        }
+        let write = async move {
+            queue.write(&mut *near, Duration::from_secs(1)).await.unwrap();
+            drop(near);
+        };
+        let mut found = Vec::new();
+        let (_, read) = tokio::join!(write, far.read_to_end(&mut found));
+        read.unwrap();
+        assert_eq!(found, expected);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_nothing_is_given_up() {
+        let (near, _far) = tokio::io::duplex(1);
+        let mut near: Box<dyn Stream> = Box::new(near);
+        let mut out = BytesMut::from(&b"hello"[..]);
+        let result = flush(&mut *near, &mut out, Duration::from_secs(30)).await;
+        assert!(matches!(result, Err(SendError::Stalled(_))));
+    }
+}
