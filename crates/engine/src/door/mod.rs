@@ -5,7 +5,7 @@
 //! one thread, where every call may take a seeded time. Timers (`tokio::time`) need no door: the
 //! simulation pauses tokio's clock.
 //!
-//! [`real`] leads to the machine: [`real::door`] makes it.
+//! [`real`] leads to the machine: [`real::door`] makes it. `sim` (feature `sim`) is the seeded world.
 
 #![allow(
     clippy::disallowed_methods,
@@ -14,6 +14,8 @@
 )]
 
 pub mod real;
+#[cfg(any(test, feature = "sim"))]
+pub mod sim;
 
 use std::fmt::Debug;
 use std::io;
