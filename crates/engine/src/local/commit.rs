@@ -25,6 +25,7 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::archive::Archive;
 use super::frame::{self, FrameId, Item, Life};
 use super::index::{DurableFrame, Index, Publish};
 use super::wal::{self, FrameMemory, Spares, WalFile, WalHeader};
@@ -183,6 +184,9 @@ pub(super) struct Log {
     pub door: Door,
     pub index: Arc<Index>,
     pub spares: Arc<Spares>,
+    pub archive: Arc<Archive>,
+    /// Told when a file of the log is full.
+    pub file_full: Notify,
     pub frame_bytes_max: usize,
     pub core: Mutex<Core>,
     commit_by: CommitBy,
@@ -225,6 +229,7 @@ pub(super) struct LogParts {
     pub door: Door,
     pub index: Arc<Index>,
     pub spares: Arc<Spares>,
+    pub archive: Arc<Archive>,
     pub frame_bytes_max: usize,
     pub commit_by: CommitBy,
     pub on_failure: Option<FailureHook>,
@@ -240,6 +245,8 @@ impl Log {
             door: parts.door,
             index: parts.index,
             spares: parts.spares,
+            archive: parts.archive,
+            file_full: Notify::new(),
             frame_bytes_max: parts.frame_bytes_max,
             core: Mutex::new(Core {
                 state: parts.state,
@@ -399,6 +406,7 @@ impl Log {
         let fits = |current: &CurrentFile| current.position + len_max as u64 <= current.file.capacity;
         if !committer.file.as_ref().is_some_and(fits) {
             if let Some(full) = committer.file.take() {
+                self.file_full.notify_one();
                 self.spares.used(full.file.capacity - full.position);
             }
             let file = Arc::new(self.spares.take(len_max as u64).await);
@@ -439,6 +447,12 @@ impl Log {
         let file = current.sequence;
         self.index
             .publish(DurableFrame { number: build.number, file, position, bytes, extents }, &build.publish);
+        for change in &build.publish {
+            match change {
+                Publish::Tuple(partition, published) => self.archive.trim(*partition, published.log_start),
+                Publish::Gone(partition) => self.archive.forget(*partition),
+            }
+        }
         self.durable.store(build.number, Ordering::Release);
         let waiting = self.wake_up_to(build.number);
         self.learn(took, waiting);

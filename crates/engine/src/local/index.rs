@@ -73,7 +73,8 @@ impl WalExtent {
         })
     }
 
-    fn batches(&self) -> impl Iterator<Item = BatchAt> + '_ {
+    /// The batches in order; positions from the extent's start.
+    pub fn batches(&self) -> impl Iterator<Item = BatchAt> + '_ {
         (0..self.batch_count()).map(|index| {
             let entry = self.entry(index);
             BatchAt {
@@ -368,6 +369,23 @@ impl IndexInner {
             }
         }
         Some((pieces, bytes, full))
+    }
+
+    /// Drops all extents in files up to `through`, which segments hold now; gives the files back.
+    pub fn forget_through(&mut self, through: u64) -> Vec<Arc<WalFile>> {
+        for partition in self.partitions.values_mut() {
+            while let Some(extent) = partition.wal.front()
+                && extent.file <= through
+            {
+                partition.size_bytes -= u64::from(extent.len);
+                partition.wal.pop_front();
+            }
+            if partition.wal.is_empty() {
+                partition.wal = VecDeque::new();
+            }
+        }
+        let kept = self.files.split_off(&(through + 1));
+        std::mem::replace(&mut self.files, kept).into_values().collect()
     }
 
     /// The bytes of a part of an extent: from its frame's buffer, else from its file.

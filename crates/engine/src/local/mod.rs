@@ -7,10 +7,11 @@
 //! ```
 //! | file | what |
 //! |---|---|
-//! | `commit` | the queue in front of the disk, who commits, who waits |
+//! | `propose`, `commit` | deciding; the queue in front of the disk, who commits, who waits |
 //! | `frame`, `wal` | formats and files of the write-ahead log, memory of frames |
 //! | `index`, `archive`, `read` | where batches are, who may see them, lookups |
-//! | `segment` | files that batches are rewritten to |
+//! | `segment`, `snapshot` | files that batches are rewritten to, and the state at a position |
+//! | `rewrite`, `retention` | what runs in the background |
 //! | `manifest`, `recovery` | what a directory is, and what a start makes of it |
 //!
 //! A data directory holds `lock`, `manifest`, `wal/`, `segments/` and `snapshots/`, and nothing else.
@@ -21,9 +22,13 @@ mod commit;
 mod frame;
 mod index;
 mod manifest;
+mod propose;
 mod read;
 mod recovery;
-pub mod segment;
+mod retention;
+mod rewrite;
+mod segment;
+mod snapshot;
 #[cfg(test)]
 mod tests;
 mod wal;
@@ -40,7 +45,9 @@ use index::{Index, Publish};
 pub use manifest::DATA_FORMAT;
 use read::Reader;
 pub use recovery::OpenError;
-use recovery::{Replayed, io_at};
+use recovery::io_at;
+pub use rewrite::RewriteOptions;
+use rewrite::{Ledger, Rewriter};
 use wal::{FrameMemory, Spares, WalSizes};
 
 use crate::contract::{
@@ -48,7 +55,7 @@ use crate::contract::{
     Pending, Published, ReadError, ReadRequest,
 };
 use crate::door::{Door, TaskHandle};
-use crate::state::{AppendVerdict, Command, Decision, Lane, Limits, Outcome, Refusal, State};
+use crate::state::{AppendVerdict, Command, Decision, Limits, Outcome, Refusal, State};
 use crate::types::{Offset, PartitionId};
 
 /// How the engine uses its directory.
@@ -70,6 +77,10 @@ pub struct LocalOptions {
     pub commit_by: CommitBy,
     /// An idle log is sealed after this long.
     pub seal_after: Duration,
+    /// When batches leave the write-ahead log, and when snapshots are due.
+    pub rewrite: RewriteOptions,
+    /// How often retention looks for what has expired (Kafka's `log.retention.check.interval.ms`).
+    pub retention_interval: Duration,
     /// Told once when the log fails.
     pub on_failure: Option<FailureHook>,
 }
@@ -85,6 +96,8 @@ impl Default for LocalOptions {
             frame_bytes_max: 1 << 20,
             commit_by: CommitBy::Auto,
             seal_after: Duration::from_secs(1),
+            rewrite: RewriteOptions::default(),
+            retention_interval: Duration::from_secs(300),
             on_failure: None,
         }
     }
@@ -99,13 +112,12 @@ impl std::fmt::Debug for LocalOptions {
 
 /// Room that appends leave to what frees space or is small: topics, offsets, trims, in bytes.
 const ROOM_FOR_COMMANDS: u64 = 1 << 20;
-/// Room that commands leave to what frees space, in bytes.
-const ROOM_FOR_FREEING: u64 = 256 << 10;
 
 /// The engine over one data directory. See the module, and [`Engine`] for what it promises.
 pub struct LocalEngine {
     log: Arc<Log>,
     reader: Arc<Reader>,
+    rewriter: Arc<Rewriter>,
     cluster_id: uuid::Uuid,
     tasks: Vec<TaskHandle>,
     closed: AtomicBool,
@@ -144,11 +156,12 @@ impl LocalEngine {
         let mut recovered = match found {
             None => recovery::fresh(&door, state),
             Some(manifest) => {
-                let covered = Box::new([0; Lane::COUNT]);
-                let replayed = Replayed { state, index: &index, covered };
-                recovery::replay(&*disk, directory, manifest, replayed).await?
+                recovery::remove_leftovers(&*disk, directory, &manifest).await?;
+                let loaded = recovery::load_snapshot(&*disk, directory, &manifest, state, &index).await?;
+                recovery::replay(&*disk, directory, manifest, loaded).await?
             }
         };
+        recovery::open_segments(&*disk, directory, &recovered.manifest, &recovered.state, &archive).await?;
         let life = recovery::begin_life(&door, &mut recovered);
         recovered.manifest.store(&*disk, directory).await.map_err(io_at(directory))?;
 
@@ -179,6 +192,7 @@ impl LocalEngine {
             door: door.clone(),
             index: index.clone(),
             spares: spares.clone(),
+            archive: archive.clone(),
             frame_bytes_max: options.frame_bytes_max,
             commit_by: options.commit_by,
             on_failure: options.on_failure,
@@ -188,12 +202,23 @@ impl LocalEngine {
         });
         door.tasks.dedicated("kolk-log", Box::pin(log.clone().run_thread(options.seal_after)));
         let preparer = door.tasks.spawn("wal-files", Box::pin(prepare_files(spares)));
+        let cluster_id = uuid::Uuid::from_u128(recovered.manifest.cluster_id);
+        let rewriter = Arc::new(Rewriter {
+            log: log.clone(),
+            directory: directory.to_path_buf(),
+            options: options.rewrite,
+            ledger: tokio::sync::Mutex::new(Ledger::new(recovered.manifest)),
+        });
+        let rewrite = door.tasks.spawn("rewrite", Box::pin(rewriter.clone().run()));
+        let retention =
+            door.tasks.spawn("retention", Box::pin(retention::run(log.clone(), options.retention_interval)));
         let reader = Arc::new(Reader { index, archive, undecodable: AtomicU64::new(0) });
         Ok(Arc::new(LocalEngine {
             log,
             reader,
-            cluster_id: uuid::Uuid::from_u128(recovered.manifest.cluster_id),
-            tasks: vec![preparer],
+            rewriter,
+            cluster_id,
+            tasks: vec![preparer, rewrite, retention],
             closed: AtomicBool::new(false),
             lock: Mutex::new(Some(lock)),
         }))
@@ -202,15 +227,6 @@ impl LocalEngine {
     /// The cluster's id: made at the first start, the directory's for ever.
     pub fn cluster_id(&self) -> uuid::Uuid {
         self.cluster_id
-    }
-
-    /// Whether what is to be decided, with this many bytes of batch, fits into the blocks that are there.
-    fn has_room(&self, queued_bytes: usize, bytes: usize, keep: u64) -> bool {
-        match self.log.spares.room_if_full() {
-            None => true,
-            // A frame is padded, and one that does not fit leaves the rest of its file unused: twice is enough.
-            Some(room) => room >= 2 * (queued_bytes + bytes + frame::ITEM_OVERHEAD_MAX) as u64 + keep,
-        }
     }
 }
 
@@ -227,18 +243,21 @@ async fn prepare_files(spares: Arc<Spares>) {
     }
 }
 
+/// What readers may see of a partition once all that `state` has applied is durable.
+fn publish_tuple(id: PartitionId, state: &State, out: &mut Vec<Publish>) {
+    if let Some(partition) = state.partition(id) {
+        let published = Published {
+            log_start: partition.log_start,
+            high_watermark: partition.next,
+            last_stable: partition.next,
+        };
+        out.push(Publish::Tuple(id, published));
+    }
+}
+
 /// What a decision that `state` has applied changes for readers.
 fn publish_of(decision: &Decision, state: &State, out: &mut Vec<Publish>) {
-    let mut tuple = |id: PartitionId| {
-        if let Some(partition) = state.partition(id) {
-            let published = Published {
-                log_start: partition.log_start,
-                high_watermark: partition.next,
-                last_stable: partition.next,
-            };
-            out.push(Publish::Tuple(id, published));
-        }
-    };
+    let mut tuple = |id: PartitionId| publish_tuple(id, state, out);
     match decision {
         Decision::CreateTopic { topic, .. } => {
             (0..topic.partitions).for_each(|index| tuple(PartitionId { topic: topic.id, index }));
@@ -265,29 +284,6 @@ fn publish_of(decision: &Decision, state: &State, out: &mut Vec<Publish>) {
     }
 }
 
-/// Whether a command may use the reserve that is kept for what frees space.
-fn frees_space(command: &Command) -> bool {
-    matches!(
-        command,
-        Command::DeleteTopic { .. }
-            | Command::Trim { .. }
-            | Command::DeleteOffsets { .. }
-            | Command::DeleteGroup { .. }
-            | Command::ExpireOffsets { .. }
-    )
-}
-
-impl LocalEngine {
-    /// A reply that waits until what it was computed from is durable.
-    fn answer_at<T: Send + 'static>(&self, position: u64, answer: T) -> Pending<T> {
-        let durable = self.log.until_durable(position);
-        Pending::new(async move {
-            durable.await?;
-            Ok(answer)
-        })
-    }
-}
-
 impl Engine for LocalEngine {
     fn append(&self, appends: Vec<Append>) -> Pending<Vec<Result<Appended, AppendError>>> {
         let now_ms = self.log.door.clock.now_ms();
@@ -298,7 +294,7 @@ impl Engine for LocalEngine {
             return Pending::ready(Err(EngineError::Closed(reason.clone())));
         }
         for append in appends {
-            if !self.has_room(core.queued_bytes, append.batch.bytes.len(), ROOM_FOR_COMMANDS) {
+            if !self.log.has_room(core.queued_bytes, append.batch.bytes.len(), ROOM_FOR_COMMANDS) {
                 answers.push(Err(AppendError::StorageFull));
                 continue;
             }
@@ -324,37 +320,11 @@ impl Engine for LocalEngine {
         let position = core.tail;
         drop(core);
         self.log.queued();
-        self.answer_at(position, answers)
+        self.log.answer_at(position, answers)
     }
 
     fn propose(&self, command: Command) -> Pending<Result<Outcome, Refusal>> {
-        let frame_bytes_max = self.log.frame_bytes_max;
-        let keep = if frees_space(&command) { 0 } else { ROOM_FOR_FREEING };
-        let mut guard = self.log.core();
-        let core = &mut *guard;
-        if let Some(reason) = &core.closed {
-            return Pending::ready(Err(EngineError::Closed(reason.clone())));
-        }
-        let answer = match core.state.decide(&command) {
-            Err(refusal) => Err(refusal),
-            Ok((None, outcome)) => Ok(outcome),
-            Ok((Some(decision), outcome)) => {
-                let mut encoded = Vec::new();
-                decision.encode(&mut encoded);
-                if self.has_room(core.queued_bytes, encoded.len(), keep) {
-                    core.state.apply(&decision);
-                    core.push(&decision, None, frame_bytes_max);
-                    core.publish(&decision);
-                    Ok(outcome)
-                } else {
-                    Err(Refusal::StorageFull)
-                }
-            }
-        };
-        let position = core.tail;
-        drop(guard);
-        self.log.queued();
-        self.answer_at(position, answer)
+        self.log.propose(&command)
     }
 
     fn validate(&self, command: &Command) -> Pending<Result<Outcome, Refusal>> {
@@ -365,7 +335,7 @@ impl Engine for LocalEngine {
         let answer = core.state.decide(command).map(|(_, outcome)| outcome);
         let position = core.tail;
         drop(core);
-        self.answer_at(position, answer)
+        self.log.answer_at(position, answer)
     }
 
     fn with_state(&self, view: &mut dyn FnMut(&State)) -> Pending<()> {
@@ -373,7 +343,7 @@ impl Engine for LocalEngine {
         view(&core.state);
         let position = core.tail;
         drop(core);
-        self.answer_at(position, ())
+        self.log.answer_at(position, ())
     }
 
     fn read(
@@ -427,6 +397,8 @@ impl Engine for LocalEngine {
                     let seal = self.log.push_seal();
                     self.log.until_durable(seal).await?;
                 }
+                // A round of the rewrite that is half way ends before somebody else may open the directory.
+                let _ledger = self.rewriter.ledger.lock().await;
                 self.stop();
             }
             Ok(())

@@ -15,12 +15,16 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::archive::Archive;
 use super::frame::{self, Found, Frame, Life};
 use super::index::Index;
 use super::manifest::{self, LifeEntry, Manifest, ManifestError};
+use super::segment::{Segment, SegmentError, SegmentId};
+use super::snapshot::{self, SnapshotError};
 use super::wal::{self, WalFile, WalHeader};
 use crate::door::{ALIGNMENT, Disk, Door, Open};
-use crate::state::{CorruptState, Decision, State};
+use crate::state::{CorruptState, Decision, Lane, State};
+use crate::types::PartitionId;
 
 /// Why a data directory cannot be opened. Nothing in it was changed.
 #[derive(Debug, thiserror::Error)]
@@ -107,6 +111,11 @@ pub(super) fn segment_directory(directory: &Path) -> PathBuf {
     directory.join("segments")
 }
 
+/// Where snapshots are.
+pub(super) fn snapshot_directory(directory: &Path) -> PathBuf {
+    directory.join("snapshots")
+}
+
 /// Names that may stand in a data directory.
 const KNOWN: [&str; 7] =
     ["lock", manifest::NAME, manifest::NEW_NAME, "wal", "segments", "snapshots", "lost+found"];
@@ -156,10 +165,90 @@ pub(super) async fn read_manifest(disk: &dyn Disk, directory: &Path) -> Result<O
 
 /// Removes what a crash left half-made, and makes what is missing.
 pub(super) async fn prepare_directory(disk: &dyn Disk, directory: &Path) -> Result<(), OpenError> {
-    for part in [wal_directory(directory), segment_directory(directory), directory.join("snapshots")] {
+    for part in [wal_directory(directory), segment_directory(directory), snapshot_directory(directory)] {
         disk.create_dir_all(&part).await.map_err(io_at(&part))?;
     }
     disk.sync_dir(directory).await.map_err(io_at(directory))
+}
+
+/// Removes segments and snapshots that the manifest does not name: a crash left them behind.
+pub(super) async fn remove_leftovers(
+    disk: &dyn Disk,
+    directory: &Path,
+    manifest: &Manifest,
+) -> Result<(), OpenError> {
+    let segments = manifest.segments.iter().map(|id| SegmentId(*id).file_name()).collect::<Vec<_>>();
+    let snapshots = manifest.snapshot.iter().map(|id| snapshot::file_name(*id)).collect::<Vec<_>>();
+    for (part, named) in
+        [(segment_directory(directory), segments), (snapshot_directory(directory), snapshots)]
+    {
+        for name in disk.list(&part).await.map_err(io_at(&part))? {
+            if !named.contains(&name) {
+                disk.remove(&part.join(&name)).await.map_err(io_at(&part.join(&name)))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Loads the manifest's snapshot into a new state and shows its partitions to readers.
+pub(super) async fn load_snapshot<'a>(
+    disk: &dyn Disk,
+    directory: &Path,
+    manifest: &Manifest,
+    mut state: State,
+    index: &'a Index,
+) -> Result<Replayed<'a>, OpenError> {
+    let mut covered = Box::new([0; Lane::COUNT]);
+    if let Some(id) = manifest.snapshot {
+        let part = snapshot_directory(directory);
+        let positions = snapshot::load(disk, &part, id, &mut state).await;
+        let positions = positions.map_err(|error| match error {
+            SnapshotError::Io { source, .. } => {
+                OpenError::Io { path: part.join(snapshot::file_name(id)), source }
+            }
+            SnapshotError::Damaged { position, what, .. } => OpenError::Damaged {
+                file: part.join(snapshot::file_name(id)),
+                position,
+                what,
+                advice: ADVICE,
+            },
+        })?;
+        for (covered, position) in covered.iter_mut().zip(positions) {
+            *covered = position.0;
+        }
+        let mut publish = Vec::new();
+        for topic in state.topics() {
+            let ids = (0..topic.partitions).map(|index| PartitionId { topic: topic.id, index });
+            ids.for_each(|id| super::publish_tuple(id, &state, &mut publish));
+        }
+        let mut index = index.lock();
+        publish.into_iter().for_each(|change| index.apply(change, &mut Vec::new()));
+    }
+    Ok(Replayed { state, index, covered })
+}
+
+/// Opens the manifest's segments into `archive`. Call after the replay: what it trimmed or deleted is dead.
+pub(super) async fn open_segments(
+    disk: &dyn Disk,
+    directory: &Path,
+    manifest: &Manifest,
+    state: &State,
+    archive: &Archive,
+) -> Result<(), OpenError> {
+    let part = segment_directory(directory);
+    for id in manifest.segments.iter().copied().map(SegmentId) {
+        let path = part.join(id.file_name());
+        let (segment, extents) = Segment::open(disk, &part, id).await.map_err(|error| match error {
+            SegmentError::Io { source, .. } => OpenError::Io { path: path.clone(), source },
+            SegmentError::Damaged { position, what, .. } => {
+                OpenError::Damaged { file: path.clone(), position, what: what.into(), advice: ADVICE }
+            }
+        })?;
+        archive
+            .add(id, segment, &extents, |partition| state.partition(partition).map(|found| found.log_start));
+    }
+    Ok(())
 }
 
 /// A start on an empty directory.
@@ -378,7 +467,7 @@ pub(super) struct Replayed<'a> {
     pub state: State,
     pub index: &'a Index,
     /// Per lane, the frame up to which the snapshot has it.
-    pub covered: Box<[u64; crate::state::Lane::COUNT]>,
+    pub covered: Box<[u64; Lane::COUNT]>,
 }
 
 impl Replayed<'_> {

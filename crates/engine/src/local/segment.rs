@@ -250,11 +250,6 @@ impl SegmentWriter {
         write.map_err(|source| SegmentError::Io { name: self.name.clone(), source })
     }
 
-    /// Bytes written so far.
-    pub fn len(&self) -> u64 {
-        self.position + self.buffer.len() as u64
-    }
-
     /// Whether nothing was added yet.
     pub fn is_empty(&self) -> bool {
         self.directory.is_empty() && self.current.is_none()
@@ -274,8 +269,7 @@ impl SegmentWriter {
         self.buffer.extend_from_slice(&footer);
         self.flush().await?;
         self.file.sync().await.map_err(|source| SegmentError::Io { name: self.name.clone(), source })?;
-        let segment =
-            Arc::new(Segment { id: self.id, file: self.file, name: self.name, size: self.position });
+        let segment = Arc::new(Segment { id: self.id, file: self.file, name: self.name });
         Ok((segment, self.directory))
     }
 }
@@ -321,8 +315,6 @@ pub struct Segment {
     pub id: SegmentId,
     file: Arc<dyn File>,
     name: String,
-    /// Bytes in the file.
-    pub size: u64,
 }
 
 impl Segment {
@@ -362,7 +354,7 @@ impl Segment {
         }
         let extents = decode_directory(&bytes, position)
             .ok_or_else(|| damaged(position, "the directory cannot be read"))?;
-        Ok((Arc::new(Segment { id, file, name, size }), extents))
+        Ok((Arc::new(Segment { id, file, name }), extents))
     }
 
     /// The batches of an extent, in offset order.
@@ -384,11 +376,6 @@ impl Segment {
             return Err(SegmentError::Damaged { name: self.name.clone(), position: extent.position, what });
         }
         Ok(bytes)
-    }
-
-    /// The segment's file name, for messages.
-    pub fn name(&self) -> &str {
-        &self.name
     }
 
     async fn read(&self, position: u64, len: usize) -> Result<Bytes, SegmentError> {

@@ -5,6 +5,8 @@
     reason = "damages files behind the engine's back and starts writers of its own"
 )]
 
+mod rewrite;
+
 use std::path::PathBuf;
 
 use kolk_wire_kafka::records::{BatchBuilder, BatchHeader, Compression};

@@ -126,6 +126,8 @@ pub(super) struct Spares {
     arrived: Notify,
     /// Told when another spare file is wanted.
     wanted: Notify,
+    /// The rewrite, which frees files, waits for a commit: the bound must not keep it waiting.
+    beyond_bound: AtomicBool,
     /// No blocks could be allocated: appends that do not fit into what is allocated are refused.
     disk_full: AtomicBool,
     /// Bytes that frames can still be written to, in the current file and the spare ones.
@@ -179,6 +181,7 @@ impl Spares {
             }),
             arrived: Notify::new(),
             wanted: Notify::new(),
+            beyond_bound: AtomicBool::new(false),
             disk_full: AtomicBool::new(false),
             room: AtomicU64::new(room),
         }
@@ -219,6 +222,14 @@ impl Spares {
         debug_assert!(before >= bytes, "frames only go where there is room");
     }
 
+    /// Lets the log grow beyond its bound while the rewrite needs a commit to go on.
+    pub fn set_beyond_bound(&self, beyond: bool) {
+        self.beyond_bound.store(beyond, Ordering::Relaxed);
+        if beyond {
+            self.wanted.notify_one();
+        }
+    }
+
     /// Asks for one more spare file, in the background.
     pub fn want_more(&self) {
         self.wanted.notify_one();
@@ -235,7 +246,8 @@ impl Spares {
             let mut inner = self.inner();
             let fits = inner.needed.max(HEADER_LEN + ALIGNMENT as u64);
             let enough = inner.spare.iter().any(|file| file.capacity >= fits);
-            if enough || (inner.bytes >= self.bytes_max && inner.needed <= inner.capacity_max) {
+            let bound = self.bytes_max <= inner.bytes && inner.needed <= inner.capacity_max;
+            if enough || (bound && !self.beyond_bound.load(Ordering::Relaxed)) {
                 return Ok(());
             }
             let capacity = inner.next_capacity.max(inner.needed).next_multiple_of(ALIGNMENT as u64);

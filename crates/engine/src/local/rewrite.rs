@@ -1,0 +1,431 @@
+//! The rewrite: batches leave the write-ahead log for segments, segments merge, and files come free.
+//!
+//! ```text
+//!  WAL files  | 4 | 5 | 6 |  current         4..6 are complete
+//!                 |   |
+//!     1. write their batches, partition by partition, into segments; sync
+//!     2. write a snapshot of the state, lane by lane; sync; wait until what it saw is durable
+//!     3. replace the manifest: new segments, snapshot, wal-from 7      <- the one moment that counts
+//!     4. readers go to the segments; files 4..6 are used again
+//! ```
+//! A crash before step 3 leaves left-overs that the next start removes; after it the old files are free.
+//!
+//! Small partitions share a segment, and such segments merge in tiers of like size, four into one, until they
+//! are [`MERGED_BYTES_MAX`] large: a byte is copied about three times in its life. What a large partition
+//! brings goes into a segment of large extents, which is copied again only when more than half of it is dead.
+//! A segment in which nothing is alive is removed; expired bytes are never copied.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::archive::SegmentUse;
+use super::commit::Log;
+use super::index::WalExtent;
+use super::manifest::Manifest;
+use super::recovery::{segment_directory, snapshot_directory};
+use super::segment::{Extent, Segment, SegmentError, SegmentId, SegmentWriter, TableEntry};
+use super::snapshot::{self, SnapshotError, SnapshotWriter};
+use super::wal::WalFile;
+use crate::contract::{EngineError, Source};
+use crate::state::Lane;
+use crate::types::{LogPosition, Offset, PartitionId};
+
+/// From this many bytes in one rewrite on, a partition's batches go into a segment of large extents.
+const LARGE_BYTES: u64 = 4 << 20;
+/// Shared segments of at least this size are not merged further.
+const MERGED_BYTES_MAX: u64 = 256 << 20;
+/// So many segments of one tier become one.
+const MERGE_FAN_IN: usize = 4;
+/// The upper bound of the lowest tier; each further tier is four times as large.
+const TIER_BYTES: u64 = 16 << 20;
+/// A segment whose extents are this large on average is one of large extents.
+const LARGE_EXTENT_BYTES: u64 = 1 << 20;
+
+/// When the rewrite runs.
+#[derive(Clone, Copy, Debug)]
+pub struct RewriteOptions {
+    /// Complete write-ahead files are rewritten once they hold this much, in bytes. With the file being written
+    /// it bounds what a start replays: about 0.3 s for the default.
+    pub wal_bytes: u64,
+    /// How often the rewrite looks what is due, unless a file became full.
+    pub interval: Duration,
+}
+
+impl Default for RewriteOptions {
+    fn default() -> Self {
+        RewriteOptions { wal_bytes: 96 << 20, interval: Duration::from_secs(10) }
+    }
+}
+
+/// Why a round of the rewrite came to nothing. Nothing was lost; the next round tries again.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RewriteError {
+    #[error(transparent)]
+    Segment(#[from] SegmentError),
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error("replacing the manifest: {0}")]
+    Manifest(std::io::Error),
+    #[error("removing an old file: {0}")]
+    Remove(std::io::Error),
+}
+
+/// The one owner of the manifest after the start, and of segments and snapshots.
+pub(super) struct Rewriter {
+    pub log: Arc<Log>,
+    /// The data directory.
+    pub directory: PathBuf,
+    pub options: RewriteOptions,
+    /// The manifest as it stands on disk, and the numbers that come next.
+    pub ledger: tokio::sync::Mutex<Ledger>,
+}
+
+/// What is on disk, as the manifest says, and the next numbers.
+pub(super) struct Ledger {
+    manifest: Manifest,
+    next_segment: u64,
+    next_snapshot: u64,
+    /// Write-ahead files that nobody may use again before readers let go of them.
+    pinned: Vec<Arc<WalFile>>,
+}
+
+impl Ledger {
+    /// What a start found.
+    pub fn new(manifest: Manifest) -> Self {
+        let next_segment = manifest.segments.iter().max().map_or(1, |id| id + 1);
+        let next_snapshot = manifest.snapshot.map_or(1, |id| id + 1);
+        Ledger { manifest, next_segment, next_snapshot, pinned: Vec::new() }
+    }
+}
+
+impl Rewriter {
+    /// Runs until the log is closed.
+    pub async fn run(self: Arc<Self>) {
+        loop {
+            let _ = tokio::time::timeout(self.options.interval, self.log.file_full.notified()).await;
+            if self.log.core().closed.is_some() {
+                return;
+            }
+            if let Err(error) = self.round().await {
+                tracing::warn!(%error, "a round of the rewrite failed; it will be tried again");
+            }
+        }
+    }
+
+    /// Does all that is due.
+    pub async fn round(&self) -> Result<(), RewriteError> {
+        self.free_pinned().await;
+        if self.is_due() {
+            self.checkpoint().await?;
+        }
+        self.remove_dead().await?;
+        while let Some(merge) = plan_merge(&self.log.archive.segments()) {
+            self.merge(&merge).await?;
+        }
+        Ok(())
+    }
+
+    fn is_due(&self) -> bool {
+        let index = self.log.index.lock();
+        let complete = index.files.values().rev().skip(1);
+        complete.map(|file| file.capacity).sum::<u64>() >= self.options.wal_bytes
+    }
+
+    /// Steps 1 to 4 for all files that are complete now.
+    pub async fn checkpoint(&self) -> Result<(), RewriteError> {
+        let mut ledger = self.ledger.lock().await;
+        let durable = self.log.durable();
+        let complete = self.log.index.lock().files.keys().rev().nth(1).copied();
+        let mut written = Vec::new();
+        if let Some(through) = complete {
+            written = self.write_segments(&mut ledger, through).await?;
+        }
+        let snapshot = self.write_snapshot(&mut ledger).await?;
+
+        let mut manifest = ledger.manifest.clone();
+        manifest.segments.extend(written.iter().map(|(segment, _)| segment.id.0));
+        let old_snapshot = manifest.snapshot.replace(snapshot);
+        if let Some(through) = complete {
+            manifest.wal_from = through + 1;
+        }
+        // Lives that ended before the newest file began are not looked up again.
+        manifest.lives.retain(|life| life.end.is_none_or(|(last, _)| last >= durable));
+        self.store(&mut ledger, manifest).await?;
+
+        for (segment, extents) in written {
+            self.log.archive.add(segment.id, segment, &extents, |partition| self.log_start(partition));
+        }
+        if let Some(through) = complete {
+            let freed = self.log.index.lock().forget_through(through);
+            ledger.pinned.extend(freed);
+        }
+        if let Some(old) = old_snapshot {
+            self.remove(snapshot_directory(&self.directory).join(snapshot::file_name(old))).await?;
+        }
+        drop(ledger);
+        self.free_pinned().await;
+        Ok(())
+    }
+
+    fn log_start(&self, partition: PartitionId) -> Option<Offset> {
+        self.log.index.published(partition).map(|published| published.log_start)
+    }
+
+    /// Step 1: the batches of all files up to `through`.
+    async fn write_segments(
+        &self,
+        ledger: &mut Ledger,
+        through: u64,
+    ) -> Result<Vec<(Arc<Segment>, Vec<Extent>)>, RewriteError> {
+        let mut partitions: Vec<(PartitionId, u64)> = {
+            let index = self.log.index.lock();
+            let bytes = index.partitions.iter().map(|(id, partition)| {
+                let leaving = partition.wal.iter().take_while(|extent| extent.file <= through);
+                (*id, leaving.map(|extent| u64::from(extent.len)).sum())
+            });
+            bytes.filter(|(_, bytes)| *bytes > 0).collect()
+        };
+        partitions.sort_unstable();
+        let (large, small): (Vec<_>, Vec<_>) =
+            partitions.into_iter().partition(|(_, bytes)| *bytes >= LARGE_BYTES);
+        let mut written = Vec::new();
+        for group in [small, large] {
+            if group.is_empty() {
+                continue;
+            }
+            let mut writer = self.new_segment(ledger).await?;
+            for (partition, _) in group {
+                self.write_partition(&mut writer, partition, through).await?;
+            }
+            if !writer.is_empty() {
+                written.push(writer.finish().await?);
+            }
+        }
+        Ok(written)
+    }
+
+    async fn write_partition(
+        &self,
+        writer: &mut SegmentWriter,
+        partition: PartitionId,
+        through: u64,
+    ) -> Result<(), RewriteError> {
+        let mut from = Offset::ZERO;
+        loop {
+            // A few extents at a time: the index is not held while files are read, and the partition may be
+            // trimmed or deleted meanwhile.
+            let next: Vec<(WalExtent, Source)> = {
+                let index = self.log.index.lock();
+                let Some(found) = index.partitions.get(&partition) else { return Ok(()) };
+                let leaving = found
+                    .wal
+                    .iter()
+                    .skip_while(|extent| extent.first < from)
+                    .take_while(|extent| extent.file <= through);
+                leaving
+                    .take(64)
+                    .map(|extent| (extent.clone(), index.source(extent, 0, extent.len as usize)))
+                    .collect()
+            };
+            let Some((last, _)) = next.last() else { return Ok(()) };
+            from = last.last + 1;
+            for (extent, source) in next {
+                let bytes = match source {
+                    Source::Memory(bytes) => bytes,
+                    Source::File(range) => range.file.read_at(range.position, range.len).await?,
+                };
+                let entries: Vec<TableEntry> = extent
+                    .batches()
+                    .map(|at| TableEntry {
+                        base_offset: at.base_offset,
+                        position: at.position as u32,
+                        append_ms: at.append_ms,
+                        max_timestamp_ms: max_timestamp_ms(&bytes[at.position..]),
+                    })
+                    .collect();
+                writer.add(partition, &bytes, &entries, extent.last).await?;
+            }
+        }
+    }
+
+    async fn new_segment(&self, ledger: &mut Ledger) -> Result<SegmentWriter, RewriteError> {
+        let id = SegmentId(ledger.next_segment);
+        ledger.next_segment += 1;
+        Ok(SegmentWriter::create(&*self.log.door.disk, &segment_directory(&self.directory), id).await?)
+    }
+
+    /// Step 2. Gives back the snapshot's number.
+    async fn write_snapshot(&self, ledger: &mut Ledger) -> Result<u64, RewriteError> {
+        let id = ledger.next_snapshot;
+        ledger.next_snapshot += 1;
+        let mut writer =
+            SnapshotWriter::create(&*self.log.door.disk, &snapshot_directory(&self.directory), id).await?;
+        let mut newest = 0;
+        let mut bytes = Vec::new();
+        for lane in Lane::all() {
+            bytes.clear();
+            let position = {
+                let core = self.log.core();
+                core.state.snapshot_lane(lane, &mut bytes);
+                core.tail
+            };
+            newest = newest.max(position);
+            writer.lane(lane, LogPosition(position), &bytes).await?;
+        }
+        writer.finish().await?;
+        // What a lane has seen must be in the log before the snapshot stands for it. Where commits wait for a free
+        // file they wait for this rewrite: then the log may grow a little.
+        self.log.spares.set_beyond_bound(true);
+        let durable = self.log.until_durable(newest).await;
+        self.log.spares.set_beyond_bound(false);
+        durable?;
+        Ok(id)
+    }
+
+    /// Step 3.
+    async fn store(&self, ledger: &mut Ledger, manifest: Manifest) -> Result<(), RewriteError> {
+        let disk = &*self.log.door.disk;
+        for part in [segment_directory(&self.directory), snapshot_directory(&self.directory)] {
+            disk.sync_dir(&part).await.map_err(RewriteError::Manifest)?;
+        }
+        manifest.store(disk, &self.directory).await.map_err(RewriteError::Manifest)?;
+        ledger.manifest = manifest;
+        Ok(())
+    }
+
+    /// Hands files back that no reader holds any more.
+    async fn free_pinned(&self) {
+        let mut ledger = self.ledger.lock().await;
+        for file in std::mem::take(&mut ledger.pinned) {
+            match Arc::try_unwrap(file) {
+                Ok(file) => self.log.spares.give_back(file),
+                Err(held) => ledger.pinned.push(held),
+            }
+        }
+    }
+
+    /// Removes segments in which nothing is alive.
+    async fn remove_dead(&self) -> Result<(), RewriteError> {
+        let dead: Vec<SegmentId> = self
+            .log
+            .archive
+            .segments()
+            .iter()
+            .filter(|segment| segment.live_bytes == 0)
+            .map(|segment| segment.id)
+            .collect();
+        if dead.is_empty() {
+            return Ok(());
+        }
+        let mut ledger = self.ledger.lock().await;
+        let mut manifest = ledger.manifest.clone();
+        manifest.segments.retain(|id| !dead.contains(&SegmentId(*id)));
+        self.store(&mut ledger, manifest).await?;
+        self.log.archive.remove(&dead);
+        self.remove_segments(&dead).await
+    }
+
+    /// Copies the live extents of some segments into one.
+    async fn merge(&self, ids: &[SegmentId]) -> Result<(), RewriteError> {
+        let mut ledger = self.ledger.lock().await;
+        let mut writer = self.new_segment(&mut ledger).await?;
+        for (segment, extent) in self.log.archive.extents_of(ids) {
+            let bytes = segment.checked_extent(&extent).await?;
+            let table = segment.table(&extent).await?;
+            writer.add(extent.partition, &bytes, &table, extent.last).await?;
+        }
+        let (merged, extents) = writer.finish().await?;
+        let mut manifest = ledger.manifest.clone();
+        manifest.segments.retain(|id| !ids.contains(&SegmentId(*id)));
+        manifest.segments.push(merged.id.0);
+        self.store(&mut ledger, manifest).await?;
+        self.log.archive.replace(ids, merged.id, merged, &extents, |partition| self.log_start(partition));
+        self.remove_segments(ids).await
+    }
+
+    async fn remove_segments(&self, ids: &[SegmentId]) -> Result<(), RewriteError> {
+        for id in ids {
+            self.remove(segment_directory(&self.directory).join(id.file_name())).await?;
+        }
+        Ok(())
+    }
+
+    async fn remove(&self, path: PathBuf) -> Result<(), RewriteError> {
+        self.log.door.disk.remove(&path).await.map_err(RewriteError::Remove)
+    }
+}
+
+/// Which segments to merge next: one that is more than half dead, or enough of one tier.
+fn plan_merge(segments: &[SegmentUse]) -> Option<Vec<SegmentId>> {
+    let half_dead = segments
+        .iter()
+        .find(|segment| segment.live_bytes > 0 && segment.live_bytes * 2 < segment.total_bytes);
+    if let Some(segment) = half_dead {
+        return Some(vec![segment.id]);
+    }
+    let is_shared = |segment: &&SegmentUse| {
+        segment.total_bytes < MERGED_BYTES_MAX
+            && segment.total_bytes / u64::from(segment.extents.max(1)) < LARGE_EXTENT_BYTES
+    };
+    let mut tiers: Vec<Vec<SegmentId>> = Vec::new();
+    for segment in segments.iter().filter(is_shared) {
+        let tier = tier_of(segment.live_bytes);
+        if tiers.len() <= tier {
+            tiers.resize(tier + 1, Vec::new());
+        }
+        tiers[tier].push(segment.id);
+    }
+    tiers.into_iter().find(|tier| tier.len() >= MERGE_FAN_IN)
+}
+
+fn tier_of(bytes: u64) -> usize {
+    let mut tier = 0;
+    let mut bound = TIER_BYTES;
+    while bytes >= bound {
+        tier += 1;
+        bound *= MERGE_FAN_IN as u64;
+    }
+    tier
+}
+
+/// The max timestamp in a v2 batch's header, ms.
+fn max_timestamp_ms(batch: &[u8]) -> i64 {
+    i64::from_be_bytes(batch[35..43].try_into().expect("a checked batch has a whole header"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn segment(id: u64, total_bytes: u64, live_bytes: u64, extents: u32) -> SegmentUse {
+        SegmentUse { id: SegmentId(id), total_bytes, live_bytes, extents }
+    }
+
+    #[test]
+    fn four_small_segments_of_a_tier_merge_and_large_extents_stay() {
+        let small = |id| segment(id, 1 << 20, 1 << 20, 100);
+        assert_eq!(plan_merge(&[small(1), small(2), small(3)]), None);
+        let large = segment(9, 64 << 20, 64 << 20, 16);
+        let plan = plan_merge(&[small(1), small(2), large, small(3), small(4)]);
+        assert_eq!(plan, Some(vec![SegmentId(1), SegmentId(2), SegmentId(3), SegmentId(4)]));
+        assert_eq!(plan_merge(&[large; 8]), None);
+    }
+
+    #[test]
+    fn a_segment_that_is_mostly_dead_is_copied_alone_and_a_dead_one_is_not() {
+        assert_eq!(plan_merge(&[segment(1, 100, 49, 1)]), Some(vec![SegmentId(1)]));
+        assert_eq!(plan_merge(&[segment(1, 100, 50, 1)]), None);
+        assert_eq!(plan_merge(&[segment(1, 100, 0, 1)]), None);
+    }
+
+    #[test]
+    fn tiers_grow_by_four() {
+        assert_eq!(
+            [tier_of(0), tier_of(TIER_BYTES - 1), tier_of(TIER_BYTES), tier_of(4 * TIER_BYTES)],
+            [0, 0, 1, 2]
+        );
+    }
+}

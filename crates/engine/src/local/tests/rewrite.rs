@@ -1,0 +1,214 @@
+//! The rewrite, retention and snapshots: batches move, nothing that can be read changes.
+
+use super::*;
+use crate::contract::OffsetQuery;
+use crate::state::{ConfigChange, ConfigOp, TrimBy};
+
+/// Small files, and a rewrite that runs only when a test says so.
+fn options() -> LocalOptions {
+    LocalOptions {
+        wal_file_bytes_first: 256 << 10,
+        wal_file_bytes_max: 256 << 10,
+        wal_bytes_max: 8 << 20,
+        tail_cache_bytes: 64 << 10,
+        frame_bytes_max: 64 << 10,
+        rewrite: RewriteOptions { wal_bytes: u64::MAX, interval: Duration::from_secs(3600) },
+        ..Default::default()
+    }
+}
+
+async fn fill(engine: &LocalEngine, partitions: i32, rounds: std::ops::Range<i64>) {
+    for round in rounds {
+        let value = |index| format!("{round:04}.{index}{}", "x".repeat(2000));
+        let appends =
+            (0..partitions).map(|index| append_of(index, value(index).as_bytes(), 1000 + round)).collect();
+        for answer in engine.append(appends).await.unwrap() {
+            assert_eq!(answer.unwrap().base_offset, Offset(round));
+        }
+    }
+}
+
+/// What a reader finds in a partition from an offset on, page by page.
+async fn all(engine: &LocalEngine, index: i32, from: i64) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut next = from;
+    while engine.published(partition(index)).unwrap().high_watermark > Offset(next) {
+        let page = values(engine, index, next).await;
+        assert!(!page.is_empty(), "a page holds at least one batch");
+        next += page.len() as i64;
+        found.extend(page);
+    }
+    found
+}
+
+fn expected(index: i32, rounds: std::ops::Range<i64>) -> Vec<String> {
+    rounds.map(|round| format!("{round}:{round:04}.{index}xx")).collect()
+}
+
+/// Bytes of all files of the log on disk.
+fn wal_bytes(dir: &Dir) -> u64 {
+    std::fs::read_dir(dir.path().join("wal"))
+        .unwrap()
+        .map(|file| file.unwrap().metadata().unwrap().len())
+        .sum()
+}
+
+fn wal_files(engine: &LocalEngine) -> usize {
+    engine.log.index.lock().files.len()
+}
+
+#[tokio::test]
+async fn batches_move_to_segments_and_read_the_same_before_and_after_a_restart() {
+    let dir = Dir::new();
+    let engine = dir.try_open(options()).await.unwrap();
+    create_topic(&engine, 3).await;
+    fill(&engine, 3, 0..200).await;
+    let files = wal_files(&engine);
+    assert!(files > 3, "{files} files");
+    let batches = async |engine: &LocalEngine| {
+        let request = ReadRequest {
+            reads: vec![Read { partition: partition(1), offset: Offset(5), max_bytes: 1 << 20 }],
+            min_bytes: 0,
+            max_bytes: 1 << 20,
+            max_wait_ms: 0,
+            isolation: Isolation::ReadUncommitted,
+            with_batches: true,
+        };
+        let found = engine.read(request).await.unwrap().remove(0).unwrap();
+        let batches = found.pieces.into_iter().flat_map(|piece| piece.batches);
+        batches.map(|at| (at.base_offset, at.append_ms)).collect::<Vec<_>>()
+    };
+    let before = batches(&engine).await;
+    engine.rewriter.checkpoint().await.unwrap();
+    assert_eq!(wal_files(&engine), 1, "only the current file is left");
+    assert_eq!(batches(&engine).await, before, "append times are kept exactly");
+    for index in 0..3 {
+        assert_eq!(all(&engine, index, 7).await, expected(index, 7..200));
+    }
+    fill(&engine, 3, 200..260).await;
+    drop(engine);
+
+    let engine = dir.try_open(options()).await.unwrap();
+    for index in 0..3 {
+        assert_eq!(all(&engine, index, 0).await, expected(index, 0..260));
+    }
+    assert_eq!(batches(&engine).await[..before.len()], before);
+    let found = engine.offset(partition(2), OffsetQuery::Timestamp(1100)).await.unwrap().unwrap().unwrap();
+    assert_eq!((found.offset, found.timestamp_ms), (Offset(100), 1100));
+    fill(&engine, 3, 260..270).await;
+    engine.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn many_rewrites_keep_the_log_and_the_number_of_segments_small() {
+    let dir = Dir::new();
+    let mut engine = dir.try_open(options()).await.unwrap();
+    create_topic(&engine, 5).await;
+    for turn in 0..12 {
+        fill(&engine, 5, turn * 40..(turn + 1) * 40).await;
+        engine.rewriter.checkpoint().await.unwrap();
+        engine.rewriter.round().await.unwrap();
+        if turn % 4 == 3 {
+            drop(engine);
+            engine = dir.try_open(options()).await.unwrap();
+        }
+        for index in 0..5 {
+            assert_eq!(all(&engine, index, 0).await, expected(index, 0..(turn + 1) * 40), "turn {turn}");
+        }
+    }
+    let segments = std::fs::read_dir(dir.path().join("segments")).unwrap().count();
+    assert!(segments <= 8, "{segments} segments after 12 rewrites");
+    let log_bytes = wal_bytes(&dir);
+    assert!(log_bytes <= 4 << 20, "{log_bytes} bytes of log: files are used again");
+}
+
+#[tokio::test]
+async fn what_is_trimmed_or_deleted_leaves_the_disk() {
+    let dir = Dir::new();
+    let engine = dir.try_open(options()).await.unwrap();
+    create_topic(&engine, 2).await;
+    fill(&engine, 2, 0..200).await;
+    engine.rewriter.checkpoint().await.unwrap();
+    let trim =
+        |index, to| Command::Trim { partition: partition(index), to: Some(Offset(to)), by: TrimBy::Client };
+    engine.propose(trim(0, 150)).await.unwrap().unwrap();
+    assert_eq!(all(&engine, 0, 150).await, expected(0, 150..200));
+    engine.propose(trim(0, 200)).await.unwrap().unwrap();
+    engine.rewriter.round().await.unwrap();
+    assert_eq!(all(&engine, 1, 0).await, expected(1, 0..200), "the neighbour in the segment stays");
+    drop(engine);
+
+    let engine = dir.try_open(options()).await.unwrap();
+    assert_eq!(engine.published(partition(0)).unwrap().log_start, Offset(200));
+    assert_eq!(all(&engine, 1, 0).await, expected(1, 0..200));
+    engine.propose(Command::DeleteTopic { topic: TOPIC }).await.unwrap().unwrap();
+    engine.rewriter.checkpoint().await.unwrap();
+    engine.rewriter.round().await.unwrap();
+    assert_eq!(std::fs::read_dir(dir.path().join("segments")).unwrap().count(), 0);
+    assert_eq!(engine.published(partition(1)), None);
+    drop(engine);
+    let engine = dir.try_open(options()).await.unwrap();
+    assert_eq!(engine.query(|state| state.topics().count()).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn retention_by_size_moves_the_log_start_to_a_segment_edge() {
+    let dir = Dir::new();
+    let engine = dir.try_open(options()).await.unwrap();
+    create_topic(&engine, 1).await;
+    let set = |name: &str, value: &str| ConfigChange { name: name.into(), op: ConfigOp::Set(value.into()) };
+    let changes =
+        vec![set("segment.bytes", "1048576"), set("retention.bytes", "1500000"), set("retention.ms", "-1")];
+    engine
+        .propose(Command::AlterTopicConfigs { topic: TOPIC, replace: false, changes })
+        .await
+        .unwrap()
+        .unwrap();
+    for i in 0..40 {
+        engine.append(vec![append_of(0, &vec![b'y'; 100_000], i)]).await.unwrap()[0].as_ref().unwrap();
+    }
+    // 10 batches of 100 kB and a header each fit a segment of 1 MiB: four segments, of which one is surplus twice.
+    retention::round(&engine.log).await.unwrap();
+    assert_eq!(engine.published(partition(0)).unwrap().log_start, Offset(20));
+    let changes = vec![set("retention.ms", "1")];
+    engine
+        .propose(Command::AlterTopicConfigs { topic: TOPIC, replace: false, changes })
+        .await
+        .unwrap()
+        .unwrap();
+    retention::round(&engine.log).await.unwrap();
+    assert_eq!(engine.published(partition(0)).unwrap().log_start, Offset(40), "all is older than 1 ms");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readers_and_writers_see_no_gap_while_batches_move() {
+    let dir = Dir::new();
+    let options = LocalOptions {
+        rewrite: RewriteOptions { wal_bytes: 256 << 10, interval: Duration::from_millis(1) },
+        ..options()
+    };
+    let engine = dir.try_open(options).await.unwrap();
+    create_topic(&engine, 2).await;
+    let writer = {
+        let engine = engine.clone();
+        tokio::spawn(async move { fill(&engine, 2, 0..1500).await })
+    };
+    let mut next = 0;
+    while next < 1500 {
+        let page = values(&engine, 1, next).await;
+        for (i, value) in page.iter().enumerate() {
+            let round = next + i as i64;
+            assert_eq!(*value, format!("{round}:{round:04}.1xx"));
+        }
+        next += page.len() as i64;
+        assert_eq!(
+            values(&engine, 0, 0).await.first().map(String::as_str).unwrap_or("0:0000.0xx"),
+            "0:0000.0xx"
+        );
+        tokio::task::yield_now().await;
+    }
+    writer.await.unwrap();
+    assert!(wal_bytes(&dir) <= 8 << 20);
+    assert!(!engine.log.archive.segments().is_empty());
+    engine.close().await.unwrap();
+}
