@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use kolk_engine::local::{LocalEngine, LocalOptions};
+
 use super::*;
 
 /// xorshift64*: the same life for the same seed.
@@ -62,16 +64,24 @@ impl Follower {
         true
     }
 
+    /// A page of each shard. Whether any gave something.
+    async fn pass(&mut self, world: &World) -> bool {
+        let mut any = false;
+        for shard in self.reading.keys().copied().collect::<Vec<_>>() {
+            any |= self.step(world, shard, PAGE).await;
+        }
+        any
+    }
+
     fn any(&self, dice: &mut Dice) -> ShardId {
         *self.reading.keys().nth(dice.roll(self.reading.len())).unwrap()
     }
 }
 
-async fn live(seed: u64, steps: usize) {
+async fn live(world: &World, seed: u64, steps: usize) {
     let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
-    let world = World::new(1 + dice.roll(4) as i32).await;
     let keys: Vec<u128> = (0..8).map(|_| dice.hash()).collect();
-    let mut follower = Follower::new(&world).await;
+    let mut follower = Follower::new(world).await;
     let mut put_count = vec![0u32; keys.len()];
     let mut written: BTreeSet<(i32, i64)> = BTreeSet::new();
     let mut named_count = 0u32;
@@ -103,7 +113,7 @@ async fn live(seed: u64, steps: usize) {
                 let values: Vec<&[u8]> = values.iter().map(|value| value.as_bytes()).collect();
                 let codec = [Compression::None, Compression::Lz4, Compression::Zstd][dice.roll(3)];
                 let (bytes, count) = batch(codec, &values);
-                match world.log.write(world.partition(partition), bytes, count) {
+                match world.write(partition, bytes, count).await {
                     Ok(appended) => {
                         assert!(!retired);
                         named_count += count as u32;
@@ -137,23 +147,14 @@ async fn live(seed: u64, steps: usize) {
             9..11 => {
                 let shard = follower.any(&mut dice);
                 let limits = PageLimits { records: 1 + dice.roll(20), bytes: dice.roll(300) };
-                follower.step(&world, shard, limits).await;
+                follower.step(world, shard, limits).await;
             }
             // The clock may stand still and step back.
             _ => world.tick([0, 1, 700, 5_000, -3_000][dice.roll(5)]),
         }
     }
 
-    // Read on until nothing comes any more.
-    loop {
-        let mut any = false;
-        for shard in follower.reading.keys().copied().collect::<Vec<_>>() {
-            any |= follower.step(&world, shard, PAGE).await;
-        }
-        if !any {
-            break;
-        }
-    }
+    while follower.pass(world).await {}
     let stream = world.stream().await;
     let open: Vec<ShardId> = stream.topic.open_shards().map(|shard| shard.id).collect();
     assert_eq!(
@@ -186,6 +187,146 @@ async fn live(seed: u64, steps: usize) {
 #[tokio::test]
 async fn a_reader_of_the_lineage_sees_every_record_once_and_in_order() {
     for seed in 1..=60 {
-        live(seed, 400).await;
+        let (world, _) = World::new(1 + seed as i32 % 4).await;
+        live(&world, seed, 400).await;
     }
+}
+
+/// The local engine in a directory of its own.
+async fn on_disk(directory: &std::path::Path, shard_count: i32) -> World {
+    let (door, clock) = door();
+    let engine = LocalEngine::open(door.clone(), directory, LocalOptions::default()).await.unwrap();
+    World::over(engine, door, clock, shard_count).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_disk_a_reader_sees_the_same_and_after_a_restart_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut world = on_disk(directory.path(), 2).await;
+    live(&world, 7, 250).await;
+    let before = read_whole(&world).await;
+    world.engine.close().await.unwrap();
+    let topic = world.topic;
+    drop(world.shards);
+
+    let (door, clock) = door();
+    let engine = LocalEngine::open(door.clone(), directory.path(), LocalOptions::default()).await.unwrap();
+    let broker = Broker::new(engine.clone(), door, Settings::default());
+    world = World { engine, clock, shards: Shards::new(broker), topic };
+    assert_eq!(
+        read_whole(&world).await,
+        before,
+        "offsets, append times, keys and data are the same for ever"
+    );
+    assert_eq!(world.put(1, b"on").await.shard, world.stream().await.topic.open_shards().next().unwrap().id);
+    world.engine.close().await.unwrap();
+}
+
+/// Every record of every shard, with what its sequence number is made of.
+async fn read_whole(world: &World) -> Vec<(Shard, ShardRecord)> {
+    let stream = world.stream().await;
+    let mut records = Vec::new();
+    for shard in &stream.topic.shards {
+        let mut from = shard.first;
+        loop {
+            let page = world.shards.read(world.topic, shard.id, from, PAGE).await.unwrap();
+            records.extend(page.records.iter().map(|record| (page.shard, record.clone())));
+            if page.end.is_some() || page.next == from {
+                break;
+            }
+            from = page.next;
+        }
+    }
+    assert!(records.len() > 100);
+    records
+}
+
+/// Writers of both protocols, a resharder and a reader at the same time, on disk: real races between routing,
+/// fences and syncs.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn racing_writers_and_reshards_lose_and_repeat_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let world = &on_disk(directory.path(), 2).await;
+    let putting = async |key: u64, seed: u64| {
+        let mut dice = Dice(seed);
+        let hash = dice.hash();
+        for round in 0..40u64 {
+            let put = |nth: u64| {
+                let count = round * 5 + nth;
+                Put { hash, key: Bytes::from("k"), data: Bytes::from(format!("put {key} {count}")) }
+            };
+            let puts: Vec<Put> = (0..5).map(put).collect();
+            let placed = world.shards.put("s", &puts).await.unwrap();
+            assert!(placed.iter().all(Result::is_ok), "{placed:?}");
+            tokio::task::yield_now().await;
+        }
+    };
+    let naming = async |index: i32| {
+        let mut taken = 0u64;
+        for _ in 0..60 {
+            let (bytes, count) = batch(Compression::Lz4, &[b"named", b"named"]);
+            match world.write(index, bytes, count).await {
+                Ok(_) => taken += 2,
+                Err(refusal) => {
+                    assert!(matches!(refusal, AppendError::Retired | AppendError::UnknownPartition))
+                }
+            }
+            tokio::task::yield_now().await;
+        }
+        taken
+    };
+    let resharding = async {
+        let mut dice = Dice(99);
+        let mut done = 0;
+        while done < 24 {
+            let stream = world.stream().await;
+            let mut open: Vec<Shard> = stream.topic.open_shards().copied().collect();
+            open.sort_by_key(|shard| shard.range.start);
+            let at = dice.roll(open.len());
+            let HashRange { start, end } = open[at].range;
+            let how = match dice.roll(5) {
+                0 | 1 => Reshard::Split { shard: open[at].id, at: start + (end - start) / 2 + 1 },
+                2 | 3 => Reshard::Merge { first: open[at].id, second: open[(at + 1) % open.len()].id },
+                _ => Reshard::UpdateShardCount { target: 1 + dice.roll(5) as i32 },
+            };
+            done += usize::from(world.reshard(how).await.is_ok());
+            world.tick(dice.roll(3) as i64);
+        }
+    };
+    let mut follower = Follower::new(world).await;
+    let writing = async {
+        let ((), (), (), one, two, ()) =
+            tokio::join!(putting(0, 11), putting(1, 222), putting(2, 3333), naming(0), naming(1), resharding);
+        one + two
+    };
+    let reading = async {
+        let mut dice = Dice(5);
+        loop {
+            let shard = follower.any(&mut dice);
+            follower.step(world, shard, PageLimits { records: 7, bytes: 1000 }).await;
+            tokio::task::yield_now().await;
+        }
+    };
+    let named = tokio::select! {
+        named = writing => named,
+        () = reading => unreachable!("the reader reads until it is stopped"),
+    };
+    while follower.pass(world).await {}
+    let seen: BTreeSet<(i32, i64)> =
+        follower.read.iter().map(|(_, partition, offset, _)| (*partition, *offset)).collect();
+    assert_eq!(seen.len(), follower.read.len(), "no record twice");
+    assert_eq!(seen.len() as u64, 3 * 40 * 5 + named, "every record");
+    let mut next_put = [0u32; 3];
+    let mut last_named = BTreeMap::new();
+    for (shard, partition, offset, value) in &follower.read {
+        let words: Vec<&str> = std::str::from_utf8(value).unwrap().split(' ').collect();
+        if let ["put", key, count] = words[..] {
+            let key: usize = key.parse().unwrap();
+            assert_eq!(count.parse(), Ok(next_put[key]), "order of key {key} in {shard}");
+            next_put[key] += 1;
+        } else {
+            assert!(last_named.insert(*partition, *offset).is_none_or(|before| before < *offset));
+        }
+    }
+    world.engine.close().await.unwrap();
 }

@@ -2,7 +2,7 @@
 //!
 //! Fault model: none of its own; everything is durable at once. What other back ends bring about over time can be
 //! set from outside: a last stable offset that stands still ([`Log::hold`]), aborted ranges, control batches and
-//! damaged batches ([`Log::write`]), small pieces (a read gives at most two batches a piece).
+//! damaged batches (appended as they are), small pieces (a read gives at most two batches a piece).
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -111,19 +111,6 @@ impl Log {
     pub fn abort(&self, partition: PartitionId, producer: i64, first: Offset, marker: Offset) {
         let mut inner = self.inner.lock().unwrap();
         inner.partitions.entry(partition).or_default().aborted.push((producer, first, marker));
-    }
-
-    /// Appends without a shard, as Kafka does: the bytes as they are, whatever they hold.
-    pub fn write(&self, partition: PartitionId, bytes: Bytes, count: i32) -> Result<Appended, AppendError> {
-        let batch = kolk_engine::Batch {
-            bytes,
-            offset_count: count,
-            max_timestamp_ms: -1,
-            base_timestamp_ms: -1,
-            producer: None,
-            has_keyless: false,
-        };
-        self.append_one(&Append { partition, shard: None, batch })
     }
 
     fn append_one(&self, append: &Append) -> Result<Appended, AppendError> {

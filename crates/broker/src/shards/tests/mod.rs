@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use bytes::{Bytes, BytesMut};
-use kolk_engine::door::real;
+use kolk_engine::door::{Door, real};
 use kolk_engine::state::{Command, Outcome, Refusal, Reshard, TrimBy};
-use kolk_engine::{AppendError, Engine, HashRange, Offset, PartitionId};
+use kolk_engine::{Append, AppendError, Appended, Batch, Engine, HashRange, Offset, PartitionId};
 use kolk_wire_kafka::records::{BatchBuilder, Compression};
 
 use super::*;
@@ -21,22 +21,46 @@ const PAGE: PageLimits = PageLimits { records: 10_000, bytes: 10 << 20 };
 
 /// A stream `s` on a log of its own.
 struct World {
-    log: Arc<Log>,
+    engine: Arc<dyn Engine>,
     clock: Arc<TestClock>,
     shards: Shards,
     topic: TopicId,
 }
 
+/// The machine, with a wall clock that the test moves.
+fn door() -> (Door, Arc<TestClock>) {
+    let clock = Arc::new(TestClock(AtomicI64::new(START_MS)));
+    let mut door = real::door(real::DiskOptions::default());
+    door.clock = clock.clone();
+    (door, clock)
+}
+
 impl World {
-    async fn new(shard_count: i32) -> World {
-        let clock = Arc::new(TestClock(AtomicI64::new(START_MS)));
+    async fn new(shard_count: i32) -> (World, Arc<Log>) {
+        let (door, clock) = door();
         let log = Arc::new(Log::new(Arc::clone(&clock)));
-        let mut door = real::door(real::DiskOptions::default());
-        door.clock = clock.clone();
-        let broker = Broker::new(log.clone(), door, Settings::default());
-        let created = streams::create(&broker, "s", shard_count, Default::default()).await.unwrap();
+        (World::over(log.clone(), door, clock, shard_count).await, log)
+    }
+
+    async fn over(engine: Arc<dyn Engine>, door: Door, clock: Arc<TestClock>, shard_count: i32) -> World {
+        let broker = Broker::new(engine.clone(), door, Settings::default());
+        let created = streams::create(&broker, "s", shard_count, None, Default::default()).await.unwrap();
         let Ok(Outcome::TopicCreated { topic }) = created else { panic!("{created:?}") };
-        World { log, clock, shards: Shards::new(broker), topic: topic.id }
+        World { engine, clock, shards: Shards::new(broker), topic: topic.id }
+    }
+
+    /// Appends without a shard, as Kafka does: the bytes as they are, whatever they hold.
+    async fn write(&self, index: i32, bytes: Bytes, count: i32) -> Result<Appended, AppendError> {
+        let batch = Batch {
+            bytes,
+            offset_count: count,
+            max_timestamp_ms: -1,
+            base_timestamp_ms: -1,
+            producer: None,
+            has_keyless: false,
+        };
+        let append = Append { partition: self.partition(index), shard: None, batch };
+        self.engine.append(vec![append]).await.unwrap().remove(0)
     }
 
     fn tick(&self, by_ms: i64) {
@@ -58,7 +82,7 @@ impl World {
     /// Without the broker's knowledge: routes that it keeps are stale then, as if the reshard came in between.
     async fn reshard(&self, how: Reshard) -> Result<(), Refusal> {
         let now_ms = self.shards.broker.now_ms();
-        let done = self.log.propose(Command::Reshard { topic: self.topic, how, now_ms }).await.unwrap();
+        let done = self.engine.propose(Command::Reshard { topic: self.topic, how, now_ms }).await.unwrap();
         done.map(|_| ())
     }
 
@@ -101,7 +125,7 @@ fn put(hash: u128, size: usize) -> Put {
 
 #[tokio::test]
 async fn a_put_names_its_record_as_reading_does() {
-    let world = World::new(2).await;
+    let (world, _) = World::new(2).await;
     let first = world.put(0, b"low").await;
     world.tick(1500);
     let second = world.put(u128::MAX, b"high").await;
@@ -120,7 +144,7 @@ async fn a_put_names_its_record_as_reading_does() {
 
 #[tokio::test]
 async fn many_records_become_few_batches_and_a_large_one_stands_alone() {
-    let world = World::new(2).await;
+    let (world, log) = World::new(2).await;
     let mut puts: Vec<Put> = (0..500).map(|n| put(u128::from(n % 2 == 0) << 127, 1024)).collect();
     puts.push(put(0, (1 << 20) - 3));
     puts.push(put(0, 1));
@@ -132,13 +156,13 @@ async fn many_records_become_few_batches_and_a_large_one_stands_alone() {
     }
     assert_eq!(placed[500].as_ref().unwrap().offset, Offset(250));
     assert_eq!(placed[501].as_ref().unwrap().offset, Offset(251));
-    assert_eq!(world.log.batches(world.partition(0)), 3, "250 records, the large one, the last one");
-    assert_eq!(world.log.batches(world.partition(1)), 1);
+    assert_eq!(log.batches(world.partition(0)), 3, "250 records, the large one, the last one");
+    assert_eq!(log.batches(world.partition(1)), 1);
 }
 
 #[tokio::test]
 async fn records_that_a_reshard_overtook_are_routed_again_inside_the_call() {
-    let world = World::new(1).await;
+    let (world, _) = World::new(1).await;
     world.put(1, b"before").await;
     world.split(0).await;
     let upper = world.put(u128::MAX, b"after").await;
@@ -152,14 +176,14 @@ async fn records_that_a_reshard_overtook_are_routed_again_inside_the_call() {
     let places: Vec<_> = placed.iter().flatten().map(|p| (p.shard.0, p.offset.0)).collect();
     assert_eq!(places, [(3, 2), (3, 3)]);
     let (bytes, count) = batch(Compression::None, &[b"by name"]);
-    assert_eq!(world.log.write(world.partition(1), bytes, count), Err(AppendError::Retired));
+    assert_eq!(world.write(1, bytes, count).await, Err(AppendError::Retired));
 }
 
 #[tokio::test]
 async fn a_stream_that_is_gone_is_said_so() {
-    let world = World::new(1).await;
+    let (world, _) = World::new(1).await;
     world.put(1, b"x").await;
-    world.log.propose(Command::DeleteTopic { topic: world.topic }).await.unwrap().unwrap();
+    world.engine.propose(Command::DeleteTopic { topic: world.topic }).await.unwrap().unwrap();
     assert!(matches!(world.shards.put("s", &[put(1, 1)]).await, Err(ShardsError::UnknownStream)));
     assert!(matches!(world.shards.put("none", &[put(1, 1)]).await, Err(ShardsError::UnknownStream)));
     let read = world.shards.read(world.topic, ShardId(0), Offset(0), PAGE).await;
@@ -172,10 +196,10 @@ async fn a_page_may_end_inside_a_batch_of_any_codec() {
     for codec in
         [Compression::None, Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd]
     {
-        let world = World::new(1).await;
+        let (world, _) = World::new(1).await;
         for _ in 0..3 {
             let (bytes, count) = batch(codec, &[b"a", b"bb", b"ccc", b"dddd", b"eeeee"]);
-            world.log.write(world.partition(0), bytes, count).unwrap();
+            world.write(0, bytes, count).await.unwrap();
         }
         for limits in [
             PageLimits { records: 2, bytes: 1 << 20 },
@@ -198,7 +222,7 @@ async fn a_page_may_end_inside_a_batch_of_any_codec() {
 
 #[tokio::test]
 async fn shard_end_is_given_exactly_at_the_end_with_the_children() {
-    let world = World::new(1).await;
+    let (world, log) = World::new(1).await;
     for _ in 0..4 {
         world.put(1, b"x").await;
     }
@@ -216,11 +240,11 @@ async fn shard_end_is_given_exactly_at_the_end_with_the_children() {
     assert!(world.read(0, i64::MAX).await.end.is_some(), "past the end means shard end");
 
     // An open transaction in front of the end holds shard end back.
-    world.log.hold(world.partition(0), Some(Offset(2)));
+    log.hold(world.partition(0), Some(Offset(2)));
     let page = world.read(0, 0).await;
     assert_eq!((offsets(&page), page.next, page.end), (vec![0, 1], Offset(2), None));
     assert_eq!(world.read(0, 4).await.end, None);
-    world.log.hold(world.partition(0), None);
+    log.hold(world.partition(0), None);
     assert!(world.read(0, 4).await.end.is_some());
 
     // Both parents of a merge name the one child.
@@ -234,7 +258,7 @@ async fn shard_end_is_given_exactly_at_the_end_with_the_children() {
 
 #[tokio::test]
 async fn aborted_and_control_records_are_not_seen_but_passed() {
-    let world = World::new(1).await;
+    let (world, log) = World::new(1).await;
     let transactional = |producer: i64, control: bool, value: &[u8]| {
         let mut builder = BatchBuilder::new(Compression::None);
         builder.append(1, Some(b"k"), Some(value), &[]);
@@ -252,9 +276,9 @@ async fn aborted_and_control_records_are_not_seen_but_passed() {
         (2, false, b"kept 5"),
         (2, true, b"commit"),
     ] {
-        world.log.write(partition, transactional(producer, control, value), 1).unwrap();
+        world.write(0, transactional(producer, control, value), 1).await.unwrap();
     }
-    world.log.abort(partition, 2, Offset(1), Offset(4));
+    log.abort(partition, 2, Offset(1), Offset(4));
     for from in 0..8 {
         let page = world.read(0, from).await;
         let seen: Vec<i64> = [0, 5].into_iter().filter(|offset| *offset >= from).collect();
@@ -264,19 +288,18 @@ async fn aborted_and_control_records_are_not_seen_but_passed() {
 
 #[tokio::test]
 async fn a_damaged_batch_is_skipped_and_counted() {
-    let world = World::new(1).await;
-    let partition = world.partition(0);
+    let (world, _) = World::new(1).await;
     world.put(1, b"before").await;
     let (good, count) = batch(Compression::Zstd, &[b"a", b"b", b"c"]);
     let mut bad = BytesMut::from(&good[..]);
     bad[61..].fill(0xee);
-    world.log.write(partition, bad.freeze(), count).unwrap();
+    world.write(0, bad.freeze(), count).await.unwrap();
     world.put(1, b"between").await;
     let (good, count) = batch(Compression::None, &[b"a", b"b", b"c"]);
     let mut bad = BytesMut::from(&good[..]);
     let last = bad.len() - 9;
     bad[last..].fill(0x80);
-    world.log.write(partition, bad.freeze(), count).unwrap();
+    world.write(0, bad.freeze(), count).await.unwrap();
     world.put(1, b"after").await;
     let page = world.read(0, 0).await;
     assert_eq!((offsets(&page), page.next), (vec![0, 4, 5, 6, 8], Offset(9)));
@@ -286,7 +309,7 @@ async fn a_damaged_batch_is_skipped_and_counted() {
 
 #[tokio::test]
 async fn positions_are_inside_the_slice() {
-    let world = World::new(1).await;
+    let (world, _) = World::new(1).await;
     for n in 0..6 {
         world.tick(1000);
         world.put(1, format!("{n}").as_bytes()).await;
@@ -315,10 +338,10 @@ async fn positions_are_inside_the_slice() {
     world.tick(24 * 3_600_000 - 3_500);
     assert_eq!((world.seek(0, Seek::TrimHorizon).await, world.seek(0, Seek::AtTime(0)).await), (2, 2));
     let trim = Command::Trim { partition: world.partition(0), to: Some(Offset(3)), by: TrimBy::Client };
-    world.log.propose(trim).await.unwrap().unwrap();
+    world.engine.propose(trim).await.unwrap().unwrap();
     assert_eq!(offsets(&world.read(0, 0).await), [3]);
     let trim = Command::Trim { partition: world.partition(0), to: Some(Offset(5)), by: TrimBy::Client };
-    world.log.propose(trim).await.unwrap().unwrap();
+    world.engine.propose(trim).await.unwrap().unwrap();
     let page = world.read(0, 0).await;
     assert!(page.records.is_empty() && page.end.is_some(), "trimmed early: no records and shard end");
     assert_eq!(offsets(&world.read(1, 4).await), [5]);
@@ -326,7 +349,7 @@ async fn positions_are_inside_the_slice() {
 
 #[tokio::test]
 async fn lag_is_the_age_of_the_last_record_given() {
-    let world = World::new(1).await;
+    let (world, _) = World::new(1).await;
     for _ in 0..3 {
         world.put(1, b"x").await;
         world.tick(1000);
@@ -340,7 +363,7 @@ async fn lag_is_the_age_of_the_last_record_given() {
 
 #[tokio::test]
 async fn listings_tile_and_pages_show_one_set() {
-    let world = World::new(2).await;
+    let (world, _) = World::new(2).await;
     world.tick(1000);
     world.split(0).await;
     world.tick(1000);
@@ -392,7 +415,7 @@ async fn listings_tile_and_pages_show_one_set() {
 
 #[tokio::test]
 async fn intermediate_shards_have_an_end_and_no_records() {
-    let world = World::new(3).await;
+    let (world, _) = World::new(3).await;
     world.put(0, b"x").await;
     world.reshard(Reshard::UpdateShardCount { target: 4 }).await.unwrap();
     let stream = world.stream().await;
@@ -410,7 +433,7 @@ async fn intermediate_shards_have_an_end_and_no_records() {
 
 #[tokio::test]
 async fn puts_obey_compression_type() {
-    let world = World::new(1).await;
+    let (world, log) = World::new(1).await;
     let change = kolk_engine::state::ConfigChange {
         name: "compression.type".to_owned(),
         op: kolk_engine::state::ConfigOp::Set("zstd".to_owned()),
@@ -418,6 +441,6 @@ async fn puts_obey_compression_type() {
     let alter = Command::AlterTopicConfigs { topic: world.topic, replace: false, changes: vec![change] };
     world.shards.broker.propose(alter).await.unwrap().unwrap();
     world.shards.put("s", &[put(1, 100_000), put(2, 100_000)]).await.unwrap();
-    assert!(world.log.bytes(world.partition(0)) < 10_000);
+    assert!(log.bytes(world.partition(0)) < 10_000);
     assert_eq!(offsets(&world.read(0, 0).await), [0, 1]);
 }
