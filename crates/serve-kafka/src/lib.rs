@@ -12,4 +12,4 @@ mod handlers;
 mod reply;
 mod server;
 
-pub use server::{Advertise, Listener, ServeError, Serving, Settings, serve};
+pub use server::{Advertise, Listener, ServeError, Serving, Settings, serve, serve_on};

@@ -128,6 +128,16 @@ pub async fn serve(
             .map_err(|error| ServeError::Listen { address: listener.bind, error })?;
         bound.push((socket, listener.advertise));
     }
+    Ok(serve_on(bound, broker, settings))
+}
+
+/// Accepts on listeners that are open already.
+pub fn serve_on(
+    listeners: Vec<(Box<dyn kolk_engine::door::Listener>, Option<Advertise>)>,
+    broker: Broker,
+    settings: Settings,
+) -> Serving {
+    broker.start();
     let shared = Arc::new(Shared {
         fetch_sessions: FetchSessions::new(broker.settings().fetch_sessions_max),
         buffers: Buffers::default(),
@@ -139,7 +149,7 @@ pub async fn serve(
     });
     let mut addresses = Vec::new();
     let mut accepting = Vec::new();
-    for (socket, advertise) in bound {
+    for (socket, advertise) in listeners {
         let address = socket.local_address();
         addresses.push(address);
         let advertise = advertise.map(|mut advertise| {
@@ -151,7 +161,7 @@ pub async fn serve(
         let task = accept(Arc::clone(&shared), socket, advertise);
         accepting.push(shared.broker.door().tasks.spawn("kafka-accept", Box::pin(task)));
     }
-    Ok(Serving { shared, addresses, accepting })
+    Serving { shared, addresses, accepting }
 }
 
 async fn accept(

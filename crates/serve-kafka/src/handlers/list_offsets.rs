@@ -20,6 +20,8 @@ use crate::connection::Close;
 use crate::errors;
 use kolk_broker::topics::TopicKey;
 
+const LEADER_EPOCH_VERSION_MIN: i16 = 4;
+
 const LATEST: i64 = -1;
 const EARLIEST: i64 = -2;
 const MAX_TIMESTAMP: i64 = -3;
@@ -64,7 +66,9 @@ pub(crate) async fn handle(
                 Ok(Some(found)) => {
                     response.timestamp = found.timestamp_ms;
                     response.offset = found.offset.0;
-                    response.leader_epoch = LEADER_EPOCH;
+                    if context.version() >= LEADER_EPOCH_VERSION_MIN {
+                        response.leader_epoch = LEADER_EPOCH;
+                    }
                 }
                 Ok(None) => {}
                 Err(code) => response.error_code = code.code(),

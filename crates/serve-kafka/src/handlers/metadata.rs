@@ -18,6 +18,9 @@ use super::{Context, LEADER_EPOCH, OPERATIONS_UNASKED, wire_id};
 use crate::connection::Close;
 use crate::errors;
 
+/// From here on a topic asked for by an id that is unknown has no name in the answer; before, an empty one.
+const NULLABLE_NAME_VERSION_MIN: i16 = 12;
+
 /// All operations on a topic, as bits of Kafka's AclOperation codes.
 pub(crate) const TOPIC_OPERATIONS: i32 =
     1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 10 | 1 << 11;
@@ -55,6 +58,13 @@ pub(crate) async fn handle(
     if request.include_topic_authorized_operations {
         for topic in response.topics.iter_mut().filter(|topic| topic.error_code == 0) {
             topic.topic_authorized_operations = TOPIC_OPERATIONS;
+        }
+    }
+    if context.version() >= NULLABLE_NAME_VERSION_MIN {
+        for topic in
+            response.topics.iter_mut().filter(|topic| topic.name.as_ref().is_some_and(|name| name.is_empty()))
+        {
+            topic.name = None;
         }
     }
     Ok(response)
@@ -117,7 +127,7 @@ fn of_auto_create(refusal: &Refusal) -> ErrorCode {
 fn unknown(asked: &MetadataRequestTopic, code: ErrorCode) -> MetadataResponseTopic {
     MetadataResponseTopic {
         error_code: code.code(),
-        name: asked.name.clone(),
+        name: Some(asked.name.clone().unwrap_or_default()),
         topic_id: asked.topic_id,
         topic_authorized_operations: OPERATIONS_UNASKED,
         ..Default::default()
