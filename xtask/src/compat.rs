@@ -3,9 +3,10 @@
 //! A program gets the server's addresses as `KOLK_KAFKA` and `KOLK_KINESIS` (so each can be run by hand against
 //! any server) and prints one line a case: `ok NAME`, `FAIL NAME: why` or `skip NAME: why`.
 
-use crate::{fetch, server, suite, tree};
+use crate::{fetch, run, server, suite, tree};
 use anyhow::Result;
 use fetch::Need;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -149,46 +150,53 @@ pub fn prefetch(clients: &[&Client]) {
 pub fn run(client: &Client, run: &mut suite::Run) -> Result<suite::Count> {
     let file = client.name.replace('/', "-");
     let logs = tree::work("logs")?;
+    let log = logs.join(format!("{file}.log"));
     let mut command = (client.command)()?;
-    let mut extra = suite::Count::default();
     if run.full {
         command.env("KOLK_FULL", "1");
     }
-    let outcome = if client.server != Server::Given {
-        if client.server == Server::Own {
+    match client.server {
+        Server::None => run_cases(client.name, &mut command, &log),
+        Server::Own => {
             command.env("KOLK_BIN", run.server()?).env("KOLK_DATA", tree::work("data")?);
+            run_cases(client.name, &mut command, &log)
         }
-        crate::run::logged(&mut command, &logs.join(format!("{file}.log")), LIMIT, is_case)?
-    } else {
-        let binary = run.server()?;
-        command.env("KOLK_BIN", &binary);
-        let server = server::Server::start(&binary, &logs.join(format!("{file}-server.log")), &[])?;
-        command.env("KOLK_KAFKA", &server.kafka).env("KOLK_KINESIS", format!("http://{}", server.kinesis));
-        let outcome = crate::run::logged(&mut command, &logs.join(format!("{file}.log")), LIMIT, is_case)?;
-        match server.stop() {
-            Ok(()) => {}
-            Err(error) => {
+        Server::Given => {
+            let server =
+                server::Server::start(&run.server()?, &logs.join(format!("{file}-server.log")), &[])?;
+            command
+                .env("KOLK_KAFKA", &server.kafka)
+                .env("KOLK_KINESIS", format!("http://{}", server.kinesis));
+            let mut count = run_cases(client.name, &mut command, &log)?;
+            if let Err(error) = server.stop() {
                 println!("    FAIL clean stop: {error:#}");
-                extra.failed += 1;
+                count.failed += 1;
             }
+            Ok(count)
         }
-        outcome
-    };
+    }
+}
+
+/// Runs a program that prints case lines and counts them; one that ends badly or runs nothing counts as failed.
+pub fn run_cases(name: &str, command: &mut Command, log: &Path) -> Result<suite::Count> {
+    let outcome = run::logged(command, log, LIMIT, is_case)?;
     let mut count = read_cases(&outcome.lines);
     if !outcome.success() && count.failed == 0 {
         let how =
             outcome.status.map_or("was stopped by the time limit".to_owned(), |s| format!("ended with {s}"));
-        println!("    FAIL {}: the program {how}; its last lines:", client.name);
+        println!("    FAIL {name}: the program {how}; its last lines:");
         for line in outcome.lines.iter().rev().take(15).rev() {
             println!("      {line}");
         }
         count.failed += 1;
     }
     if count.passed + count.failed == 0 {
-        println!("    FAIL {}: no case was run", client.name);
+        println!("    FAIL {name}: no case was run");
         count.failed += 1;
     }
-    count.add(extra);
+    if count.failed > 0 {
+        println!("    the log is {}", log.display());
+    }
     Ok(count)
 }
 

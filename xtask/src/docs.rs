@@ -1,18 +1,18 @@
 //! The commands of README and quick starts, run as a reader would run them.
 //!
-//! Convention (also in CONTRIBUTING.md): in `README.md` and `docs/quickstart-*.md` every fenced block marked `sh`
-//! or `python` is run, in order, in one fresh folder per document, against a server that the harness has started.
-//! Each line of a `sh` block is one case (lines ending in `\` and here-documents belong together); each `python`
-//! block is one. A block marked `sh no-run` or `python no-run` is not run. The addresses `127.0.0.1:9092`,
-//! `localhost:9092`, `127.0.0.1:4567` and `localhost:4567` are replaced by the server's own; `cargo run --release --`
-//! becomes the built binary; a line that starts the server is left out because it runs already; `pip install`
-//! lines are checked by the packages being in the environment.
+//! Convention (also in CONTRIBUTING.md): in `README.md` and `docs/quickstart-*.md` every fenced block marked `sh`,
+//! `console` or `python` is run, in order, in one fresh folder per document, against a server that the harness has
+//! started on an empty directory. Each line of a `sh` block is a case (lines that end in `\` and here-documents belong
+//! together); of a `console` block the lines after `$ ` are; each `python` block is one. Shell lines share variables and
+//! folder, Python blocks share names. A block marked `sh no-run` (or `console no-run`, `python no-run`) is not run.
+//! The addresses `127.0.0.1:9092`, `localhost:9092`, `127.0.0.1:4567` and `localhost:4567` become the server's own;
+//! `cargo run --release --` becomes the built binary; lines that do what the harness has done already (start the
+//! server, clone, run the tests) are left out.
 
-use crate::{fetch, run, server, suite, tree};
-use anyhow::{Context, Result};
+use crate::{compat, fetch, server, suite, tree};
+use anyhow::{Context, Result, ensure};
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 /// What the machine must have to run the documents' commands.
 pub const NEEDS: &[fetch::Need] = &[fetch::Need::Python, fetch::Need::Kcat];
@@ -37,20 +37,24 @@ pub fn run(binary: &Path) -> Result<suite::Count> {
     for document in documents {
         let name = document.file_name().expect("a document has a name").to_string_lossy().into_owned();
         let text = std::fs::read_to_string(&document).with_context(|| format!("cannot read {name}"))?;
-        run_document(&name, &text, binary, &mut count)?;
+        count.add(run_document(&name, &text, binary).with_context(|| format!("running {name}"))?);
     }
     Ok(count)
 }
 
-fn run_document(name: &str, text: &str, binary: &Path, count: &mut suite::Count) -> Result<()> {
-    let steps = steps(text);
-    if steps.is_empty() {
-        println!("    FAIL {name}: no command to run");
-        count.failed += 1;
-        return Ok(());
-    }
+fn run_document(name: &str, text: &str, binary: &Path) -> Result<suite::Count> {
     let logs = tree::work("logs")?;
     let server = server::Server::start(binary, &logs.join(format!("docs-{name}-server.log")), &[])?;
+    let steps: Vec<_> = steps(text)
+        .into_iter()
+        .map(|step| match step {
+            Step::Sh(line) => ["sh".to_owned(), rewritten(&line, &server.kafka, &server.kinesis)],
+            Step::Python(block) => ["python".to_owned(), rewritten(&block, &server.kafka, &server.kinesis)],
+        })
+        .collect();
+    ensure!(!steps.is_empty(), "there is no command to run");
+    let file = server.home.path().join("steps.json");
+    std::fs::write(&file, serde_json::to_vec(&steps)?)?;
     let folder = server.home.path().join("reader");
     std::fs::create_dir(&folder)?;
     let python = fetch::python("main.txt")?;
@@ -60,43 +64,20 @@ fn run_document(name: &str, text: &str, binary: &Path, count: &mut suite::Count)
         binary.parent().expect("a binary is in a folder").display(),
         std::env::var("PATH").unwrap_or_default()
     );
-    for step in steps {
-        let (label, mut command) = match &step {
-            Step::Sh(line) => {
-                let line = rewritten(line, &server.kafka, &server.kinesis);
-                let mut command = Command::new("bash");
-                command.args(["-euo", "pipefail", "-c", &line]);
-                (line, command)
-            }
-            Step::Python(block) => {
-                let block = rewritten(block, &server.kafka, &server.kinesis);
-                let mut command = Command::new("python");
-                command.args(["-c", &block]);
-                (block.lines().next().unwrap_or_default().to_owned(), command)
-            }
-        };
-        command
-            .current_dir(&folder)
-            .env("PATH", &path)
-            .env("KOLK_SERVER", &server.kafka)
-            .env("AWS_ENDPOINT_URL_KINESIS", format!("http://{}", server.kinesis))
-            .env("AWS_CONFIG_FILE", folder.join("no-aws-config"))
-            .env("AWS_SHARED_CREDENTIALS_FILE", folder.join("no-aws-credentials"));
-        let log = logs.join(format!("docs-{name}.log"));
-        let outcome = run::logged(&mut command, &log, Duration::from_secs(60), |_| false)?;
-        let label = label.lines().next().unwrap_or_default();
-        if outcome.success() {
-            println!("    ok {name}: {label}");
-            count.passed += 1;
-        } else {
-            println!("    FAIL {name}: {label}");
-            for line in outcome.lines.iter().rev().take(15).rev() {
-                println!("      {line}");
-            }
-            count.failed += 1;
-        }
-    }
-    server.stop()
+    let mut command = Command::new(python.join("python"));
+    command
+        .arg(tree::root().join("compat/python/docs_steps.py"))
+        .args([name.as_ref(), file.as_os_str()])
+        .current_dir(&folder)
+        .env("PATH", &path)
+        .env("KOLK_SERVER", &server.kafka)
+        // What stands in a developer's home must not decide whether a document works.
+        .env("AWS_CONFIG_FILE", folder.join("no-aws-config"))
+        .env("AWS_SHARED_CREDENTIALS_FILE", folder.join("no-aws-credentials"));
+    let count =
+        compat::run_cases(&format!("docs/{name}"), &mut command, &logs.join(format!("docs-{name}.log")))?;
+    server.stop()?;
+    Ok(count)
 }
 
 /// The runnable steps of a document.
@@ -108,6 +89,10 @@ fn steps(text: &str) -> Vec<Step> {
         let block: Vec<_> = lines.by_ref().take_while(|line| !line.starts_with("```")).collect();
         match language.trim() {
             "sh" => steps.extend(sh_lines(&block).into_iter().map(Step::Sh)),
+            "console" => {
+                let typed: Vec<_> = block.iter().filter_map(|line| line.strip_prefix("$ ")).collect();
+                steps.extend(sh_lines(&typed).into_iter().map(Step::Sh));
+            }
             "python" => steps.push(Step::Python(block.join("\n"))),
             _ => {}
         }
@@ -182,6 +167,10 @@ echo done
 ```sh no-run
 rm -rf /
 ```
+```console
+$ kolk topic list
+orders
+```
 ```text
 not run
 ```
@@ -197,6 +186,7 @@ print(2)
                 sh("kcat -b 127.0.0.1:9092 \\\n  -L"),
                 sh("cat <<'END' > f\na\nEND"),
                 sh("echo done"),
+                sh("kolk topic list"),
                 Step::Python("print(1)\nprint(2)".to_owned()),
             ]
         );
