@@ -113,6 +113,12 @@ impl Shards {
         found.await?.ok_or(ShardsError::UnknownStream)
     }
 
+    /// The stream's topic as the next put will see it, without waiting until that is durable. Only for what a put
+    /// then answers for: tell nobody what was seen ([`Shards::stream`] is for that).
+    pub fn topic(&self, name: &str) -> Option<Arc<Topic>> {
+        self.route(name).map(|route| Arc::clone(&route.topic))
+    }
+
     fn route(&self, name: &str) -> Option<Arc<Route>> {
         let epoch = self.broker.catalogue_epoch();
         let known = self.routes.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned();

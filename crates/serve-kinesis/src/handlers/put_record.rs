@@ -7,9 +7,10 @@
 //! Source: API reference, PutRecord.
 
 use bytes::Bytes;
-use kolk_broker::shards::{Put, Stream};
+use kolk_broker::shards::Put;
 use kolk_broker::streams;
 use kolk_engine::AppendError;
+use kolk_engine::state::Topic;
 use kolk_wire_kinesis::replies::PutRecordOutput;
 use kolk_wire_kinesis::requests::PutRecordInput;
 use kolk_wire_kinesis::sequence::SequenceNumber;
@@ -25,8 +26,8 @@ pub(crate) async fn handle(
     let name = service.named(input.stream_name, input.stream_arn.as_deref(), input.stream_id.as_deref())?;
     let key = input.partition_key.ok_or_else(|| missing("partitionKey"))?;
     let put = put(key, input.explicit_hash_key.as_deref(), input.data)?;
-    let stream = service.stream(&name).await?;
-    check_size(&stream, &put, "data")?;
+    let topic = service.topic(&name).await?;
+    check_size(&topic, &put, "data")?;
     if let Some(number) = &input.sequence_number_for_ordering {
         let now = shared::second(service.broker().now_ms());
         if number.parse::<SequenceNumber>().map_or(true, |number| number.record_secs > now) {
@@ -81,8 +82,8 @@ pub(super) fn put(key: String, explicit: Option<&str>, data: Bytes) -> Result<Pu
 }
 
 /// Data and key together are at most what the stream takes.
-pub(super) fn check_size(stream: &Stream, put: &Put, path: &str) -> Result<(), ServiceError> {
-    let limit = streams::record_kib_max(&stream.topic) as usize * 1024;
+pub(super) fn check_size(topic: &Topic, put: &Put, path: &str) -> Result<(), ServiceError> {
+    let limit = streams::record_kib_max(topic) as usize * 1024;
     if put.data.len() + put.key.len() <= limit {
         return Ok(());
     }

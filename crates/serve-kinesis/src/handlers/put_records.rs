@@ -29,9 +29,9 @@ pub(crate) async fn handle(
         let key = record.partition_key.ok_or_else(|| missing(&path(at, "partitionKey")))?;
         puts.push(put(key, record.explicit_hash_key.as_deref(), record.data)?);
     }
-    let stream = service.stream(&name).await?;
+    let topic = service.topic(&name).await?;
     for (at, put) in puts.iter().enumerate() {
-        check_size(&stream, put, &path(at, "data"))?;
+        check_size(&topic, put, &path(at, "data"))?;
     }
     if puts.iter().map(|put| put.data.len() + put.key.len()).sum::<usize>() > TOTAL_BYTES_MAX {
         return Err(invalid("Records size exceeds 10 MB limit"));

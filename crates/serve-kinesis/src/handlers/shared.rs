@@ -1,5 +1,7 @@
 //! What several operations have in common: which stream is meant, how streams and shards are shown, tags, retention.
 
+use std::sync::Arc;
+
 use kolk_broker::shards::Stream;
 use kolk_broker::streams;
 use kolk_engine::state::{Command, Outcome, Refusal, Reshard, Shard, Topic};
@@ -71,6 +73,14 @@ impl Service {
     /// The stream of that name, as it is durably.
     pub async fn stream(&self, name: &str) -> Result<Stream, ServiceError> {
         self.shards().stream(name).await.map_err(|error| self.shards_error(error, name))
+    }
+
+    /// The topic of a stream that is put to. Does not wait for the log: the put's own answer does.
+    pub async fn topic(&self, name: &str) -> Result<Arc<Topic>, ServiceError> {
+        match self.shards().topic(name) {
+            Some(topic) => Ok(topic),
+            None => Ok(self.stream(name).await?.topic),
+        }
     }
 
     /// Waits until what was decided about `stream` is durable.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kolk_engine::local::{LocalEngine, LocalOptions};
+use kolk_engine::memory::{MemoryEngine, MemoryOptions};
 
 use super::*;
 
@@ -189,6 +190,15 @@ async fn a_reader_of_the_lineage_sees_every_record_once_and_in_order() {
     for seed in 1..=60 {
         let (world, _) = World::new(1 + seed as i32 % 4).await;
         live(&world, seed, 400).await;
+    }
+}
+
+#[tokio::test]
+async fn in_memory_a_reader_sees_the_same() {
+    for seed in 61..=70 {
+        let (door, clock) = door();
+        let engine = Arc::new(MemoryEngine::new(door.clone(), MemoryOptions::default()));
+        live(&World::over(engine, door, clock, 3).await, seed, 300).await;
     }
 }
 
