@@ -4,6 +4,7 @@
 //! Start at [`Broker`], the one handle that both faces hold.
 
 pub mod admission;
+pub mod configs;
 pub mod groups;
 pub mod partitions;
 mod producers;

@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kolk_broker::topics::NewTopic;
+use kolk_engine::state::configs::ConfigDefaults;
 use kolk_engine::state::{Refusal, Topic};
 use kolk_wire_kafka::messages::create_topics::{
     CreatableTopic, CreatableTopicResult, CreateTopicsRequest, CreateTopicsResponse,
@@ -48,13 +49,14 @@ pub(crate) async fn handle(
         let new = check(context, topic);
         pendings.push((topic, new.map(|new| context.broker().create_topic(new, request.validate_only))));
     }
+    let defaults = context.broker().config_defaults().await?;
     for (asked, pending) in pendings {
         let outcome = match pending {
             Ok(pending) => pending.await?.map_err(|refusal| explain(&refusal)),
             Err(failure) => Err(failure),
         };
         topics.push(match outcome {
-            Ok(topic) => created(context, asked, &topic, request.validate_only),
+            Ok(topic) => created(asked, &topic, &defaults, request.validate_only),
             Err((code, message)) => CreatableTopicResult {
                 name: asked.name.clone(),
                 topic_id: Uuid::nil(),
@@ -153,9 +155,9 @@ fn explain(refusal: &Refusal) -> Failure {
 }
 
 fn created(
-    context: &Context<'_>,
     asked: &CreatableTopic,
     topic: &Topic,
+    defaults: &ConfigDefaults,
     validate_only: bool,
 ) -> CreatableTopicResult {
     CreatableTopicResult {
@@ -169,7 +171,7 @@ fn created(
             None if asked.replication_factor == -1 => 1,
             None => asked.replication_factor,
         },
-        configs: Some(super::configs::of_created(context, topic)),
+        configs: Some(super::configs::of_created(topic, defaults)),
         ..Default::default()
     }
 }

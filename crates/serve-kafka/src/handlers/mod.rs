@@ -2,6 +2,7 @@
 //!
 //! A handler gets a decoded request, calls the broker, shapes the reply. Produce alone is driven by the connection.
 
+mod alter_configs;
 mod api_versions;
 mod configs;
 mod create_partitions;
@@ -10,12 +11,14 @@ mod delete_groups;
 mod delete_records;
 mod delete_topics;
 mod describe_cluster;
+mod describe_configs;
 mod describe_groups;
 mod describe_log_dirs;
 mod describe_topic_partitions;
 mod fetch;
 mod find_coordinator;
 mod heartbeat;
+mod incremental_alter_configs;
 mod init_producer_id;
 mod join_group;
 mod leave_group;
@@ -120,6 +123,9 @@ pub(crate) async fn handle(
         ApiKey::OffsetDelete => answer!(offset_delete::handle),
         ApiKey::OffsetFetch => answer!(offset_fetch::handle),
         ApiKey::OffsetForLeaderEpoch => answer!(offset_for_leader_epoch::handle),
+        ApiKey::DescribeConfigs => answer!(describe_configs::handle),
+        ApiKey::AlterConfigs => answer!(alter_configs::handle),
+        ApiKey::IncrementalAlterConfigs => answer!(incremental_alter_configs::handle),
         ApiKey::SyncGroup => answer!(sync_group::handle),
         _ => Err(Close::NotServed { key: header.api_key, version: header.api_version }),
     }

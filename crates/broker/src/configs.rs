@@ -1,0 +1,261 @@
+//! Topic and broker configs as administrators see them: what holds, where it comes from, what else would.
+//!
+//! The topics' table, its checks and its defaults are `kolk_engine::state::configs`; here are the broker's own settings
+//! under Kafka's names, and the shape that DescribeConfigs wants. Only what Kolk honours is listed. Broker settings are
+//! set at the start and read-only afterwards.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use kolk_engine::Pending;
+use kolk_engine::state::Topic;
+use kolk_engine::state::configs::{self, ConfigDef, ConfigDefaults, ConfigSource, Kind, Synonym};
+
+use crate::{Broker, Settings};
+
+/// One config of a topic or of the broker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigEntry {
+    /// Its name.
+    pub name: &'static str,
+    /// What holds; `None` where nothing is set and nothing is the default.
+    pub value: Option<String>,
+    /// Where that comes from.
+    pub source: Source,
+    /// The type of its values.
+    pub kind: Kind,
+    /// What it does.
+    pub doc: &'static str,
+    /// Cannot be altered while the broker runs.
+    pub read_only: bool,
+    /// Everything that is set or default, what holds first.
+    pub synonyms: Vec<ConfigSynonym>,
+}
+
+/// A value that a config has under some name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigSynonym {
+    /// The name.
+    pub name: &'static str,
+    /// The value.
+    pub value: String,
+    /// Where it is set.
+    pub source: Source,
+}
+
+/// Where a config is set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// On the topic.
+    Topic,
+    /// When the broker was started.
+    StaticBroker,
+    /// Nowhere.
+    Default,
+}
+
+/// A setting of the broker that no topic config stands for: name, type, what it does, its value in some settings.
+struct BrokerSetting(&'static str, Kind, &'static str, fn(&Settings) -> String);
+
+const BROKER_SETTINGS: &[BrokerSetting] = &[
+    BrokerSetting(
+        "auto.create.topics.enable",
+        Kind::Boolean,
+        "Whether asking for the metadata of a topic that is not there makes it.",
+        |s| s.auto_create_topics.to_string(),
+    ),
+    BrokerSetting("broker.id", Kind::Int, "The number of this broker in metadata.", |s| {
+        s.node_id.to_string()
+    }),
+    BrokerSetting(
+        "default.replication.factor",
+        Kind::Int,
+        "Replicas of topics whose creator names no number.",
+        |_| "1".to_owned(),
+    ),
+    BrokerSetting("delete.topic.enable", Kind::Boolean, "Whether topics can be deleted.", |_| {
+        "true".to_owned()
+    }),
+    BrokerSetting(
+        "fetch.max.bytes",
+        Kind::Int,
+        "Most bytes of records that one fetch is answered with.",
+        |s| s.fetch_bytes_max.to_string(),
+    ),
+    BrokerSetting(
+        "group.initial.rebalance.delay.ms",
+        Kind::Int,
+        "How long the first rebalance of an empty group waits for more members, in ms.",
+        |s| s.groups.initial_rebalance_delay_ms.to_string(),
+    ),
+    BrokerSetting(
+        "group.max.session.timeout.ms",
+        Kind::Int,
+        "Longest session timeout a consumer may ask for, in ms.",
+        |s| s.groups.session_timeout_max_ms.to_string(),
+    ),
+    BrokerSetting("group.max.size", Kind::Int, "Most members of one group.", |s| {
+        s.groups.members_max.min(i32::MAX as usize).to_string()
+    }),
+    BrokerSetting(
+        "group.min.session.timeout.ms",
+        Kind::Int,
+        "Shortest session timeout a consumer may ask for, in ms.",
+        |s| s.groups.session_timeout_min_ms.to_string(),
+    ),
+    BrokerSetting("log.dirs", Kind::List, "The data directory.", |s| s.log_dir.clone()),
+    BrokerSetting(
+        "max.incremental.fetch.session.cache.slots",
+        Kind::Int,
+        "Most incremental fetch sessions that are kept (KIP-227).",
+        |s| s.fetch_sessions_max.to_string(),
+    ),
+    BrokerSetting("node.id", Kind::Int, "The number of this broker in metadata.", |s| s.node_id.to_string()),
+    BrokerSetting("num.partitions", Kind::Int, "Partitions of topics that are made without a count.", |s| {
+        s.default_partitions.to_string()
+    }),
+    BrokerSetting(
+        "offset.metadata.max.bytes",
+        Kind::Int,
+        "Most bytes of metadata that a committed offset may carry.",
+        |s| s.offset_metadata_bytes_max.to_string(),
+    ),
+    BrokerSetting(
+        "offsets.retention.check.interval.ms",
+        Kind::Long,
+        "How often expired committed offsets are looked for, in ms.",
+        |s| s.offsets_retention_check_interval_ms.to_string(),
+    ),
+    BrokerSetting(
+        "offsets.retention.minutes",
+        Kind::Int,
+        "How long committed offsets outlive the last member of their group, in minutes.",
+        |s| s.offsets_retention_minutes.to_string(),
+    ),
+    BrokerSetting(
+        "producer.id.expiration.ms",
+        Kind::Int,
+        "How long a silent idempotent producer is remembered, in ms.",
+        |s| s.producer_id_expiration_ms.to_string(),
+    ),
+    BrokerSetting("socket.request.max.bytes", Kind::Int, "Most bytes of one request.", |s| {
+        s.request_bytes_max.to_string()
+    }),
+];
+
+/// Every config of a topic, by name. Those that Kafka 4.0 removed are there only where they are set.
+pub fn of_topic(topic: &Topic, defaults: &ConfigDefaults) -> Vec<ConfigEntry> {
+    let shown = configs::all().iter().filter(|def| !def.is_removed() || topic.configs.contains_key(def.name));
+    shown
+        .map(|def| {
+            let (value, source) = configs::resolve(&topic.configs, defaults, def);
+            let value = value.to_owned();
+            let mut synonyms = Vec::new();
+            if source == ConfigSource::Topic {
+                synonyms.push(ConfigSynonym { name: def.name, value: value.clone(), source: Source::Topic });
+            }
+            synonyms.extend(below_topic(def, defaults));
+            ConfigEntry {
+                name: def.name,
+                value: Some(value),
+                source: match source {
+                    ConfigSource::Topic => Source::Topic,
+                    ConfigSource::Broker(_) => Source::StaticBroker,
+                    ConfigSource::Default => Source::Default,
+                },
+                kind: def.kind,
+                doc: def.doc,
+                read_only: false,
+                synonyms,
+            }
+        })
+        .collect()
+}
+
+/// What would hold of a topic config without an override.
+fn below_topic(def: &'static ConfigDef, defaults: &ConfigDefaults) -> Vec<ConfigSynonym> {
+    let mut synonyms = Vec::new();
+    let none = std::collections::BTreeMap::new();
+    if let (value, ConfigSource::Broker(name)) = configs::resolve(&none, defaults, def) {
+        let factor = def.synonyms.iter().find(|synonym| synonym.name == name).map_or(1, |found| found.factor);
+        synonyms.push(ConfigSynonym { name, value: unscaled(value, factor), source: Source::StaticBroker });
+    }
+    // Of several names the coarsest has the default, as on Kafka: log.retention.hours rather than log.retention.ms.
+    let Synonym { name, factor } = def.synonyms.last().unwrap_or(&Synonym { name: "", factor: 1 });
+    if !name.is_empty() {
+        synonyms.push(ConfigSynonym { name, value: unscaled(def.default, *factor), source: Source::Default });
+    }
+    synonyms
+}
+
+fn unscaled(value: &str, factor: i64) -> String {
+    match value.parse::<i64>() {
+        Ok(number) if factor > 1 && number > 0 => (number / factor).to_string(),
+        _ => value.to_owned(),
+    }
+}
+
+/// Every config of the broker, by name.
+pub fn of_broker(settings: &Settings, defaults: &ConfigDefaults) -> Vec<ConfigEntry> {
+    let untouched = Settings::default();
+    let own = BROKER_SETTINGS.iter().map(|BrokerSetting(name, kind, doc, value)| {
+        let (value, default) = (value(settings), value(&untouched));
+        let mut synonyms = vec![ConfigSynonym { name, value: default.clone(), source: Source::Default }];
+        let source = if value == default { Source::Default } else { Source::StaticBroker };
+        if source == Source::StaticBroker {
+            synonyms.insert(0, ConfigSynonym { name, value: value.clone(), source });
+        }
+        ConfigEntry { name, value: Some(value), source, kind: *kind, doc, read_only: true, synonyms }
+    });
+    let mut entries: Vec<ConfigEntry> = own.collect();
+    let mut seen = BTreeSet::new();
+    for def in configs::all() {
+        let set = below_topic(def, defaults);
+        for synonym in def.synonyms {
+            if !seen.insert(synonym.name) {
+                continue;
+            }
+            let synonyms: Vec<ConfigSynonym> =
+                set.iter().filter(|one| one.name == synonym.name).cloned().collect();
+            entries.push(ConfigEntry {
+                name: synonym.name,
+                value: synonyms.first().map(|first| first.value.clone()),
+                source: synonyms.first().map_or(Source::Default, |first| first.source),
+                kind: def.kind,
+                doc: def.doc,
+                read_only: true,
+                synonyms,
+            });
+        }
+    }
+    entries.sort_by_key(|entry| entry.name);
+    entries
+}
+
+impl Broker {
+    /// The process's defaults of topic configs.
+    pub fn config_defaults(&self) -> Pending<Arc<ConfigDefaults>> {
+        use kolk_engine::EngineExt;
+        self.engine().query(|state| Arc::clone(&state.limits().configs))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn broker_entries_are_sorted_and_name_what_holds() {
+        let mut defaults = ConfigDefaults::default();
+        assert_eq!(defaults.set("log.retention.hours", "2"), Ok(true));
+        let settings = Settings { default_partitions: 6, ..Settings::default() };
+        let entries = of_broker(&settings, &defaults);
+        assert!(entries.windows(2).all(|pair| pair[0].name < pair[1].name), "sorted, none twice");
+        let entry = |name: &str| entries.iter().find(|entry| entry.name == name).unwrap();
+        assert_eq!(entry("num.partitions").value.as_deref(), Some("6"));
+        assert_eq!(entry("num.partitions").source, Source::StaticBroker);
+        assert_eq!(entry("log.retention.hours").value.as_deref(), Some("2"));
+        assert_eq!(entry("log.retention.ms").value, None);
+        assert_eq!(entry("log.retention.hours").synonyms.len(), 2);
+    }
+}

@@ -1,0 +1,103 @@
+//! DescribeConfigs (key 32), versions 1 to 4.
+//!
+//! Topics: every config that Kafka 4.4 knows and Kolk's own, with source, synonyms, type and documentation. The broker, by
+//! its number: the settings that Kolk honours, read-only; by an empty name: cluster-wide dynamic settings, of which there
+//! are none. Loggers, client metrics and groups have no configs here: an empty list.
+
+use std::collections::BTreeSet;
+
+use kolk_broker::configs::{ConfigEntry, of_broker, of_topic};
+use kolk_broker::topics::TopicKey;
+use kolk_engine::state::check_topic_name;
+use kolk_wire_kafka::messages::describe_configs::{
+    DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResourceResult, DescribeConfigsResponse,
+    DescribeConfigsResult, DescribeConfigsSynonym,
+};
+use kolk_wire_kafka::{ErrorCode, Str};
+
+use super::Context;
+use super::configs::{
+    BROKER, BROKER_LOGGER, CLIENT_METRICS, Failure, GROUP, TOPIC, check_broker, kind_code, source_code,
+};
+use crate::connection::Close;
+
+pub(crate) async fn handle(
+    context: &Context<'_>,
+    request: DescribeConfigsRequest,
+) -> Result<DescribeConfigsResponse, Close> {
+    let mut results = Vec::with_capacity(request.resources.len());
+    for resource in &request.resources {
+        let mut result = DescribeConfigsResult {
+            resource_type: resource.resource_type,
+            resource_name: resource.resource_name.clone(),
+            ..Default::default()
+        };
+        match entries(context, resource).await? {
+            Ok(entries) => {
+                let wanted: Option<BTreeSet<&str>> =
+                    resource.configuration_keys.as_ref().map(|keys| keys.iter().map(|key| &**key).collect());
+                let shown = entries
+                    .into_iter()
+                    .filter(|entry| wanted.as_ref().is_none_or(|wanted| wanted.contains(entry.name)));
+                result.configs = shown.map(|entry| shape(entry, &request)).collect();
+            }
+            Err((code, message)) => {
+                result.error_code = code.code();
+                result.error_message = Some(Str::from(message));
+            }
+        }
+        results.push(result);
+    }
+    Ok(DescribeConfigsResponse { throttle_time_ms: 0, results })
+}
+
+async fn entries(
+    context: &Context<'_>,
+    resource: &DescribeConfigsResource,
+) -> Result<Result<Vec<ConfigEntry>, Failure>, Close> {
+    let broker = context.broker();
+    let name = &resource.resource_name;
+    Ok(match resource.resource_type {
+        TOPIC => {
+            if let Err(reason) = check_topic_name(name) {
+                return Ok(Err((ErrorCode::InvalidTopicException, reason)));
+            }
+            match broker.find_topic(&TopicKey::Name(name)).await? {
+                Some(topic) => Ok(of_topic(&topic, &*broker.config_defaults().await?)),
+                None => {
+                    let why = "This server does not host this topic-partition.".to_owned();
+                    Err((ErrorCode::UnknownTopicOrPartition, why))
+                }
+            }
+        }
+        BROKER => match check_broker(context, name) {
+            Ok(()) if name.is_empty() => Ok(Vec::new()),
+            Ok(()) => Ok(of_broker(broker.settings(), &*broker.config_defaults().await?)),
+            Err(failure) => Err(failure),
+        },
+        BROKER_LOGGER => check_broker(context, name).map(|()| Vec::new()),
+        CLIENT_METRICS | GROUP => Ok(Vec::new()),
+        other => Err((ErrorCode::InvalidRequest, format!("Unsupported resource type: {other}"))),
+    })
+}
+
+fn shape(entry: ConfigEntry, request: &DescribeConfigsRequest) -> DescribeConfigsResourceResult {
+    let synonyms = entry.synonyms.into_iter().filter(|_| request.include_synonyms);
+    DescribeConfigsResourceResult {
+        name: Str::from_static(entry.name),
+        value: entry.value.map(Str::from),
+        read_only: entry.read_only,
+        config_source: source_code(entry.source),
+        is_sensitive: false,
+        synonyms: synonyms
+            .map(|synonym| DescribeConfigsSynonym {
+                name: Str::from_static(synonym.name),
+                value: Some(Str::from(synonym.value)),
+                source: source_code(synonym.source),
+            })
+            .collect(),
+        config_type: kind_code(entry.kind),
+        documentation: request.include_documentation.then(|| Str::from_static(entry.doc)),
+        ..Default::default()
+    }
+}
