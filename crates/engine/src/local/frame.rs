@@ -19,6 +19,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use kolk_wire_kafka::records::batch;
 
 use crate::codec::{Cursor, put_uvarint, unzigzag, zigzag};
+use crate::contract::BatchAt;
 use crate::door::ALIGNMENT;
 use crate::types::{Offset, PartitionId, TopicId};
 
@@ -91,17 +92,15 @@ pub(super) struct BatchEntry {
 }
 
 impl FrameExtent {
-    #[cfg(test)]
-    /// The batches in order: base offset, position within the extent, append time.
-    pub fn batches(&self) -> impl Iterator<Item = (Offset, u32, i64)> + '_ {
-        let only = self.table.is_empty().then_some((self.first, 0, self.first_append_ms));
-        only.into_iter().chain(self.table.iter().map(|entry| {
-            (
-                self.first + i64::from(entry.offset),
-                entry.position,
-                self.first_append_ms + i64::from(entry.append_ms),
-            )
-        }))
+    /// The batches in order; positions from the extent's start.
+    pub fn batches(&self) -> impl Iterator<Item = BatchAt> + '_ {
+        let only = BatchEntry { offset: 0, position: 0, append_ms: 0 };
+        let only = self.table.is_empty().then_some(only);
+        only.into_iter().chain(self.table.iter().copied()).map(|entry| BatchAt {
+            base_offset: self.first + i64::from(entry.offset),
+            position: entry.position as usize,
+            append_ms: self.first_append_ms + i64::from(entry.append_ms),
+        })
     }
 
     /// How many batches.
@@ -300,6 +299,8 @@ pub(super) struct Frame {
     pub decision_count: u32,
     pub decisions: Bytes,
     pub extents: Vec<FrameExtent>,
+    /// The whole frame.
+    pub bytes: Bytes,
 }
 
 /// What stands where a frame is expected.
@@ -348,6 +349,7 @@ pub(super) fn find(bytes: &Bytes, life: &Life) -> Found {
         decision_count: u32_at(40),
         decisions: bytes.slice(HEADER_LEN..HEADER_LEN + decisions_len),
         extents,
+        bytes: bytes.slice(..len),
     })
 }
 
@@ -409,6 +411,7 @@ mod tests {
         let told: Vec<_> = extents.iter().map(|e| (e.partition.index, e.first.0, e.last.0, e.len)).collect();
         assert_eq!(told, [(1, 5, 5, 70), (1, 6, 7, 80), (2, 10, 13, 300)]);
         let batches: Vec<_> = extents[2].batches().collect();
+        let batches: Vec<_> = batches.iter().map(|at| (at.base_offset, at.position, at.append_ms)).collect();
         assert_eq!(batches, [(Offset(10), 0, 1000), (Offset(13), 100, 1007)]);
         let second = &bytes[extents[2].position as usize + 100..][..16];
         assert_eq!(second[..8], 13i64.to_be_bytes());

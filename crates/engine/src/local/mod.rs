@@ -13,6 +13,7 @@
 //! | `segment`, `snapshot` | files that batches are rewritten to, and the state at a position |
 //! | `rewrite`, `retention` | what runs in the background |
 //! | `manifest`, `recovery` | what a directory is, and what a start makes of it |
+//! | `inspect` | `kolk verify`, `kolk dump` |
 //!
 //! A data directory holds `lock`, `manifest`, `wal/`, `segments/` and `snapshots/`, and nothing else.
 
@@ -21,6 +22,7 @@ mod archive;
 mod commit;
 mod frame;
 mod index;
+mod inspect;
 mod manifest;
 mod propose;
 mod read;
@@ -42,6 +44,7 @@ use archive::Archive;
 pub use commit::{CommitBy, FailureHook};
 use commit::{Committer, Log, LogParts};
 use index::{Index, Publish};
+pub use inspect::{Entry, Report, dump, verify};
 pub use manifest::DATA_FORMAT;
 use read::Reader;
 pub use recovery::OpenError;
@@ -142,11 +145,7 @@ impl LocalEngine {
             // Not even a lock is left in a directory that is not ours.
             recovery::read_manifest(&*disk, directory).await?;
         }
-        let lock_path = directory.join("lock");
-        let lock = disk.lock(&lock_path).await.map_err(|source| match source.kind() {
-            std::io::ErrorKind::WouldBlock => OpenError::Locked { directory: directory.to_path_buf() },
-            _ => OpenError::Io { path: lock_path.clone(), source },
-        })?;
+        let lock = recovery::lock(&*disk, directory).await?;
         let found = recovery::read_manifest(&*disk, directory).await?;
         recovery::prepare_directory(&*disk, directory).await?;
 

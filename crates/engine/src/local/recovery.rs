@@ -163,6 +163,15 @@ pub(super) async fn read_manifest(disk: &dyn Disk, directory: &Path) -> Result<O
     }
 }
 
+/// Takes the directory for this process.
+pub(super) async fn lock(disk: &dyn Disk, directory: &Path) -> Result<Box<dyn Send + Sync>, OpenError> {
+    let path = directory.join("lock");
+    disk.lock(&path).await.map_err(|source| match source.kind() {
+        io::ErrorKind::WouldBlock => OpenError::Locked { directory: directory.to_path_buf() },
+        _ => OpenError::Io { path, source },
+    })
+}
+
 /// Removes what a crash left half-made, and makes what is missing.
 pub(super) async fn prepare_directory(disk: &dyn Disk, directory: &Path) -> Result<(), OpenError> {
     for part in [wal_directory(directory), segment_directory(directory), snapshot_directory(directory)] {
@@ -295,42 +304,84 @@ struct FoundFile {
     header: Option<WalHeader>,
 }
 
-/// Replays the log over `state`, which holds what the snapshot holds, into `index`. `covered` says up to which
-/// frame the snapshot covers a lane.
-pub(super) async fn replay(
+/// Who is shown a log, front to back.
+pub(super) trait Visit {
+    /// The next file of the log; an error in words refuses it.
+    fn file(&mut self, header: &WalHeader, file: &WalFile, path: &Path) -> Result<(), String>;
+
+    /// The next frame, at a position of that file.
+    fn frame(&mut self, frame: &Frame, header: &WalHeader, position: u64) -> Result<(), CorruptState>;
+
+    /// The log ends in a frame that was never acknowledged.
+    fn torn(&mut self, path: &Path, position: u64, bytes: u64, frame: u64);
+}
+
+/// How a log is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// To go on writing: what the page cache has is synced and forgotten, half-made files are removed.
+    Serve,
+    /// To look only: nothing is changed.
+    Inspect,
+}
+
+/// What a walk over the log found.
+pub(super) struct Walked {
+    /// Lives whose frames are in the log, in order of its files.
+    lives: Vec<u64>,
+    /// Files that are not in the log.
+    unused: Vec<WalFile>,
+    next: Expected,
+    next_sequence: u64,
+    next_slot: u64,
+    wal_bytes: u64,
+    largest: u64,
+}
+
+async fn find_files(
     disk: &dyn Disk,
-    directory: &Path,
-    mut manifest: Manifest,
-    mut replayed: Replayed<'_>,
-) -> Result<Recovered, OpenError> {
-    let wal_path = wal_directory(directory);
-    let lives: Vec<Life> = manifest.lives.iter().map(|entry| entry.life).collect();
+    wal_path: &Path,
+    lives: &[Life],
+    purpose: Purpose,
+) -> Result<Vec<FoundFile>, OpenError> {
     let mut files = Vec::new();
-    let mut next_slot = 1;
-    let mut wal_bytes = 0;
-    let mut largest = 0;
-    for name in disk.list(&wal_path).await.map_err(io_at(&wal_path))? {
+    for name in disk.list(wal_path).await.map_err(io_at(wal_path))? {
         let Some(slot) = wal::slot_of(&name) else { continue };
         let path = wal_path.join(&name);
-        let file = disk.open(&path, Open::Durable).await.map_err(io_at(&path))?;
+        let how = if purpose == Purpose::Serve { Open::Durable } else { Open::Read };
+        let file = disk.open(&path, how).await.map_err(io_at(&path))?;
         let capacity = file.size().await.map_err(io_at(&path))?;
-        next_slot = next_slot.max(slot + 1);
         if capacity < wal::HEADER_LEN + ALIGNMENT as u64 || !capacity.is_multiple_of(ALIGNMENT as u64) {
             // Its making was cut short, so nothing was ever written to it.
-            disk.remove(&path).await.map_err(io_at(&path))?;
+            if purpose == Purpose::Serve {
+                disk.remove(&path).await.map_err(io_at(&path))?;
+            }
             continue;
         }
-        // The page cache may show what a failed sync never wrote; and the tail must be durable before it is served.
-        file.sync_and_evict().await.map_err(io_at(&path))?;
+        if purpose == Purpose::Serve {
+            // The page cache may show what a failed sync never wrote; and the tail must be durable before it is served.
+            file.sync_and_evict().await.map_err(io_at(&path))?;
+        }
         let block = file.read_at(0, ALIGNMENT).await.map_err(io_at(&path))?;
-        wal_bytes += capacity;
-        largest = largest.max(capacity);
-        files.push(FoundFile {
-            header: WalHeader::decode(&block, &lives),
-            file: WalFile { slot, capacity, file },
-            path,
-        });
+        let header = WalHeader::decode(&block, lives);
+        files.push(FoundFile { header, file: WalFile { slot, capacity, file }, path });
     }
+    Ok(files)
+}
+
+/// Shows the log to `visit`, and judges gaps and its end.
+pub(super) async fn walk(
+    disk: &dyn Disk,
+    directory: &Path,
+    manifest: &Manifest,
+    purpose: Purpose,
+    visit: &mut dyn Visit,
+) -> Result<Walked, OpenError> {
+    let lives: Vec<Life> = manifest.lives.iter().map(|entry| entry.life).collect();
+    let files = find_files(disk, &wal_directory(directory), &lives, purpose).await?;
+    let next_slot = files.iter().map(|found| found.file.slot + 1).max().unwrap_or(1);
+    let wal_bytes = files.iter().map(|found| found.file.capacity).sum();
+    let largest = files.iter().map(|found| found.file.capacity).max().unwrap_or(0);
     let in_log = |found: &FoundFile| found.header.is_some_and(|header| header.sequence >= manifest.wal_from);
     let (mut chain, unused): (Vec<_>, Vec<_>) = files.into_iter().partition(in_log);
     chain.sort_by_key(|found| found.header.map(|header| header.sequence));
@@ -356,21 +407,15 @@ pub(super) async fn replay(
                 format!("it begins with frame {}, not {}", header.first_frame, before.number),
             ));
         }
-        replayed.needs_from(header.first_frame).map_err(|what| damaged(0, what))?;
+        visit.file(&header, &found.file, &found.path).map_err(|what| damaged(0, what))?;
         let life = lives.iter().find(|life| life.id == header.life).expect("decoded with its life");
         let mut scan = Scan { disk_file: found, window: Bytes::new(), window_at: 0 };
-        let file = Arc::new(WalFile {
-            slot: found.file.slot,
-            capacity: found.file.capacity,
-            file: found.file.file.clone(),
-        });
-        replayed.index.lock().files.insert(header.sequence, file);
         let mut position = wal::HEADER_LEN;
         let end = loop {
             match scan.frame_at(position, life).await? {
                 Ok(frame) if (frame.id.number, frame.id.before_crc) == (before.number, before.before_crc) => {
-                    replayed
-                        .frame(&frame, header.sequence, position)
+                    visit
+                        .frame(&frame, &header, position)
                         .map_err(|error| damaged(position, error.to_string()))?;
                     before.number += 1;
                     before.before_crc = frame.crc;
@@ -408,10 +453,7 @@ pub(super) async fn replay(
                 }
                 let torn = scan.torn_len(position, life, wanted).await?;
                 if torn > 0 {
-                    tracing::warn!(
-                        file = %found.path.display(), position, bytes = torn, frame = wanted,
-                        "the log ends in a torn frame, which was never acknowledged; it is cut off"
-                    );
+                    visit.torn(&found.path, position, torn, wanted);
                 }
             }
         }
@@ -439,19 +481,37 @@ pub(super) async fn replay(
             }
         }
     }
-    let needed: Vec<u64> = chain.iter().filter_map(|found| found.header).map(|header| header.life).collect();
-    let open = manifest.lives.last().map(|entry| entry.life.id);
-    manifest.lives.retain(|entry| needed.contains(&entry.life.id) || Some(entry.life.id) == open);
-    Ok(Recovered {
-        manifest,
-        state: replayed.state,
-        last_frame: expected.number - 1,
-        last_crc: expected.before_crc,
+    Ok(Walked {
+        lives: chain.iter().filter_map(|found| found.header).map(|header| header.life).collect(),
+        unused: unused.into_iter().map(|found| found.file).collect(),
+        next: expected,
         next_sequence: sequence,
-        spare: unused.into_iter().map(|found| found.file).collect(),
         next_slot,
         wal_bytes,
         largest,
+    })
+}
+
+/// Replays the log over a snapshot's state.
+pub(super) async fn replay(
+    disk: &dyn Disk,
+    directory: &Path,
+    mut manifest: Manifest,
+    mut replayed: Replayed<'_>,
+) -> Result<Recovered, OpenError> {
+    let walked = walk(disk, directory, &manifest, Purpose::Serve, &mut replayed).await?;
+    let open = manifest.lives.last().map(|entry| entry.life.id);
+    manifest.lives.retain(|entry| walked.lives.contains(&entry.life.id) || Some(entry.life.id) == open);
+    Ok(Recovered {
+        manifest,
+        state: replayed.state,
+        last_frame: walked.next.number - 1,
+        last_crc: walked.next.before_crc,
+        next_sequence: walked.next_sequence,
+        spare: walked.unused,
+        next_slot: walked.next_slot,
+        wal_bytes: walked.wal_bytes,
+        largest: walked.largest,
     })
 }
 
@@ -481,8 +541,24 @@ impl Replayed<'_> {
         }
         Err(format!("the log begins with frame {first_frame}, the snapshot ends with frame {least}"))
     }
+}
 
-    fn frame(&mut self, frame: &Frame, file: u64, position: u64) -> Result<(), CorruptState> {
+impl Visit for Replayed<'_> {
+    fn file(&mut self, header: &WalHeader, file: &WalFile, _path: &Path) -> Result<(), String> {
+        self.needs_from(header.first_frame)?;
+        let file = WalFile { slot: file.slot, capacity: file.capacity, file: file.file.clone() };
+        self.index.lock().files.insert(header.sequence, Arc::new(file));
+        Ok(())
+    }
+
+    fn torn(&mut self, path: &Path, position: u64, bytes: u64, frame: u64) {
+        tracing::warn!(
+            file = %path.display(), position, bytes, frame,
+            "the log ends in a torn frame, which was never acknowledged; it is cut off"
+        );
+    }
+
+    fn frame(&mut self, frame: &Frame, header: &WalHeader, position: u64) -> Result<(), CorruptState> {
         let number = frame.id.number;
         let least = self.covered.iter().copied().min().unwrap_or(0);
         let most = self.covered.iter().copied().max().unwrap_or(0);
@@ -507,7 +583,7 @@ impl Replayed<'_> {
             index.apply(change, &mut nobody);
         }
         for extent in &frame.extents {
-            index.add(number, file, position, extent.clone(), &mut nobody);
+            index.add(number, header.sequence, position, extent.clone(), &mut nobody);
         }
         Ok(())
     }

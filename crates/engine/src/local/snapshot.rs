@@ -86,7 +86,7 @@ impl SnapshotWriter {
     pub async fn finish(mut self) -> Result<u64, SnapshotError> {
         self.buffer.extend_from_slice(END_MAGIC);
         self.buffer.extend_from_slice(&self.lanes.to_le_bytes());
-        let mut digest = self.digest.clone();
+        let mut digest = self.digest;
         digest.update(&self.buffer);
         self.buffer.extend_from_slice(&(digest.finalize() as u32).to_le_bytes());
         self.flush().await?;
@@ -122,8 +122,11 @@ pub(super) async fn read(disk: &dyn Disk, directory: &Path, id: u64) -> Result<B
     file.read_at(0, size as usize).await.map_err(io)
 }
 
+/// A lane as a snapshot has it.
+pub(super) type LaneAt<'a> = (Lane, LogPosition, &'a [u8]);
+
 /// The lanes of a snapshot whose checksums hold.
-pub(super) fn lanes(id: u64, bytes: &[u8]) -> Result<Vec<(Lane, LogPosition, &[u8])>, SnapshotError> {
+pub(super) fn lanes(id: u64, bytes: &[u8]) -> Result<Vec<LaneAt<'_>>, SnapshotError> {
     let damaged = |position: usize, what: &str| SnapshotError::Damaged {
         id,
         position: position as u64,
@@ -151,7 +154,7 @@ pub(super) fn lanes(id: u64, bytes: &[u8]) -> Result<Vec<(Lane, LogPosition, &[u
     Ok(lanes)
 }
 
-fn next_lane<'a>(cursor: &mut Cursor<'a>) -> Option<(Lane, LogPosition, &'a [u8])> {
+fn next_lane<'a>(cursor: &mut Cursor<'a>) -> Option<LaneAt<'a>> {
     let lane = Lane(cursor.take(1)?[0]);
     let position = LogPosition(u64::from_le_bytes(cursor.take(8)?.try_into().ok()?));
     let len = usize::try_from(u64::from_le_bytes(cursor.take(8)?.try_into().ok()?)).ok()?;

@@ -99,7 +99,9 @@ impl WalHeader {
             return None;
         }
         let life = lives.iter().find(|life| life.id == u64_at(16))?;
-        (header_crc(life, &block[..44]) == u32_at(44)).then(|| WalHeader {
+        let checks =
+            header_crc(life, &block[..44]) == u32_at(44) && block[48..].iter().all(|byte| *byte == 0);
+        checks.then(|| WalHeader {
             sequence: u64_at(8),
             life: life.id,
             first_frame: u64_at(24),
