@@ -117,10 +117,10 @@ impl<T: Send + 'static> Pending<T> {
     }
 }
 
-impl<T> Future for Pending<T>
-where
-    T: Unpin,
-{
+// The answer is moved out when it is there, never pinned in place.
+impl<T> Unpin for Pending<T> {}
+
+impl<T> Future for Pending<T> {
     type Output = Result<T, EngineError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {

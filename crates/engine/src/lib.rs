@@ -12,6 +12,8 @@
 #![doc(html_no_source)]
 
 pub mod codec;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 pub mod contract;
 pub mod door;
 pub mod local;

@@ -1,30 +1,45 @@
 //! What is particular to memory; the contract itself is in the conformance suite.
 
-use std::sync::atomic::{AtomicI64, Ordering};
-
 use kolk_wire_kafka::records::{BatchBuilder, BatchHeader, Compression};
 
 use super::*;
+use crate::conformance::{self, Harness, ManualClock};
 use crate::contract::{Batch, EngineExt};
-use crate::door::{Clock, real};
+use crate::door::real;
 use crate::state::CreateTopic;
 use crate::types::TopicId;
 
-#[derive(Debug, Default)]
-struct TestClock(AtomicI64);
+/// Memory keeps nothing: the suite does without reopening.
+struct InMemory;
 
-impl Clock for TestClock {
-    fn now_ms(&self) -> i64 {
-        self.0.load(Ordering::Relaxed)
+impl Harness for InMemory {
+    fn start(&self, clock: Arc<ManualClock>) -> BoxFuture<'_, Arc<dyn Engine>> {
+        let door = Door { clock, ..real::door(real::DiskOptions::default()) };
+        Box::pin(
+            async move { Arc::new(MemoryEngine::new(door, MemoryOptions::default())) as Arc<dyn Engine> },
+        )
     }
+
+    fn persists(&self) -> bool {
+        false
+    }
+
+    fn reopen(&self, _: Arc<dyn Engine>, _: bool) -> BoxFuture<'_, Arc<dyn Engine>> {
+        unreachable!("nothing persists")
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_keeps_the_contract() {
+    conformance::run(&InMemory).await;
 }
 
 const TOPIC: TopicId = TopicId(1);
 const PARTITION: PartitionId = PartitionId { topic: TOPIC, index: 0 };
 
-async fn engine(options: MemoryOptions, configs: &[(&str, &str)]) -> (MemoryEngine, Arc<TestClock>) {
-    let clock = Arc::new(TestClock::default());
-    clock.0.store(1_000_000, Ordering::Relaxed);
+async fn engine(options: MemoryOptions, configs: &[(&str, &str)]) -> (MemoryEngine, Arc<ManualClock>) {
+    let clock = ManualClock::new();
+    clock.set(1_000_000);
     let door = Door { clock: clock.clone(), ..real::door(real::DiskOptions::default()) };
     let engine = MemoryEngine::new(door, options);
     let create = CreateTopic {
@@ -72,7 +87,7 @@ async fn retention_drops_old_batches_and_what_is_too_much() {
     assert_eq!(log_start(&engine), 2);
 
     let size = engine.size_bytes(PARTITION);
-    clock.0.store(1_000_600, Ordering::Relaxed);
+    clock.set(1_000_600);
     let set = crate::state::ConfigChange {
         name: "retention.bytes".to_owned(),
         op: crate::state::ConfigOp::Set((2 * size).to_string()),
@@ -124,7 +139,7 @@ async fn a_full_engine_refuses_and_heals_when_retention_finds_room() {
     let next = engine.query(|state| state.partition(PARTITION).unwrap().next).await.unwrap();
     assert_eq!(next, Offset(taken), "a refused batch took no offset");
 
-    clock.0.store(1_002_000, Ordering::Relaxed);
+    clock.set(1_002_000);
     assert_eq!(append(&engine, 1_002_000, 500).await.unwrap().base_offset, Offset(taken));
     assert_eq!(log_start(&engine), taken);
 }
