@@ -137,11 +137,13 @@ impl Decoder {
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
-        self.need(N)?;
-        let mut value = [0; N];
-        value.copy_from_slice(&self.frame[self.at..self.at + N]);
-        self.at += N;
-        Ok(value)
+        match self.frame[self.at..].first_chunk::<N>() {
+            Some(value) => {
+                self.at += N;
+                Ok(*value)
+            }
+            None => Err(DecodeError::Truncated { needed: N, remaining: self.remaining() }),
+        }
     }
 
     fn take(&mut self, length: usize) -> Result<Bytes, DecodeError> {
@@ -248,12 +250,13 @@ pub enum Segment {
 /// Writes values, or only counts their bytes. The first error sticks and is told by [`finish`](Self::finish).
 #[derive(Debug)]
 pub struct Encoder {
-    out: BytesMut,
-    segments: Vec<Segment>,
-    length: usize,
-    /// Of these, bytes that became or become segments without passing through `out`.
-    gathered: usize,
+    /// All bytes but those of records that are sent from where they lie.
+    out: Vec<u8>,
+    /// Where in `out` such records belong, ascending.
+    gathered: Vec<(usize, Segment)>,
+    gathered_bytes: usize,
     counting: bool,
+    counted_bytes: usize,
     error: Option<EncodeError>,
     /// Version of the message that is written.
     pub version: i16,
@@ -265,62 +268,70 @@ pub struct Encoder {
 const GATHER_BYTES_MIN: usize = 1024;
 
 impl Encoder {
-    /// An encoder that keeps nothing but the count of bytes.
-    pub fn counting(version: i16, flexible: bool) -> Self {
-        let mut encoder = Self::new(0, version, flexible);
-        encoder.counting = true;
-        encoder
-    }
-
-    /// An encoder with room for `capacity` bytes.
-    pub fn new(capacity: usize, version: i16, flexible: bool) -> Self {
+    /// An empty encoder.
+    pub fn new(version: i16, flexible: bool) -> Self {
         Encoder {
-            out: BytesMut::with_capacity(capacity),
-            segments: Vec::new(),
-            length: 0,
-            gathered: 0,
+            out: Vec::new(),
+            gathered: Vec::new(),
+            gathered_bytes: 0,
             counting: false,
+            counted_bytes: 0,
             error: None,
             version,
             flexible,
         }
     }
 
+    /// An encoder that keeps nothing but the count of bytes.
+    pub fn counting(version: i16, flexible: bool) -> Self {
+        Encoder { counting: true, ..Self::new(version, flexible) }
+    }
+
     /// Bytes written or counted so far, external ones included.
     pub fn len(&self) -> usize {
-        self.length
+        self.counted_bytes + self.out.len() + self.gathered_bytes
     }
 
     /// Whether nothing was written yet.
     pub fn is_empty(&self) -> bool {
-        self.length == 0
-    }
-
-    /// Bytes written or counted that are not records with a segment of their own: what a buffer has to hold.
-    pub fn own_bytes(&self) -> usize {
-        self.length - self.gathered
+        self.len() == 0
     }
 
     /// The pieces in order, or the first error.
-    pub fn finish(mut self) -> Result<Vec<Segment>, EncodeError> {
-        self.cut();
-        match self.error {
-            Some(error) => Err(error),
-            None => Ok(self.segments),
+    pub fn finish(self) -> Result<Vec<Segment>, EncodeError> {
+        if let Some(error) = self.error {
+            return Err(error);
         }
+        let own = Bytes::from(self.out);
+        let mut segments = Vec::with_capacity(2 * self.gathered.len() + 1);
+        let mut from = 0;
+        for (at, segment) in self.gathered {
+            if at > from {
+                segments.push(Segment::Bytes(own.slice(from..at)));
+            }
+            segments.push(segment);
+            from = at;
+        }
+        if from < own.len() {
+            segments.push(Segment::Bytes(own.slice(from..)));
+        }
+        Ok(segments)
     }
 
     /// The count of bytes, or the first error.
     pub fn finish_count(self) -> Result<usize, EncodeError> {
         match self.error {
             Some(error) => Err(error),
-            None => Ok(self.length),
+            None => Ok(self.len()),
         }
     }
 
-    fn cut(&mut self) {
-        if !self.out.is_empty() {
-            self.segments.push(Segment::Bytes(self.out.split().freeze()));
+    /// Writes the count of all bytes behind the first four into these.
+    pub(crate) fn set_size_prefix(&mut self) {
+        let length = self.len() - 4;
+        match i32::try_from(length) {
+            Ok(size) => self.out[..4].copy_from_slice(&size.to_be_bytes()),
+            Err(_) => self.fail(EncodeError::TooLong { length }),
         }
     }
 
@@ -351,14 +362,18 @@ impl Encoder {
 
     /// Writes raw bytes.
     pub fn raw(&mut self, bytes: &[u8]) {
-        self.length += bytes.len();
-        if !self.counting {
-            self.out.put_slice(bytes);
+        if self.counting {
+            self.counted_bytes += bytes.len();
+        } else {
+            self.out.extend_from_slice(bytes);
         }
     }
 
     /// Writes an unsigned variable-length integer.
     pub fn uvarint(&mut self, mut value: u32) {
+        if value < 0x80 {
+            return self.raw(&[value as u8]);
+        }
         let mut bytes = [0; 5];
         let mut length = 0;
         loop {
@@ -402,13 +417,16 @@ impl Encoder {
         if !self.flexible {
             return;
         }
+        if fields.is_empty() {
+            return self.raw(&[0]);
+        }
         self.uvarint(fields.iter().filter(|(_, present, _)| *present).count() as u32);
         for (tag, present, value) in fields {
             if *present {
                 self.uvarint(*tag);
                 let mut count = Encoder::counting(self.version, true);
                 value.put_dyn(&mut count);
-                self.uvarint(count.length as u32);
+                self.uvarint(count.len() as u32);
                 value.put_dyn(self);
             }
         }
@@ -535,18 +553,16 @@ impl WireNullable for Records {
         match value {
             None => {}
             Some(Records::Bytes(bytes)) if bytes.len() < GATHER_BYTES_MIN => encoder.raw(bytes),
+            Some(records) if encoder.counting => encoder.counted_bytes += records.len(),
             Some(records) => {
-                encoder.length += records.len();
-                encoder.gathered += records.len();
-                if !encoder.counting {
-                    encoder.cut();
-                    encoder.segments.push(match records {
-                        Records::Bytes(bytes) => Segment::Bytes(bytes.clone()),
-                        Records::External { token, length } => {
-                            Segment::External { token: *token, length: *length }
-                        }
-                    });
-                }
+                encoder.gathered_bytes += records.len();
+                let segment = match records {
+                    Records::Bytes(bytes) => Segment::Bytes(bytes.clone()),
+                    Records::External { token, length } => {
+                        Segment::External { token: *token, length: *length }
+                    }
+                };
+                encoder.gathered.push((encoder.out.len(), segment));
             }
         }
     }
@@ -648,7 +664,7 @@ pub trait Message: Wire + Default + Clone + PartialEq + std::fmt::Debug {
 
     /// The message as one buffer; records are copied. [`frame`](crate::frame) has the way that does not copy.
     fn to_bytes(&self, version: i16) -> Result<Bytes, EncodeError> {
-        let mut encoder = Encoder::new(0, version, false);
+        let mut encoder = Encoder::new(version, false);
         self.encode(&mut encoder, version);
         let mut segments = encoder.finish()?;
         if let [Segment::Bytes(_)] = segments[..]

@@ -142,16 +142,16 @@ pub fn encode_response<M: Message>(
     })
 }
 
-fn encode<M: Message>(version: i16, body: &M, header: impl Fn(&mut Encoder)) -> Result<Frame, EncodeError> {
-    let mut count = Encoder::counting(version, false);
-    header(&mut count);
-    body.encode(&mut count, version);
-    let own = count.own_bytes();
-    let size = count.finish_count()?;
-    let size_field = i32::try_from(size).map_err(|_| EncodeError::TooLong { length: size })?;
-    let mut e = Encoder::new(4 + own, version, false);
-    e.put(&size_field);
+fn encode<M: Message>(
+    version: i16,
+    body: &M,
+    header: impl FnOnce(&mut Encoder),
+) -> Result<Frame, EncodeError> {
+    let mut e = Encoder::new(version, false);
+    // The size, known at the end.
+    e.put(&0i32);
     header(&mut e);
     body.encode(&mut e, version);
-    Ok(Frame { length: 4 + size, segments: e.finish()? })
+    e.set_size_prefix();
+    Ok(Frame { length: e.len(), segments: e.finish()? })
 }
