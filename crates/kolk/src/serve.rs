@@ -4,8 +4,131 @@
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
+use bytes::Bytes;
+use kolk_engine::door::{Disk, Open};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::config::values::HostPort;
 use crate::config::{Config, LogFormat, Settings};
+use crate::server::{Server, ServerError};
+
+/// Why the process does not end as it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// It did not start, or did not stop cleanly.
+    #[error(transparent)]
+    Server(#[from] ServerError),
+    /// Threads or signals cannot be had.
+    #[error("cannot start: {0}")]
+    Process(std::io::Error),
+    /// The ready file cannot be written.
+    #[error("cannot write the ready file {path}: {error}")]
+    ReadyFile {
+        /// The file.
+        path: std::path::PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// The log failed while the server ran.
+    #[error("the log failed, so the server ends; what was not acknowledged may or may not be kept: {0}")]
+    LogFailed(Arc<str>),
+    /// A second signal came before everything was stopped.
+    #[error("stopped by a second signal before everything was stopped")]
+    Interrupted,
+}
+
+/// Runs a server until a signal or a failure of its log ends it: on a worker thread for each core.
+pub fn run(config: Config) -> Result<(), ServeError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("kolk")
+        .build()
+        .map_err(ServeError::Process)?;
+    let result = runtime.block_on(run_here(config));
+    // A disk that hangs holds a thread for ever; the outcome is known already.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    result
+}
+
+async fn run_here(config: Config) -> Result<(), ServeError> {
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Process)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Process)?;
+    warn_if_open(&config.settings);
+    let server = Server::builder().config(config.clone()).start().await?;
+    if let Some(path) = &config.settings.ready_file {
+        let disk = &*server.broker().door().disk;
+        write_ready_file(disk, path, server.kafka_address(), server.kinesis_address())
+            .await
+            .map_err(|error| ServeError::ReadyFile { path: path.clone(), error })?;
+    }
+    match config.settings.log_format {
+        LogFormat::Text => {
+            eprint!("{}", ready_text(&config, server.kafka_addresses(), server.kinesis_addresses()));
+        }
+        LogFormat::Json => tracing::info!(
+            kafka = ?server.kafka_addresses(),
+            kinesis = ?server.kinesis_addresses(),
+            "ready"
+        ),
+    }
+    let signal = tokio::select! {
+        _ = interrupt.recv() => "SIGINT",
+        _ = terminate.recv() => "SIGTERM",
+        reason = server.failed() => return Err(ServeError::LogFailed(reason)),
+    };
+    tracing::info!(signal, "stopping");
+    tokio::select! {
+        stopped = server.stop() => stopped.map_err(ServerError::Engine)?,
+        _ = interrupt.recv() => return Err(ServeError::Interrupted),
+        _ = terminate.recv() => return Err(ServeError::Interrupted),
+    }
+    tracing::info!("stopped; everything acknowledged is kept");
+    if let Some(path) = &config.settings.ready_file {
+        // Whoever looks must not find a server that is gone. Gone already is as good.
+        let _ = kolk_engine::door::real::door(Default::default()).disk.remove(path).await;
+    }
+    Ok(())
+}
+
+/// Says once that everybody who reaches the machine can read and write everything.
+fn warn_if_open(settings: &Settings) {
+    let kafka = settings.kafka.iter().map(|listener| &listener.address);
+    let open: Vec<String> =
+        kafka.chain(&settings.kinesis).filter(|a| !a.is_loopback()).map(HostPort::to_string).collect();
+    if !open.is_empty() {
+        tracing::warn!(
+            addresses = open.join(" "),
+            "listening beyond this machine without credentials: whoever reaches these addresses can read, write and \
+             delete everything"
+        );
+    }
+}
+
+/// Writes the file beside its place and renames it, so that nobody reads half of it.
+async fn write_ready_file(
+    disk: &dyn Disk,
+    path: &Path,
+    kafka: SocketAddr,
+    kinesis: SocketAddr,
+) -> std::io::Result<()> {
+    let text = serde_json::json!({
+        "kafka": reachable(kafka).to_string(),
+        "kinesis": reachable(kinesis).to_string(),
+        "pid": std::process::id(),
+    });
+    let bytes = Bytes::from(format!("{text}\n"));
+    let mut new = path.as_os_str().to_owned();
+    new.push(".new");
+    let new = Path::new(&new);
+    let file = disk.open(new, Open::Write).await?;
+    file.set_len(bytes.len() as u64).await?;
+    file.write_at(0, bytes).await?;
+    disk.rename(new, path).await
+}
 
 /// Sends log lines to standard error as configured. Call it once.
 pub fn start_log(settings: &Settings) {

@@ -3,6 +3,7 @@
 //! ```text
 //! kolk-data 1
 //! cluster 1b4e28ba2fa1411d883f0016d3cca427
+//! secret 5d0a... 88f1...
 //! life 00b6...  secret 9f...  first 1  end 812 crc 5c0ffee1
 //! life 77aa...  secret 03...  first 813
 //! wal-from 4
@@ -39,6 +40,8 @@ pub(super) struct LifeEntry {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Manifest {
     pub cluster_id: u128,
+    /// Never leaves the directory; seals what clients carry for us (shard iterators).
+    pub secret: [u128; 2],
     /// Lives whose frames may still be needed, in order.
     pub lives: Vec<LifeEntry>,
     /// Write-ahead files with a lower sequence number are spare, whatever their headers say.
@@ -59,6 +62,7 @@ pub(super) enum ManifestError {
 impl Manifest {
     pub fn encode(&self) -> String {
         let mut out = format!("kolk-data {DATA_FORMAT}\ncluster {:032x}\n", self.cluster_id);
+        let _ = writeln!(out, "secret {:032x} {:032x}", self.secret[0], self.secret[1]);
         for entry in &self.lives {
             let secret = u128::from_be_bytes(entry.life.secret);
             let _ =
@@ -99,12 +103,22 @@ impl Manifest {
     }
 
     fn fields(text: &str) -> Option<Manifest> {
-        let mut manifest =
-            Manifest { cluster_id: 0, lives: Vec::new(), wal_from: 0, segments: Vec::new(), snapshot: None };
+        let mut manifest = Manifest {
+            cluster_id: 0,
+            secret: [0; 2],
+            lives: Vec::new(),
+            wal_from: 0,
+            segments: Vec::new(),
+            snapshot: None,
+        };
         for line in text.lines().skip(1) {
             let words: Vec<&str> = line.split(' ').collect();
             match words[..] {
                 ["cluster", id] => manifest.cluster_id = u128::from_str_radix(id, 16).ok()?,
+                ["secret", high, low] => {
+                    manifest.secret =
+                        [u128::from_str_radix(high, 16).ok()?, u128::from_str_radix(low, 16).ok()?];
+                }
                 ["wal-from", from] => manifest.wal_from = from.parse().ok()?,
                 ["segment", id] => manifest.segments.push(id.parse().ok()?),
                 ["snapshot", id] => manifest.snapshot = Some(id.parse().ok()?),
@@ -149,6 +163,7 @@ mod tests {
         let life = |id| Life { id, secret: [id as u8; 16] };
         Manifest {
             cluster_id: 99,
+            secret: [7, u128::MAX],
             lives: vec![
                 LifeEntry { life: life(1), first_frame: 1, end: Some((8, 0xabc)) },
                 LifeEntry { life: life(2), first_frame: 9, end: None },

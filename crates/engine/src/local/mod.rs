@@ -122,6 +122,7 @@ pub struct LocalEngine {
     reader: Arc<Reader>,
     rewriter: Arc<Rewriter>,
     cluster_id: uuid::Uuid,
+    secret: [u128; 2],
     tasks: Vec<TaskHandle>,
     closed: AtomicBool,
     /// Held for the engine's life.
@@ -202,6 +203,7 @@ impl LocalEngine {
         door.tasks.dedicated("kolk-log", Box::pin(log.clone().run_thread(options.seal_after)));
         let preparer = door.tasks.spawn("wal-files", Box::pin(prepare_files(spares)));
         let cluster_id = uuid::Uuid::from_u128(recovered.manifest.cluster_id);
+        let secret = recovered.manifest.secret;
         let rewriter = Arc::new(Rewriter {
             log: log.clone(),
             directory: directory.to_path_buf(),
@@ -217,6 +219,7 @@ impl LocalEngine {
             reader,
             rewriter,
             cluster_id,
+            secret,
             tasks: vec![preparer, rewrite, retention],
             closed: AtomicBool::new(false),
             lock: Mutex::new(Some(lock)),
@@ -226,6 +229,14 @@ impl LocalEngine {
     /// The cluster's id: made at the first start, the directory's for ever.
     pub fn cluster_id(&self) -> uuid::Uuid {
         self.cluster_id
+    }
+
+    /// A secret made at the first start, the directory's for ever: fit for a key.
+    pub fn secret(&self) -> [u8; 32] {
+        let mut secret = [0; 32];
+        secret[..16].copy_from_slice(&self.secret[0].to_be_bytes());
+        secret[16..].copy_from_slice(&self.secret[1].to_be_bytes());
+        secret
     }
 }
 

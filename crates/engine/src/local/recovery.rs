@@ -262,8 +262,11 @@ pub(super) async fn open_segments(
 
 /// A start on an empty directory.
 pub(super) fn fresh(door: &Door, state: State) -> Recovered {
+    let mut secret = [[0; 16]; 2];
+    secret.iter_mut().for_each(|half| door.random.fill(half));
     let manifest = Manifest {
         cluster_id: door.random.uuid().as_u128(),
+        secret: secret.map(u128::from_be_bytes),
         lives: Vec::new(),
         wal_from: 1,
         segments: Vec::new(),

@@ -14,7 +14,7 @@ fn load(given: &ArgMatches) -> Result<config::Loaded, Failure> {
 pub fn serve(given: &ArgMatches) -> Result<(), Failure> {
     let loaded = load(given)?;
     kolk::serve::start_log(&loaded.config.settings);
-    Err(Failure::Failed(anyhow::anyhow!("the server is not there yet")))
+    kolk::serve::run(loaded.config).map_err(|error| Failure::Failed(anyhow::Error::new(error)))
 }
 
 /// Prints every effective value and where it came from.

@@ -3,7 +3,11 @@
 //! Names, defaults and meaning are Kafka's, as DescribeConfigs shows them. Only what Kolk honours is here: a
 //! setting that would change nothing is refused, so that nobody relies on it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use kolk_engine::state::configs::{self, ConfigDefaults};
 
 use super::{ConfigError, Effective, Origin, nearest};
 
@@ -19,14 +23,12 @@ pub enum Kind {
     },
     /// `true` or `false`.
     Bool,
-    /// One of these.
-    Choice(&'static [&'static str]),
-    /// One or more of these, with commas in between.
-    List(&'static [&'static str]),
+    /// What topic configs of this type take.
+    TopicDefault(configs::Kind),
 }
 
 /// One of Kafka's broker settings.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct KafkaSetting {
     /// Kafka's name.
     pub name: &'static str,
@@ -35,7 +37,7 @@ pub struct KafkaSetting {
     /// What it takes.
     pub kind: Kind,
     /// What it does, with its unit.
-    pub doc: &'static str,
+    pub doc: Cow<'static, str>,
 }
 
 impl KafkaSetting {
@@ -45,30 +47,28 @@ impl KafkaSetting {
     }
 
     fn check(&self, value: &str) -> Result<(), String> {
-        let one_of = |choices: &[&str]| format!("it is one of {}", choices.join(", "));
         match self.kind {
             Kind::Int { min, max } => match value.parse::<i64>() {
                 Ok(number) if min <= number && number <= max => Ok(()),
                 _ if max == i64::MAX => Err(format!("it is a whole number from {min}")),
                 _ => Err(format!("it is a whole number from {min} to {max}")),
             },
+            Kind::TopicDefault(_) => ConfigDefaults::default().set(self.name, value).map(drop),
             Kind::Bool if value == "true" || value == "false" => Ok(()),
             Kind::Bool => Err("it is true or false".to_owned()),
-            Kind::Choice(choices) if choices.contains(&value) => Ok(()),
-            Kind::Choice(choices) => Err(one_of(choices)),
-            Kind::List(choices) if value.split(',').all(|v| choices.contains(&v.trim())) => Ok(()),
-            Kind::List(choices) => Err(one_of(choices)),
         }
     }
 
     /// The value as the configuration file spells it.
     pub(super) fn toml(&self, value: &str) -> toml::Value {
         match self.kind {
-            Kind::Int { .. } => {
+            Kind::Int { .. } | Kind::TopicDefault(configs::Kind::Int | configs::Kind::Long) => {
                 toml::Value::Integer(value.parse().expect("values are checked when they are set"))
             }
-            Kind::Bool => toml::Value::Boolean(value == "true"),
-            Kind::Choice(_) | Kind::List(_) => toml::Value::String(value.to_owned()),
+            Kind::Bool | Kind::TopicDefault(configs::Kind::Boolean) => {
+                toml::Value::Boolean(value.eq_ignore_ascii_case("true"))
+            }
+            Kind::TopicDefault(_) => toml::Value::String(value.to_owned()),
         }
     }
 }
@@ -82,16 +82,43 @@ const fn int(
     max: i64,
     doc: &'static str,
 ) -> KafkaSetting {
-    KafkaSetting { name, default, kind: Kind::Int { min, max }, doc }
+    KafkaSetting { name, default, kind: Kind::Int { min, max }, doc: Cow::Borrowed(doc) }
 }
 
-/// Every broker setting that Kolk honours.
-pub const KAFKA_SETTINGS: &[KafkaSetting] = &[
+/// Every broker setting that Kolk honours, by name.
+pub fn kafka_settings() -> &'static [KafkaSetting] {
+    static ALL: LazyLock<Vec<KafkaSetting>> = LazyLock::new(|| {
+        let mut all: Vec<KafkaSetting> = BROKER_SETTINGS.iter().cloned().chain(topic_defaults()).collect();
+        all.sort_by_key(|setting| setting.name);
+        all.dedup_by_key(|setting| setting.name);
+        all
+    });
+    &ALL
+}
+
+/// Settings that give topic configs their defaults, but for those that Kolk keeps without acting on them.
+fn topic_defaults() -> impl Iterator<Item = KafkaSetting> {
+    configs::all().iter().filter(|config| !config.doc.contains("effect")).flat_map(|config| {
+        config.synonyms.iter().enumerate().map(|(at, synonym)| KafkaSetting {
+            name: synonym.name,
+            // The others are further names of the same, in other units.
+            default: if at == 0 { config.default } else { "" },
+            kind: Kind::TopicDefault(if synonym.factor == 1 { config.kind } else { configs::Kind::Long }),
+            doc: Cow::Owned(if at == 0 {
+                format!("Default of the topic config `{}`: {}", config.name, config.doc)
+            } else {
+                format!("The same as `{}`, in another unit.", config.synonyms[0].name)
+            }),
+        })
+    })
+}
+
+const BROKER_SETTINGS: &[KafkaSetting] = &[
     KafkaSetting {
         name: "auto.create.topics.enable",
         default: "true",
         kind: Kind::Bool,
-        doc: "Whether asking for the metadata of a topic that is not there makes it.",
+        doc: Cow::Borrowed("Whether asking for the metadata of a topic that is not there makes it."),
     },
     int("fetch.max.bytes", "57671680", 1024, I32, "Most bytes of records that one fetch is answered with."),
     int(
@@ -115,6 +142,13 @@ pub const KAFKA_SETTINGS: &[KafkaSetting] = &[
         1,
         I32,
         "Shortest session timeout a consumer may ask for, in ms.",
+    ),
+    int(
+        "log.retention.check.interval.ms",
+        "300000",
+        1,
+        i64::MAX,
+        "How often records that have expired are looked for, in ms.",
     ),
     int(
         "max.incremental.fetch.session.cache.slots",
@@ -146,6 +180,13 @@ pub const KAFKA_SETTINGS: &[KafkaSetting] = &[
         I32,
         "How long committed offsets outlive the last member of their group, in minutes.",
     ),
+    int(
+        "producer.id.expiration.ms",
+        "86400000",
+        1,
+        I32,
+        "How long an idempotent producer is remembered after its last record, in ms.",
+    ),
     int("socket.request.max.bytes", "104857600", 1, I32, "Most bytes of one request."),
 ];
 
@@ -158,11 +199,11 @@ pub struct KafkaSettings {
 impl KafkaSettings {
     /// Sets one, over what a weaker source gave.
     pub fn set(&mut self, name: &str, value: &str, origin: Origin, place: &str) -> Result<(), ConfigError> {
-        let Some(setting) = KAFKA_SETTINGS.iter().find(|setting| setting.name == name) else {
+        let Some(setting) = kafka_settings().iter().find(|setting| setting.name == name) else {
             return Err(ConfigError::Unknown {
                 place: place.to_owned(),
                 name: name.to_owned(),
-                nearest: nearest(name, KAFKA_SETTINGS.iter().map(|setting| setting.name)),
+                nearest: nearest(name, kafka_settings().iter().map(|setting| setting.name)),
             });
         };
         let value = value.trim();
@@ -176,17 +217,17 @@ impl KafkaSettings {
         Ok(())
     }
 
-    /// The effective value as text. `name` must be in [`KAFKA_SETTINGS`].
+    /// The effective value as text. `name` must be in [`kafka_settings`].
     pub fn text(&self, name: &'static str) -> &str {
         self.given.get(name).map_or_else(|| setting(name).default, |(value, _)| value)
     }
 
-    /// The effective value of a number. `name` must be in [`KAFKA_SETTINGS`].
+    /// The effective value of a number. `name` must be in [`kafka_settings`].
     pub fn int(&self, name: &'static str) -> i64 {
         self.text(name).parse().expect("values are checked when they are set")
     }
 
-    /// The effective value of a yes or no. `name` must be in [`KAFKA_SETTINGS`].
+    /// The effective value of a yes or no. `name` must be in [`kafka_settings`].
     pub fn bool(&self, name: &'static str) -> bool {
         self.text(name) == "true"
     }
@@ -196,8 +237,17 @@ impl KafkaSettings {
         self.given.contains_key(name)
     }
 
+    /// What topics have where they set nothing themselves.
+    pub fn topic_defaults(&self) -> ConfigDefaults {
+        let mut defaults = ConfigDefaults::default();
+        for (name, (value, _)) in &self.given {
+            defaults.set(name, value).expect("values are checked when they are set");
+        }
+        defaults
+    }
+
     pub(super) fn effective(&self) -> impl Iterator<Item = Effective> + '_ {
-        KAFKA_SETTINGS.iter().map(|setting| {
+        kafka_settings().iter().map(|setting| {
             let (value, origin) = match self.given.get(setting.name) {
                 Some((value, origin)) => (value.as_str(), origin.clone()),
                 None => (setting.default, Origin::Default),
@@ -209,7 +259,7 @@ impl KafkaSettings {
 }
 
 fn setting(name: &'static str) -> &'static KafkaSetting {
-    KAFKA_SETTINGS
+    kafka_settings()
         .iter()
         .find(|setting| setting.name == name)
         .unwrap_or_else(|| panic!("{name} is none of the broker settings"))

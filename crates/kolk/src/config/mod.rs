@@ -429,7 +429,7 @@ pub fn load(
         let path = path.clone().expect("there are keys only with a file");
         kafka.set(name, &scalar(value), Origin::File(path.clone()), &place(&path))?;
     }
-    for setting in kafka::KAFKA_SETTINGS {
+    for setting in kafka::kafka_settings() {
         let name = setting.variable();
         if let Some(value) = variables.get(&name) {
             kafka.set(setting.name, value, Origin::Variable(name), "environment")?;
@@ -525,7 +525,7 @@ fn refuse_unknown_keys(
 ) -> Result<(), ConfigError> {
     let keys = settings.iter().filter_map(|arg| file_key(arg)).map(|(table, key)| joined(table, key));
     let known: Vec<String> =
-        keys.chain(kafka::KAFKA_SETTINGS.iter().map(|setting| joined("kafka", setting.name))).collect();
+        keys.chain(kafka::kafka_settings().iter().map(|setting| joined("kafka", setting.name))).collect();
     match file.keys().find(|key| !known.contains(key)) {
         None => Ok(()),
         Some(name) => Err(ConfigError::Unknown {
@@ -541,7 +541,7 @@ fn refuse_unknown_variables(
     variables: &BTreeMap<String, String>,
 ) -> Result<(), ConfigError> {
     let mut known: Vec<String> = settings.iter().filter_map(|arg| variable(arg)).collect();
-    known.extend(kafka::KAFKA_SETTINGS.iter().map(kafka::KafkaSetting::variable));
+    known.extend(kafka::kafka_settings().iter().map(kafka::KafkaSetting::variable));
     known.extend(CLIENT_VARIABLES.iter().map(|name| (*name).to_owned()));
     known.push(CONFIG_VARIABLE.to_owned());
     match variables.keys().find(|name| !known.contains(name) && !is_service_link(name)) {

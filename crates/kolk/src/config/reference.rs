@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::kafka::{KAFKA_SETTINGS, Kind};
+use kolk_engine::state::configs;
+
+use super::kafka::{Kind, kafka_settings};
 use super::{command, file_key, joined, long, variable};
 
 /// The reference page of all settings, in Markdown.
@@ -53,13 +55,16 @@ pub fn reference_page() -> String {
          | setting | takes | default | what it does |\n\
          |---|---|---|---|\n",
     );
-    for setting in KAFKA_SETTINGS {
+    for setting in kafka_settings() {
         let takes = match setting.kind {
             Kind::Int { min, max: i64::MAX } => format!("number from {min}"),
             Kind::Int { min, max } => format!("{min} to {max}"),
             Kind::Bool => "`true`, `false`".to_owned(),
-            Kind::Choice(choices) => format!("`{}`", choices.join("`, `")),
-            Kind::List(choices) => format!("list of `{}`", choices.join("`, `")),
+            Kind::TopicDefault(configs::Kind::Boolean) => "`true`, `false`".to_owned(),
+            Kind::TopicDefault(configs::Kind::Int | configs::Kind::Long) => "number".to_owned(),
+            Kind::TopicDefault(configs::Kind::Double) => "fraction".to_owned(),
+            Kind::TopicDefault(configs::Kind::String) => "text".to_owned(),
+            Kind::TopicDefault(configs::Kind::List) => "list".to_owned(),
         };
         let default =
             if setting.default.is_empty() { "none".to_owned() } else { format!("`{}`", setting.default) };

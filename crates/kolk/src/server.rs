@@ -1,0 +1,376 @@
+//! A running server: engine, broker and both faces put together, and stopped in order.
+//!
+//! Promises: when [`Builder::start`] returns, every listener takes connections and topics asked for are there; when
+//! [`Server::stop`] returns, no listener is open, everything acknowledged is durable and the data directory is free.
+//! Leaves to `serve` whatever belongs to a process: signals, logs, the ready file, what is printed.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use kolk_broker::Broker;
+use kolk_broker::shards::Shards;
+use kolk_broker::topics::NewTopic;
+use kolk_engine::door::{self, Door, Listener};
+use kolk_engine::local::{LocalEngine, LocalOptions, OpenError};
+use kolk_engine::memory::{MemoryEngine, MemoryOptions};
+use kolk_engine::state::{Limits, Refusal};
+use kolk_engine::{Engine, EngineError};
+use kolk_serve_kafka::Advertise;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use crate::config::values::{ByteSize, HostPort, KafkaListener, TopicSpec};
+use crate::config::{Config, Durability};
+
+/// Why a server did not start, or stopped. Each is one sentence for its operator.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// Somebody else has the port.
+    #[error("port {} for {face} is in use on {}; stop the program that has it, or choose another with --{flag} ADDR",
+            address.port(), address.ip())]
+    PortInUse {
+        /// `Kafka` or `Kinesis`.
+        face: &'static str,
+        /// The flag that chooses it.
+        flag: &'static str,
+        /// What was to be listened on.
+        address: SocketAddr,
+    },
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address} for {face}: {error}")]
+    Listen {
+        /// `Kafka` or `Kinesis`.
+        face: &'static str,
+        /// As it was configured.
+        address: HostPort,
+        /// The operating system's reason.
+        error: io::Error,
+    },
+    /// The log did not open.
+    #[error("cannot open the log: {0}")]
+    Open(#[from] OpenError),
+    /// A topic that was to be made could not be.
+    #[error("cannot create topic {name}: {reason}")]
+    Create {
+        /// Its name.
+        name: String,
+        /// Why.
+        reason: String,
+    },
+    /// The log failed.
+    #[error("the log failed: {0}")]
+    Engine(#[from] EngineError),
+}
+
+/// What a server is started with. Settings not given are the defaults of `kolk serve`.
+#[derive(Clone, Debug, Default)]
+pub struct Builder {
+    config: Config,
+    door: Option<Door>,
+}
+
+impl Builder {
+    /// Starts from these settings.
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Goes to time, randomness, disk, network and tasks through `door` (a simulation's) instead of the machine's.
+    pub fn door(mut self, door: Door) -> Self {
+        self.door = Some(door);
+        self
+    }
+
+    /// Keeps the log in memory.
+    pub fn ephemeral(mut self) -> Self {
+        self.config.settings.ephemeral = true;
+        self
+    }
+
+    /// Keeps the log in this directory.
+    pub fn data_dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.config.settings.data_dir = dir.into();
+        self
+    }
+
+    /// Kafka clients come in here, and nowhere else.
+    pub fn kafka(mut self, address: SocketAddr) -> Self {
+        self.config.settings.kafka = vec![KafkaListener { address: address.into(), advertise: None }];
+        self
+    }
+
+    /// Kinesis SDKs come in here, and nowhere else.
+    pub fn kinesis(mut self, address: SocketAddr) -> Self {
+        self.config.settings.kinesis = vec![address.into()];
+        self
+    }
+
+    /// Makes a topic unless it is there.
+    pub fn create(mut self, name: &str, partitions: i32) -> Self {
+        self.config.settings.create.push(TopicSpec { name: name.to_owned(), partitions });
+        self
+    }
+
+    /// Sizes what the memory of requests and replies may be.
+    pub fn memory_max(mut self, bytes: u64) -> Self {
+        self.config.settings.memory_max = ByteSize(bytes);
+        self
+    }
+}
+
+/// A server that takes requests. Dropping it leaves it running; [`Server::stop`] stops it.
+#[derive(Debug)]
+pub struct Server {
+    broker: Broker,
+    kafka: kolk_serve_kafka::Serving,
+    kinesis: kolk_serve_kinesis::Serving,
+    failed: watch::Receiver<Option<Arc<str>>>,
+}
+
+impl Server {
+    /// A server with the defaults of `kolk serve`, to be changed and started.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// The first address for Kafka clients.
+    pub fn kafka_address(&self) -> SocketAddr {
+        self.kafka_addresses()[0]
+    }
+
+    /// Every address for Kafka clients.
+    pub fn kafka_addresses(&self) -> &[SocketAddr] {
+        self.kafka.addresses()
+    }
+
+    /// The first address for Kinesis SDKs.
+    pub fn kinesis_address(&self) -> SocketAddr {
+        self.kinesis_addresses()[0]
+    }
+
+    /// Every address for Kinesis SDKs.
+    pub fn kinesis_addresses(&self) -> &[SocketAddr] {
+        self.kinesis.addresses()
+    }
+
+    /// The broker behind both faces.
+    pub fn broker(&self) -> &Broker {
+        &self.broker
+    }
+
+    /// Resolves with the reason once the log has failed: nothing is acknowledged any more, and the process should end.
+    pub async fn failed(&self) -> Arc<str> {
+        let mut failed = self.failed.clone();
+        loop {
+            if let Some(reason) = &*failed.borrow_and_update() {
+                return Arc::clone(reason);
+            }
+            if failed.changed().await.is_err() {
+                // The log is gone without having failed.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// Takes no more requests, answers those that were decided, makes everything durable and frees the directory.
+    pub async fn stop(self) -> Result<(), EngineError> {
+        tokio::join!(self.kafka.stop(STOP_GRACE), self.kinesis.stop());
+        self.broker.engine().close().await
+    }
+}
+
+/// How long answers in flight may take after a stop.
+const STOP_GRACE: Duration = Duration::from_secs(3);
+
+impl Builder {
+    /// Opens the log, makes the topics asked for, listens. Nothing runs on after an error.
+    pub async fn start(self) -> Result<Server, ServerError> {
+        let Builder { config, door } = self;
+        let settings = &config.settings;
+        let door = door.unwrap_or_else(|| {
+            door::real::door(door::real::DiskOptions {
+                durable: settings.durability == Durability::Disk,
+                ..Default::default()
+            })
+        });
+        // Before the log is opened: a port that somebody else has leaves the directory as it was.
+        let mut kafka = Vec::new();
+        for listener in &settings.kafka {
+            bind(&door, "Kafka", "kafka", &listener.address, listener.advertise.as_ref(), &mut kafka).await?;
+        }
+        let mut kinesis = Vec::new();
+        for address in &settings.kinesis {
+            bind(&door, "Kinesis", "kinesis", address, None, &mut kinesis).await?;
+        }
+
+        let (tell_failed, failed) = watch::channel(None);
+        let log = open(&door, &config, tell_failed).await?;
+        let broker = Broker::new(Arc::clone(&log.engine), door, broker_settings(&config, log.cluster_id));
+        let made = async {
+            for topic in &settings.create {
+                create(&broker, topic).await?;
+            }
+            Ok(())
+        };
+        if let Err(error) = made.await {
+            let _ = broker.engine().close().await;
+            return Err(error);
+        }
+        let bound = kafka.into_iter().map(|bound| {
+            let advertise = bound.advertise.map(|HostPort { host, port }| Advertise { host, port });
+            (bound.listener, advertise)
+        });
+        let kafka = kolk_serve_kafka::serve_on(bound.collect(), broker.clone(), Default::default());
+        let service = kolk_serve_kinesis::Service::new(
+            Shards::new(broker.clone()),
+            kolk_serve_kinesis::Settings {
+                region: settings.aws_region.clone(),
+                account: settings.aws_account.clone(),
+                unsigned_allowed: settings.kinesis_unsigned,
+                ..kolk_serve_kinesis::Settings::new(log.token_key)
+            },
+        );
+        let kinesis = kolk_serve_kinesis::Serving::start(
+            service,
+            kinesis.into_iter().map(|bound| bound.listener).collect(),
+            kolk_serve_kinesis::ServerSettings { grace: STOP_GRACE, ..Default::default() },
+        );
+        Ok(Server { broker, kafka, kinesis, failed })
+    }
+}
+
+/// What opening a log gives.
+struct OpenLog {
+    engine: Arc<dyn Engine>,
+    cluster_id: Uuid,
+    /// Seals what Kinesis clients carry for us; the same after a restart.
+    token_key: [u8; 32],
+}
+
+async fn open(
+    door: &Door,
+    config: &Config,
+    tell_failed: watch::Sender<Option<Arc<str>>>,
+) -> Result<OpenLog, ServerError> {
+    let settings = &config.settings;
+    let limits = Limits { configs: Arc::new(config.kafka.topic_defaults()), ..Default::default() };
+    if settings.ephemeral {
+        let mut token_key = [0; 32];
+        door.random.fill(&mut token_key);
+        let engine = MemoryEngine::new(door.clone(), MemoryOptions { limits, ..Default::default() });
+        return Ok(OpenLog { engine: Arc::new(engine), cluster_id: door.random.uuid(), token_key });
+    }
+    let options = LocalOptions {
+        limits,
+        retention_interval: Duration::from_millis(
+            config.kafka.int("log.retention.check.interval.ms").unsigned_abs(),
+        ),
+        on_failure: Some(Arc::new(move |reason| {
+            tell_failed.send_replace(Some(reason.into()));
+        })),
+        ..Default::default()
+    };
+    let engine = LocalEngine::open(door.clone(), &settings.data_dir, options).await?;
+    let (cluster_id, token_key) = (engine.cluster_id(), engine.secret());
+    Ok(OpenLog { engine, cluster_id, token_key })
+}
+
+fn broker_settings(config: &Config, cluster_id: Uuid) -> kolk_broker::Settings {
+    let kafka = &config.kafka;
+    // Kafka's settings are within 31 bits; memory is counted in the machine's own words.
+    let bytes = |name| usize::try_from(kafka.int(name)).unwrap_or(usize::MAX);
+    let whole = |name| i32::try_from(kafka.int(name)).unwrap_or(i32::MAX);
+    kolk_broker::Settings {
+        node_id: whole("node.id"),
+        cluster_id: kafka_id(cluster_id),
+        log_dir: if config.settings.ephemeral {
+            "memory".to_owned()
+        } else {
+            config.settings.data_dir.display().to_string()
+        },
+        memory_bytes_max: usize::try_from(config.settings.memory_max.0).unwrap_or(usize::MAX),
+        auto_create_topics: kafka.bool("auto.create.topics.enable"),
+        default_partitions: whole("num.partitions"),
+        strict_replication: config.settings.strict_replication,
+        request_bytes_max: bytes("socket.request.max.bytes"),
+        fetch_bytes_max: bytes("fetch.max.bytes"),
+        fetch_sessions_max: bytes("max.incremental.fetch.session.cache.slots"),
+        groups: kolk_broker::settings::GroupSettings {
+            initial_rebalance_delay_ms: kafka.int("group.initial.rebalance.delay.ms").unsigned_abs(),
+            session_timeout_min_ms: whole("group.min.session.timeout.ms"),
+            session_timeout_max_ms: whole("group.max.session.timeout.ms"),
+            members_max: bytes("group.max.size"),
+        },
+        offsets_retention_minutes: kafka.int("offsets.retention.minutes"),
+        offsets_retention_check_interval_ms: kafka.int("offsets.retention.check.interval.ms").unsigned_abs(),
+        producer_id_expiration_ms: kafka.int("producer.id.expiration.ms"),
+        producer_id_expiration_check_interval_ms: 600_000,
+        offset_metadata_bytes_max: bytes("offset.metadata.max.bytes"),
+    }
+}
+
+/// An id as Kafka writes cluster ids: 22 characters of URL-safe base64.
+fn kafka_id(id: Uuid) -> String {
+    URL_SAFE_NO_PAD.encode(id.as_bytes())
+}
+
+async fn create(broker: &Broker, topic: &TopicSpec) -> Result<(), ServerError> {
+    let new = NewTopic { name: topic.name.clone(), partitions: Some(topic.partitions), ..Default::default() };
+    match broker.create_topic(new, false).await? {
+        Ok(_) => Ok(()),
+        Err(Refusal::TopicExists { name }) if *name == *topic.name => Ok(()),
+        Err(refusal) => Err(ServerError::Create { name: topic.name.clone(), reason: refusal.to_string() }),
+    }
+}
+
+/// A listener that is open, and what it answers clients about itself.
+struct Bound {
+    listener: Box<dyn Listener>,
+    advertise: Option<HostPort>,
+}
+
+/// Listens on every address that `address` stands for. Port 0 becomes one port for all of them.
+async fn bind(
+    door: &Door,
+    face: &'static str,
+    flag: &'static str,
+    address: &HostPort,
+    advertise: Option<&HostPort>,
+    bound: &mut Vec<Bound>,
+) -> Result<(), ServerError> {
+    let failed = |error| ServerError::Listen { face, address: address.clone(), error };
+    let (addresses, is_localhost) = match address.ip() {
+        Some(ip) => (vec![ip], false),
+        None if address.host == "localhost" => {
+            (vec![IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)], true)
+        }
+        None => {
+            let found =
+                tokio::net::lookup_host((address.host.as_str(), address.port)).await.map_err(failed)?;
+            (found.map(|address| address.ip()).collect(), false)
+        }
+    };
+    let mut port = address.port;
+    for ip in addresses {
+        let address = SocketAddr::new(ip, port);
+        match door.network.listen(address).await {
+            Ok(listener) => {
+                port = listener.local_address().port();
+                bound.push(Bound { listener, advertise: advertise.cloned() });
+            }
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                return Err(ServerError::PortInUse { face, flag, address });
+            }
+            // A machine without IPv6 has a localhost of one address.
+            Err(_) if is_localhost && ip.is_ipv6() => {}
+            Err(error) => return Err(failed(error)),
+        }
+    }
+    Ok(())
+}
