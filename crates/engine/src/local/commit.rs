@@ -50,6 +50,8 @@ pub enum CommitBy {
 pub(super) struct FrameBuild {
     pub number: u64,
     pub seal: bool,
+    /// Takes nothing more.
+    full: bool,
     pub decision_count: u32,
     pub decisions: Vec<u8>,
     pub items: Vec<Item>,
@@ -61,6 +63,7 @@ pub(super) struct FrameBuild {
 impl FrameBuild {
     fn clear(&mut self) {
         self.seal = false;
+        self.full = false;
         self.decision_count = 0;
         self.decisions.clear();
         self.items.clear();
@@ -86,7 +89,7 @@ pub(super) struct Core {
 impl Core {
     /// The frame that a decision with `bytes` of batch goes into; it becomes the tail.
     pub fn open_frame(&mut self, bytes: usize, frame_bytes_max: usize) -> &mut FrameBuild {
-        let fits = |open: &FrameBuild| !open.seal && open.bytes + bytes <= frame_bytes_max;
+        let fits = |open: &FrameBuild| !open.full && open.bytes + bytes <= frame_bytes_max;
         if !self.frames.back().is_some_and(fits) {
             let mut open = self.spare.pop().unwrap_or_default();
             open.clear();
@@ -98,6 +101,14 @@ impl Core {
         let open = self.frames.back_mut().expect("one was just pushed");
         self.tail = open.number;
         open
+    }
+
+    /// A position that the state now stands at: later decisions go into later frames.
+    pub fn position(&mut self) -> u64 {
+        if let Some(open) = self.frames.back_mut() {
+            open.full = true;
+        }
+        self.tail
     }
 
     /// Puts a decision, already applied to the state, at the queue's end, with its batch if it has one.
@@ -466,6 +477,7 @@ impl Log {
         let open = core.open_frame(frame_bytes_max + 1, frame_bytes_max);
         debug_assert!(open.items.is_empty(), "a frame of its own");
         open.seal = true;
+        open.full = true;
         open.number
     }
 

@@ -268,9 +268,9 @@ impl Rewriter {
         for lane in Lane::all() {
             bytes.clear();
             let position = {
-                let core = self.log.core();
+                let mut core = self.log.core();
                 core.state.snapshot_lane(lane, &mut bytes);
-                core.tail
+                core.position()
             };
             newest = newest.max(position);
             writer.lane(lane, LogPosition(position), &bytes).await?;

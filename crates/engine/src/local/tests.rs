@@ -5,6 +5,7 @@
     reason = "damages files behind the engine's back and starts writers of its own"
 )]
 
+mod crash;
 mod rewrite;
 
 use std::path::PathBuf;

@@ -249,7 +249,9 @@ impl Spares {
             let fits = inner.needed.max(HEADER_LEN + ALIGNMENT as u64);
             let enough = inner.spare.iter().any(|file| file.capacity >= fits);
             let bound = self.bytes_max <= inner.bytes && inner.needed <= inner.capacity_max;
-            if enough || (bound && !self.beyond_bound.load(Ordering::Relaxed)) {
+            // After a failure it tries until it succeeds: that is how appends are taken again.
+            let healing = self.disk_full.load(Ordering::Relaxed);
+            if (enough && !healing) || (bound && !self.beyond_bound.load(Ordering::Relaxed)) {
                 return Ok(());
             }
             let capacity = inner.next_capacity.max(inner.needed).next_multiple_of(ALIGNMENT as u64);

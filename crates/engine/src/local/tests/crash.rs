@@ -1,0 +1,282 @@
+//! The engine on a disk that forgets every un-synced write: a crash at each durable operation.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Mutex as StdMutex;
+
+use super::*;
+use crate::contract::ProducerStamp;
+use crate::door::sim::{self, Sim};
+
+const WRITERS: usize = 4;
+const BATCHES: usize = 15;
+
+fn small() -> LocalOptions {
+    LocalOptions {
+        wal_file_bytes_first: 64 << 10,
+        wal_file_bytes_max: 128 << 10,
+        tail_cache_bytes: 32 << 10,
+        frame_bytes_max: 16 << 10,
+        seal_after: Duration::from_millis(3),
+        wal_bytes_max: 512 << 10,
+        rewrite: RewriteOptions { wal_bytes: 64 << 10, interval: Duration::from_millis(2) },
+        ..Default::default()
+    }
+}
+
+async fn open(sim: &Sim) -> Result<Arc<LocalEngine>, OpenError> {
+    LocalEngine::open(sim.door(), Path::new("/data"), small()).await
+}
+
+/// An idempotent producer that writes `writer.number` in order to one partition and tries again what it does not
+/// know the outcome of.
+#[derive(Debug, Default)]
+struct Writer {
+    /// The next number to be acknowledged.
+    next: usize,
+    acknowledged: Vec<(usize, Offset)>,
+}
+
+fn numbered(writer: usize, number: usize) -> Append {
+    let mut append = append_of(writer as i32 % 3, format!("{writer}.{number}").as_bytes(), 0);
+    append.batch.producer = Some(ProducerStamp { id: writer as i64, epoch: 0, base_sequence: number as i32 });
+    append
+}
+
+/// Lets all writers go on until they have `BATCHES` more, or the log fails.
+async fn write(sim: &Sim, engine: &Arc<LocalEngine>, writers: &Arc<StdMutex<Vec<Writer>>>, until: usize) {
+    let mut tasks = Vec::new();
+    for writer in 0..WRITERS {
+        let (engine, writers) = (engine.clone(), writers.clone());
+        let inside = sim.clone();
+        let task = async move {
+            let mut number = writers.lock().unwrap()[writer].next;
+            while number < until {
+                let depth = 1 + inside.below(3) as usize;
+                let numbers: Vec<usize> = (number..until.min(number + depth)).collect();
+                let pipeline: Vec<_> =
+                    numbers.iter().map(|number| engine.append(vec![numbered(writer, *number)])).collect();
+                for (one, pending) in numbers.into_iter().zip(pipeline) {
+                    let Ok(answers) = pending.await else { return };
+                    let appended = match &answers[0] {
+                        Ok(appended) => appended,
+                        // Making a log file met the crash first.
+                        Err(AppendError::StorageFull) if inside.has_crashed() => return,
+                        Err(refused) => panic!("{refused}"),
+                    };
+                    let mut writers = writers.lock().unwrap();
+                    writers[writer].acknowledged.push((one, appended.base_offset));
+                    writers[writer].next = one + 1;
+                    number = one + 1;
+                }
+            }
+        };
+        tasks.push(sim.outside().tasks.spawn("writer", Box::pin(task)).0);
+    }
+    for task in tasks {
+        task.await.unwrap();
+    }
+}
+
+/// Everything that was acknowledged is at its offset, everything is there at most once and in order, offsets are
+/// dense, and what readers see agrees with the state.
+async fn check(engine: &LocalEngine, writers: &StdMutex<Vec<Writer>>) {
+    let tails =
+        engine.query(|state| [0, 1, 2].map(|index| state.partition(partition(index)).map(|p| p.next)));
+    let tails = tails.await.unwrap();
+    let mut places: BTreeMap<String, i64> = BTreeMap::new();
+    for index in 0..3 {
+        let Some(tail) = tails[index as usize] else {
+            assert!(writers.lock().unwrap().iter().all(|writer| writer.acknowledged.is_empty()));
+            return;
+        };
+        assert_eq!(engine.published(partition(index)).unwrap().high_watermark, tail);
+        let found = values(engine, index, 0).await;
+        assert_eq!(found.len() as i64, tail.0, "partition {index}: {found:?}");
+        for (at, value) in found.iter().enumerate() {
+            let (offset, value) = value.split_once(':').unwrap();
+            assert_eq!(offset.parse::<usize>().unwrap(), at, "offsets are dense");
+            assert_eq!(places.insert(value.to_string(), at as i64), None, "{value} is there twice");
+        }
+    }
+    for (writer, known) in writers.lock().unwrap().iter().enumerate() {
+        for (number, offset) in &known.acknowledged {
+            assert_eq!(places.get(&format!("{writer}.{number}")), Some(&offset.0), "{writer}.{number}");
+        }
+        let mine: Vec<i64> =
+            (0..).map_while(|number| places.get(&format!("{writer}.{number}")).copied()).collect();
+        assert!(mine.is_sorted(), "writer {writer}: {mine:?}");
+    }
+}
+
+/// One run: work, crash at a durable operation (of the first start too), start, check, and again. Gives back the
+/// number of durable operations.
+async fn run(sim: Sim, crash_at: u64) -> u64 {
+    let writers = Arc::new(StdMutex::new((0..WRITERS).map(|_| Writer::default()).collect::<Vec<_>>()));
+    sim.crash_at(crash_at);
+    let mut operations = 0;
+    for life in 1..=3 {
+        let before = sim.durable_operations();
+        match open(&sim).await {
+            Ok(engine) => {
+                // Crashes may hit the topic's creation; what is there already stays as it is.
+                let exists = engine.query(|state| state.topic(TOPIC).is_some()).await;
+                let made = match exists {
+                    Ok(true) => true,
+                    Ok(false) => try_create_topic(&engine, 3).await,
+                    Err(_) => false,
+                };
+                if made {
+                    if !sim.has_crashed() {
+                        check(&engine, &writers).await;
+                    }
+                    write(&sim, &engine, &writers, life * BATCHES).await;
+                    if sim.below(2) == 0 {
+                        // A clean stop now and then, or what is left of it.
+                        let _ = engine.close().await;
+                    }
+                }
+                assert!(made || sim.has_crashed());
+            }
+            Err(error) => assert!(sim.has_crashed(), "a start failed without a crash: {error}"),
+        }
+        operations = operations.max(sim.durable_operations() - before);
+        sim.crash().await;
+        // The next lives crash at their own places.
+        sim.crash_at(sim.durable_operations() + crash_at % 17 + u64::from(life as u32) * 3);
+    }
+    sim.crash_at(u64::MAX);
+    let engine = open(&sim).await.unwrap();
+    if engine.query(|state| state.topic(TOPIC).is_none()).await.unwrap() {
+        create_topic(&engine, 3).await;
+    }
+    check(&engine, &writers).await;
+    write(&sim, &engine, &writers, 4 * BATCHES).await;
+    check(&engine, &writers).await;
+    assert!(writers.lock().unwrap().iter().all(|writer| writer.next == 4 * BATCHES));
+    operations
+}
+
+async fn try_create_topic(engine: &LocalEngine, partitions: i32) -> bool {
+    let create = CreateTopic {
+        name: "t".into(),
+        id: TOPIC,
+        partitions,
+        configs: Default::default(),
+        tags: Default::default(),
+        now_ms: 1,
+    };
+    engine.propose(Command::CreateTopic(create)).await.is_ok()
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_at_any_crash_point() {
+    let operations = sim::run(0, |sim| run(sim, u64::MAX - 1000));
+    assert!(operations > 20, "{operations} durable operations are too few to say anything");
+    for crash_at in 0..operations {
+        for seed in 0..3 {
+            sim::run(crash_at * 1000 + seed, |sim| run(sim, crash_at));
+        }
+    }
+}
+
+#[test]
+fn a_seed_gives_the_same_run_again() {
+    let trace = |seed| {
+        sim::run(seed, |sim| async move {
+            run(sim.clone(), 13).await;
+            (sim.trace_hash(), sim.calls())
+        })
+    };
+    let first: Vec<_> = (0..5).map(trace).collect();
+    assert_eq!(first, (0..5).map(trace).collect::<Vec<_>>());
+    assert_ne!(first[0].0, first[1].0);
+}
+
+#[test]
+fn a_failed_write_is_never_tried_again_and_the_outcome_is_said_to_be_unknown() {
+    sim::run(5, |sim| async move {
+        let told = Arc::new(StdMutex::new(Vec::new()));
+        let hear = told.clone();
+        let options = LocalOptions {
+            on_failure: Some(Arc::new(move |reason: &str| hear.lock().unwrap().push(reason.to_string()))),
+            ..small()
+        };
+        let engine = LocalEngine::open(sim.door(), Path::new("/data"), options).await.unwrap();
+        create_topic(&engine, 1).await;
+        sim.fail_at(sim.durable_operations());
+        let first = engine.append(vec![append_of(0, b"lost", 0)]);
+        let second = engine.query(|_| ());
+        assert!(matches!(first.await, Err(EngineError::OutcomeUnknown(_))));
+        assert!(matches!(second.await, Err(EngineError::OutcomeUnknown(_))));
+        let third = engine.append(vec![append_of(0, b"refused", 0)]).await;
+        assert!(matches!(third, Err(EngineError::Closed(_))));
+        assert_eq!(told.lock().unwrap().len(), 1);
+        let after = sim.durable_operations();
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        assert_eq!(sim.durable_operations(), after, "a failed log writes nothing more");
+    });
+}
+
+#[test]
+fn a_full_disk_refuses_before_it_decides_and_heals() {
+    sim::run(6, |sim| async move {
+        let engine = open(&sim).await.unwrap();
+        create_topic(&engine, 1).await;
+        sim.set_disk_bytes(200 << 10);
+        let value = vec![b'x'; 4000];
+        let mut appended = 0;
+        let refused = loop {
+            match engine.append(vec![append_of(0, &value, 0)]).await.unwrap().remove(0) {
+                Ok(_) => appended += 1,
+                Err(refused) => break refused,
+            }
+            assert!(appended < 1000, "the disk never got full");
+        };
+        assert_eq!(refused, AppendError::StorageFull);
+        assert_eq!(engine.published(partition(0)).unwrap().high_watermark, Offset(appended));
+        sim.set_disk_bytes(u64::MAX);
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        engine.append(vec![append_of(0, &value, 0)]).await.unwrap().remove(0).unwrap();
+    });
+}
+
+#[test]
+fn a_sync_stuck_for_seconds_stops_nobody_else() {
+    sim::run(7, |sim| async move {
+        let engine = open(&sim).await.unwrap();
+        create_topic(&engine, 1).await;
+        sim.set_sync_time(Duration::from_secs(10));
+        let stuck = engine.append(vec![append_of(0, b"late", 0)]);
+        let waiting = sim.outside().tasks.spawn(
+            "waits",
+            Box::pin(async move {
+                stuck.await.unwrap().remove(0).unwrap();
+            }),
+        );
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let before = tokio::time::Instant::now();
+        assert_eq!(values(&engine, 0, 0).await, Vec::<String>::new());
+        assert!(before.elapsed() < Duration::from_millis(100));
+        waiting.0.await.unwrap();
+        assert_eq!(values(&engine, 0, 0).await, ["0:late"]);
+    });
+}
+
+#[test]
+fn a_leader_that_is_dropped_half_way_hands_on() {
+    for seed in 0..20 {
+        sim::run(seed, |sim| async move {
+            let engine = open(&sim).await.unwrap();
+            create_topic(&engine, 1).await;
+            for round in 0..10 {
+                let first = engine.append(vec![append_of(0, b"a", 0)]);
+                let second = engine.append(vec![append_of(0, b"b", 0)]);
+                let patience = Duration::from_micros(sim.below(120));
+                let _ = tokio::time::timeout(patience, first).await;
+                second.await.unwrap().remove(0).unwrap();
+                assert_eq!(engine.published(partition(0)).unwrap().high_watermark, Offset(2 * (round + 1)));
+            }
+        });
+    }
+}
