@@ -25,6 +25,8 @@ use super::{Limits, Refusal, Reshard, Shard, Topic};
 use crate::types::{HashRange, Offset, ShardId};
 
 #[cfg(test)]
+mod in_state;
+#[cfg(test)]
 mod tests;
 
 /// The topic config that says who may reshard.

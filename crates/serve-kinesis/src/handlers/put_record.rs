@@ -27,7 +27,9 @@ pub(crate) async fn handle(
     let key = input.partition_key.ok_or_else(|| missing("partitionKey"))?;
     let put = put(key, input.explicit_hash_key.as_deref(), input.data)?;
     let topic = service.topic(&name).await?;
-    check_size(&topic, &put, "data")?;
+    if let Err(refused) = check_size(&topic, &put, "data") {
+        return Err(service.told(refused, &name).await);
+    }
     if let Some(number) = &input.sequence_number_for_ordering {
         let now = shared::second(service.broker().now_ms());
         if number.parse::<SequenceNumber>().map_or(true, |number| number.record_secs > now) {

@@ -31,7 +31,9 @@ pub(crate) async fn handle(
     }
     let topic = service.topic(&name).await?;
     for (at, put) in puts.iter().enumerate() {
-        check_size(&topic, put, &path(at, "data"))?;
+        if let Err(refused) = check_size(&topic, put, &path(at, "data")) {
+            return Err(service.told(refused, &name).await);
+        }
     }
     if puts.iter().map(|put| put.data.len() + put.key.len()).sum::<usize>() > TOTAL_BYTES_MAX {
         return Err(invalid("Records size exceeds 10 MB limit"));

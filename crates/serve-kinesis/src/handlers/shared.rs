@@ -83,6 +83,11 @@ impl Service {
         }
     }
 
+    /// A refusal that rests on what [`Service::topic`] gave, once that is durable.
+    pub async fn told(&self, refused: ServiceError, name: &str) -> ServiceError {
+        self.stream(name).await.err().unwrap_or(refused)
+    }
+
     /// Waits until what was decided about `stream` is durable.
     pub async fn decided(
         &self,
