@@ -1,8 +1,8 @@
 //! The primitives that generated messages are made of: [`Decoder`], [`Encoder`], [`Wire`].
 //!
 //! Owns the layout of primitive types in both dialects, plain and flexible (KIP-482), and every bound on hostile input:
-//! no length is believed before it is compared with the bytes that are left, memory used is at most a constant times the
-//! input, nothing recurses, nothing panics. Strings, byte fields and records are slices of the frame, never copies.
+//! no length is believed before it is compared with the bytes that are left, a decoded message holds at most a hundred
+//! times the bytes of its frame (an empty string is one byte on the wire), nothing recurses, nothing panics. Strings, byte fields and records are slices of the frame, never copies.
 //! Leaves to `frame` the headers, to `records` what is inside a records field.
 
 use bytes::{BufMut, Bytes, BytesMut};

@@ -53,8 +53,8 @@ pub fn compress(codec: Compression, block: &[u8]) -> Result<Vec<u8>, CompressErr
     done.map_err(|error| damaged(codec, error))
 }
 
-/// Decompresses a block to at most `limit` bytes. Memory used on the way is bounded by the limit and, with zstd, by the
-/// window of a frame: at most 8 MiB, or the limit if that is more.
+/// Decompresses a block to at most `limit` bytes. Memory used on the way is bounded by the limit and by what a frame may
+/// announce: with LZ4 a block of 4 MiB, with zstd a window of 8 MiB, or of the limit if that is more.
 pub fn decompress(codec: Compression, block: &[u8], limit: usize) -> Result<Vec<u8>, CompressError> {
     match codec {
         Compression::None if block.len() > limit => Err(CompressError::TooLarge { limit }),

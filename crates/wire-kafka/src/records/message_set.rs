@@ -171,7 +171,7 @@ impl MessageSet {
         let (Some(first), Some(last)) = (messages.first(), messages.last()) else { return Ok(out.freeze()) };
         let relative = compression != Compression::None && magic == 1;
         for message in messages {
-            let offset = if relative { message.offset - first.offset } else { message.offset };
+            let offset = if relative { message.offset.wrapping_sub(first.offset) } else { message.offset };
             let (key, value) = (message.key.as_deref(), message.value.as_deref());
             put_message(&mut out, offset, magic, append_time, message.timestamp.unwrap_or(-1), key, value);
         }

@@ -10,7 +10,7 @@ use crate::vectors::vector;
 use crate::{again, for_each_version, schema};
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn every_message_comes_back_byte_for_byte(seed: u64) {
