@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::commit::Log;
-use crate::state::{Command, RetentionRules, TrimBy, configs};
+use crate::state::{Command, TrimBy};
 use crate::types::{Offset, PartitionId, TopicId};
 
 /// Runs until the log is closed.
@@ -41,16 +41,5 @@ fn expired(log: &Log, topic: TopicId) -> Vec<(PartitionId, Offset)> {
     let now_ms = log.door.clock.now_ms();
     let core = log.core();
     let Some(topic) = core.state.topic(topic) else { return Vec::new() };
-    let defaults = core.state.config_defaults();
-    let rules = RetentionRules {
-        retention_ms: configs::retention_ms(topic, defaults),
-        retention_bytes: configs::retention_bytes(topic, defaults).map(|bytes| bytes as u64),
-    };
-    let ids = (0..topic.partitions).map(|index| PartitionId { topic: topic.id, index });
-    let expired = ids.filter_map(|id| {
-        let partition = core.state.partition(id)?;
-        let to = partition.segments.expired(&rules, now_ms, partition.next)?;
-        (to > partition.log_start).then_some((id, to))
-    });
-    expired.collect()
+    core.state.retention_trims(topic, now_ms).collect()
 }

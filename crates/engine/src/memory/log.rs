@@ -58,11 +58,6 @@ impl StoredBatch {
     pub(super) fn counted_bytes(&self) -> u64 {
         (self.bytes.len() + size_of::<StoredBatch>()) as u64
     }
-
-    /// The time that retention goes by: the newest record's own, or the append time if it has none.
-    fn retention_time_ms(&self) -> i64 {
-        if self.max_timestamp_ms >= 0 { self.max_timestamp_ms } else { self.append_ms }
-    }
 }
 
 impl PartitionLog {
@@ -93,22 +88,6 @@ impl PartitionLog {
             self.batches.pop_front();
         }
         before - self.counted_bytes()
-    }
-
-    /// The offset up to which retention keeps nothing: batches older than the instant, and the oldest for as long
-    /// as what stays is still `kept_bytes` or more.
-    pub(super) fn expired(&self, kept_from_ms: Option<i64>, kept_bytes: Option<u64>) -> Option<Offset> {
-        let mut left = self.size_bytes;
-        let mut expired = None;
-        for batch in &self.batches {
-            left -= batch.bytes.len() as u64;
-            let old = kept_from_ms.is_some_and(|from_ms| batch.retention_time_ms() < from_ms);
-            if !old && kept_bytes.is_none_or(|kept| left < kept) {
-                break;
-            }
-            expired = Some(batch.last_offset + 1);
-        }
-        expired
     }
 
     /// Batches from the one that contains `from`, up to `end`; and whether the limit held some back.

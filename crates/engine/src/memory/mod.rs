@@ -24,9 +24,7 @@ use crate::contract::{
 };
 use crate::door::{Door, TaskHandle};
 use crate::map::HashMap;
-use crate::state::{
-    AppendVerdict, Command, Decision, Limits, Outcome, Partition, Refusal, State, TrimBy, configs,
-};
+use crate::state::{AppendVerdict, Command, Decision, Limits, Outcome, Partition, Refusal, State, TrimBy};
 use crate::types::{Offset, PartitionId};
 
 /// How a memory back end is set up.
@@ -194,20 +192,10 @@ impl Inner {
         self.retain(now_ms);
     }
 
-    /// Trims what retention no longer keeps. It works by whole batches, finer than Kafka's segments.
+    /// Trims what retention no longer keeps, at the edges of Kafka's segments.
     fn retain(&mut self, now_ms: i64) {
-        let mut trims = Vec::new();
-        for topic in self.state.topics() {
-            let defaults = self.state.config_defaults();
-            let kept_from_ms =
-                configs::retention_ms(topic, defaults).map(|kept_ms| now_ms.saturating_sub(kept_ms));
-            let kept_bytes = configs::retention_bytes(topic, defaults).map(|bytes| bytes as u64);
-            for id in topic.partition_ids() {
-                if let Some(to) = self.logs.get(&id).and_then(|log| log.expired(kept_from_ms, kept_bytes)) {
-                    trims.push((id, to));
-                }
-            }
-        }
+        let topics = self.state.topics();
+        let trims: Vec<_> = topics.flat_map(|topic| self.state.retention_trims(topic, now_ms)).collect();
         for (partition, to) in trims {
             self.propose(&Command::Trim { partition, to: Some(to), by: TrimBy::Retention })
                 .expect("retention trims to an offset that is there");

@@ -31,6 +31,8 @@ mod partition;
 mod producers;
 pub mod reshard;
 mod snapshot;
+#[cfg(test)]
+mod tests;
 mod topics;
 mod virtual_segments;
 
@@ -157,6 +159,24 @@ impl State {
             return Ok((None, Outcome::Trimmed { log_start: state.log_start }));
         }
         Ok((Some(Decision::Trim { partition, log_start: to }), Outcome::Trimmed { log_start: to }))
+    }
+
+    /// Where retention wants the log starts of a topic's partitions now, as Kafka deletes segments. The back
+    /// end proposes each as a [`Command::Trim`].
+    pub fn retention_trims<'a>(
+        &'a self,
+        topic: &'a Topic,
+        now_ms: i64,
+    ) -> impl Iterator<Item = (PartitionId, Offset)> + use<'a> {
+        let rules = RetentionRules {
+            retention_ms: configs::retention_ms(topic, &self.limits.configs),
+            retention_bytes: configs::retention_bytes(topic, &self.limits.configs).map(|bytes| bytes as u64),
+        };
+        topic.partition_ids().filter_map(move |id| {
+            let partition = self.partition(id)?;
+            let to = partition.segments.expired(&rules, now_ms, partition.next)?;
+            (to > partition.log_start).then_some((id, to))
+        })
     }
 
     /// What decisions keep to.
