@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::kit::*;
 use super::{Harness, ManualClock};
-use crate::contract::{Engine, EngineError, Isolation};
-use crate::state::{Command, CreateTopic, Outcome};
+use crate::contract::{AppendError, Engine, EngineError, Isolation};
+use crate::state::{Command, CreateTopic, Outcome, Refusal};
 use crate::types::{Offset, PartitionId, TopicId};
 
 pub(super) async fn a_closed_engine_refuses_work(kit: &mut Kit<'_>) {
@@ -93,6 +93,7 @@ pub async fn survives(harness: &dyn Harness, seed: u64, rounds: usize, steps: us
         topic_acknowledged: false,
     };
     for _ in 0..rounds {
+        harness.may_fail();
         survivor.write(&*engine, steps).await;
         engine = harness.reopen(engine, true).await;
         clock.advance(7);
@@ -123,8 +124,8 @@ impl Survivor {
             };
             // An earlier attempt may have succeeded without an answer.
             match engine.propose(Command::CreateTopic(create)).await {
+                Ok(Err(Refusal::StorageFull)) | Err(_) => return,
                 Ok(_) => self.topic_acknowledged = true,
-                Err(_) => return,
             }
         }
         let mut step = 0;
@@ -140,8 +141,9 @@ impl Survivor {
                             assert!(first >= self.next_producer_id, "no id is given twice");
                             self.next_producer_id = first + i64::from(count);
                         }
+                        // A disk that fails may seem full first.
+                        Ok(Err(Refusal::StorageFull)) | Err(_) => return,
                         Ok(other) => panic!("{other:?}"),
-                        Err(_) => return,
                     }
                 }
                 let index = self.random(PARTITIONS as u64) as i32;
@@ -164,6 +166,9 @@ impl Survivor {
                 }
                 match answer.await {
                     Ok(answers) => {
+                        if answers[0] == Err(AppendError::StorageFull) {
+                            return;
+                        }
                         let appended = answers[0].as_ref().expect("in sequence");
                         assert_eq!(appended.last_offset, Offset(upto as i64 - 1));
                         let seen =

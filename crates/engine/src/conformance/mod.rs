@@ -34,6 +34,9 @@ pub trait Harness: Send + Sync {
     /// Ends the engine, to which the suite holds no other handle, and opens its data again with the same clock:
     /// after a close, or after a crash that forgets all that was not synced.
     fn reopen(&self, engine: Arc<dyn Engine>, crash: bool) -> BoxFuture<'_, Arc<dyn Engine>>;
+
+    /// From here until the next reopening, [`survives`] bears an engine that fails.
+    fn may_fail(&self) {}
 }
 
 /// A wall clock that stands still until it is set.

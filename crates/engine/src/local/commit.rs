@@ -158,6 +158,8 @@ pub(super) struct Committer {
     pub last_crc: u32,
     pub memory: FrameMemory,
     directory: Vec<u8>,
+    /// The data directory's: free once nobody can write any more.
+    _lock: Box<dyn Send + Sync>,
 }
 
 /// The file being written.
@@ -168,8 +170,14 @@ pub(super) struct CurrentFile {
 }
 
 impl Committer {
-    pub fn new(life: Life, next_sequence: u64, last_crc: u32, memory: FrameMemory) -> Self {
-        Committer { life, file: None, next_sequence, last_crc, memory, directory: Vec::new() }
+    pub fn new(
+        life: Life,
+        next_sequence: u64,
+        last_crc: u32,
+        memory: FrameMemory,
+        lock: Box<dyn Send + Sync>,
+    ) -> Self {
+        Committer { life, file: None, next_sequence, last_crc, memory, directory: Vec::new(), _lock: lock }
     }
 }
 
@@ -315,6 +323,16 @@ impl Log {
         if let Some(hook) = &self.on_failure {
             hook(&reason);
         }
+    }
+
+    /// Ends the log: no frame is written any more, and replies that wait get an unknown outcome. A write that is
+    /// under way ends by itself.
+    pub fn abandon(&self, reason: Arc<str>) {
+        self.core().closed.get_or_insert(reason.clone());
+        let _ = self.failure.set(reason);
+        let committer = lock(&self.leader).take();
+        drop(committer);
+        self.wake_up_to(u64::MAX);
     }
 
     fn wake_up_to(&self, position: u64) -> usize {
@@ -603,7 +621,13 @@ impl Leading {
 
 impl Drop for Leading {
     fn drop(&mut self) {
-        *lock(&self.log.leader) = self.leadership.take();
+        {
+            let mut leader = lock(&self.log.leader);
+            // Of a log that ended, the committer goes, and the directory's lock with it.
+            if self.log.failure.get().is_none() {
+                *leader = self.leadership.take();
+            }
+        }
         if self.log.failure.get().is_none() {
             self.log.hand_on();
         }

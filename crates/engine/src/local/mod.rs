@@ -36,8 +36,8 @@ mod tests;
 mod wal;
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use archive::Archive;
@@ -124,9 +124,7 @@ pub struct LocalEngine {
     cluster_id: uuid::Uuid,
     secret: [u128; 2],
     tasks: Vec<TaskHandle>,
-    closed: AtomicBool,
-    /// Held for the engine's life.
-    lock: Mutex<Option<Box<dyn Send + Sync>>>,
+    closed: tokio::sync::Mutex<bool>,
 }
 
 impl std::fmt::Debug for LocalEngine {
@@ -198,7 +196,7 @@ impl LocalEngine {
             on_failure: options.on_failure,
             state: recovered.state,
             last_frame: recovered.last_frame,
-            committer: Committer::new(life, recovered.next_sequence, recovered.last_crc, memory),
+            committer: Committer::new(life, recovered.next_sequence, recovered.last_crc, memory, lock),
         });
         door.tasks.dedicated("kolk-log", Box::pin(log.clone().run_thread(options.seal_after)));
         let preparer = door.tasks.spawn("wal-files", Box::pin(prepare_files(spares)));
@@ -221,8 +219,7 @@ impl LocalEngine {
             cluster_id,
             secret,
             tasks: vec![preparer, rewrite, retention],
-            closed: AtomicBool::new(false),
-            lock: Mutex::new(Some(lock)),
+            closed: tokio::sync::Mutex::new(false),
         }))
     }
 
@@ -396,25 +393,33 @@ impl Engine for LocalEngine {
 
     fn close(&self) -> BoxFuture<'_, Result<(), EngineError>> {
         Box::pin(async move {
-            if !self.closed.swap(true, std::sync::atomic::Ordering::AcqRel) {
-                let position = {
-                    let mut core = self.log.core();
-                    core.closed.get_or_insert("it was closed".into());
-                    core.tail
-                };
-                self.log.until_durable(position).await?;
-                if position > 0 {
-                    let seal = self.log.push_seal();
-                    self.log.until_durable(seal).await?;
-                }
-                // A round of the rewrite that is half way ends before somebody else may open the directory.
-                let _ledger = self.rewriter.ledger.lock().await;
-                self.stop();
+            let mut closed = self.closed.lock().await;
+            if *closed {
+                return Ok(());
             }
-            Ok(())
+            let position = {
+                let mut core = self.log.core();
+                core.closed.get_or_insert(CLOSED.into());
+                core.tail
+            };
+            let durable = async {
+                self.log.until_durable(position).await?;
+                let seal = if position > 0 { self.log.push_seal() } else { 0 };
+                self.log.until_durable(seal).await
+            };
+            let result = durable.await;
+            // A round of the rewrite that is half way ends before somebody else may open the directory.
+            let ledger = self.rewriter.ledger.lock().await;
+            self.stop();
+            drop(ledger);
+            *closed = true;
+            result
         })
     }
 }
+
+/// Why a closed engine takes nothing.
+const CLOSED: &str = "it was closed";
 
 impl LocalEngine {
     fn stop(&self) {
@@ -422,7 +427,8 @@ impl LocalEngine {
         for task in &self.tasks {
             task.abort();
         }
-        self.lock.lock().expect("nothing panics under this lock").take();
+        // From here on nothing is written, and the directory's lock is free once nothing is being written.
+        self.log.abandon(CLOSED.into());
     }
 }
 

@@ -12,6 +12,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -163,14 +164,23 @@ pub(super) async fn read_manifest(disk: &dyn Disk, directory: &Path) -> Result<O
     }
 }
 
-/// Takes the directory for this process.
+/// Takes the directory for this process. An engine that is just ending, here or in the process before this one,
+/// may still be writing: it gets a moment.
 pub(super) async fn lock(disk: &dyn Disk, directory: &Path) -> Result<Box<dyn Send + Sync>, OpenError> {
     let path = directory.join("lock");
-    disk.lock(&path).await.map_err(|source| match source.kind() {
-        io::ErrorKind::WouldBlock => OpenError::Locked { directory: directory.to_path_buf() },
-        _ => OpenError::Io { path, source },
-    })
+    for _ in 0..LOCK_TRIES {
+        match disk.lock(&path).await {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                tokio::time::sleep(LOCK_INTERVAL).await;
+            }
+            answer => return answer.map_err(|source| OpenError::Io { path, source }),
+        }
+    }
+    Err(OpenError::Locked { directory: directory.to_path_buf() })
 }
+
+const LOCK_TRIES: u32 = 25;
+const LOCK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Removes what a crash left half-made, and makes what is missing.
 pub(super) async fn prepare_directory(disk: &dyn Disk, directory: &Path) -> Result<(), OpenError> {
@@ -308,7 +318,7 @@ struct FoundFile {
 }
 
 /// Who is shown a log, front to back.
-pub(super) trait Visit {
+pub(super) trait Visit: Send {
     /// The next file of the log; an error in words refuses it.
     fn file(&mut self, header: &WalHeader, file: &WalFile, path: &Path) -> Result<(), String>;
 

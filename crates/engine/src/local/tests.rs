@@ -5,6 +5,7 @@
     reason = "damages files behind the engine's back and starts writers of its own"
 )]
 
+mod conformance;
 mod crash;
 mod rewrite;
 
