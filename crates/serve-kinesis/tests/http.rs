@@ -221,6 +221,7 @@ async fn shard_end_has_children_and_no_next_iterator() {
         }),
         stream_arn: None,
         stream_id: None,
+        kolk_places: None,
     };
     let page = face.call(true, Format::Cbor, &list).await;
     let rest = ListShardsInput { next_token: page.next_token, stream_name: None, shard_filter: None, ..list };

@@ -1,7 +1,7 @@
 //! What the commands against a running server share: how to reach it, how output looks, how a command is run.
 
 use std::future::Future;
-use std::io::{BufWriter, StdoutLock, Write};
+use std::io::{BufWriter, Stdout, Write};
 use std::time::Duration;
 
 use clap::Args;
@@ -93,12 +93,12 @@ pub fn run<F: Future<Output = Result<(), Failure>>>(command: impl FnOnce(Door) -
 }
 
 /// Standard output, collected into large writes.
-pub struct Out(BufWriter<StdoutLock<'static>>);
+pub struct Out(BufWriter<Stdout>);
 
 impl Out {
     /// Takes standard output.
     pub fn new() -> Out {
-        Out(BufWriter::with_capacity(64 * 1024, std::io::stdout().lock()))
+        Out(BufWriter::with_capacity(64 * 1024, std::io::stdout()))
     }
 
     /// Writes bytes as they are.

@@ -7,6 +7,7 @@ mod common;
 mod consume;
 mod format;
 mod group;
+mod inspect;
 mod produce;
 mod settings;
 mod shard;
@@ -43,6 +44,8 @@ enum Command {
     Group(group::Group),
     Produce(produce::Produce),
     Consume(consume::Consume),
+    Verify(inspect::Verify),
+    Dump(inspect::Dump),
     /// Prints every effective setting of the server and where it came from.
     ///
     /// Takes the flags of `kolk serve`. The output is a configuration file.
@@ -117,6 +120,8 @@ pub fn main() -> ExitCode {
         Command::Group(group) => group.run(),
         Command::Produce(produce) => produce.run(),
         Command::Consume(consume) => consume.run(),
+        Command::Verify(verify) => verify.run(),
+        Command::Dump(dump) => dump.run(),
         Command::Config { given, json } => settings::print(&given.0, json),
         Command::Completions { shell } => {
             let mut script = Vec::new();
@@ -131,10 +136,22 @@ pub fn main() -> ExitCode {
             ExitCode::from(2)
         }
         Err(Failure::Failed(error)) => {
-            eprintln!("kolk: {error:#}");
+            eprintln!("kolk: {}", sentence(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// An error with its causes, leaving out what was said already: some name their cause, some leave it to the chain.
+fn sentence(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    text
 }
 
 /// Writes data to standard output.

@@ -14,9 +14,9 @@ use super::time::iso;
 
 #[derive(Subcommand)]
 pub enum Shard {
-    /// Lists a stream's shards, closed ones too, with their hash ranges and parents.
+    /// Lists a stream's shards, closed ones too: which offsets of which partition each is, hash range and parents.
     ///
-    /// JSON: stream, shard, open, first_hash_key, last_hash_key, parent, adjacent_parent, starting_sequence_number,
+    /// JSON: stream, shard, open, partition, first_offset, end_offset (null while open), first_hash_key, last_hash_key, parent, adjacent_parent, starting_sequence_number,
     /// ending_sequence_number.
     #[command(after_long_help = "Example: kolk shard list orders --open")]
     List(List),
@@ -114,6 +114,7 @@ async fn shards(kinesis: &Kinesis, stream: &str) -> Result<Vec<ShardReply>, Fail
                 shard_filter: None,
                 stream_arn: None,
                 stream_id: None,
+                kolk_places: Some(true),
             })
             .await?;
         all.extend(page.shards.unwrap_or_default());
@@ -131,7 +132,16 @@ fn is_open(shard: &ShardReply) -> bool {
 impl List {
     async fn run(&self, kinesis: &Kinesis) -> Result<(), Failure> {
         let mut out = Out::new();
-        let mut rows = vec![row!["SHARD", "STATE", "FIRST HASH KEY", "LAST HASH KEY", "PARENTS"]];
+        let mut rows = vec![row![
+            "SHARD",
+            "STATE",
+            "PARTITION",
+            "FIRST",
+            "END",
+            "FIRST HASH KEY",
+            "LAST HASH KEY",
+            "PARENTS"
+        ]];
         for shard in shards(kinesis, &self.stream).await?.iter().filter(|shard| !self.open || is_open(shard))
         {
             let range = &shard.hash_key_range;
@@ -140,6 +150,9 @@ impl List {
                     "stream": self.stream,
                     "shard": shard.shard_id,
                     "open": is_open(shard),
+                    "partition": shard.kolk_partition,
+                    "first_offset": shard.kolk_first_offset,
+                    "end_offset": shard.kolk_end_offset,
                     "first_hash_key": range.starting_hash_key,
                     "last_hash_key": range.ending_hash_key,
                     "parent": shard.parent_shard_id,
@@ -149,6 +162,8 @@ impl List {
                 }))?;
                 continue;
             }
+            // Real Kinesis has no partitions to tell of.
+            let show = |number: Option<i64>| number.map_or_else(|| "-".to_owned(), |n| n.to_string());
             let parents: Vec<&str> = shard
                 .parent_shard_id
                 .iter()
@@ -158,6 +173,9 @@ impl List {
             rows.push(row![
                 shard.shard_id,
                 if is_open(shard) { "open" } else { "closed" },
+                show(shard.kolk_partition.map(i64::from)),
+                show(shard.kolk_first_offset),
+                show(shard.kolk_end_offset),
                 range.starting_hash_key,
                 range.ending_hash_key,
                 parents.join(" "),

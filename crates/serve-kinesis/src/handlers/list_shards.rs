@@ -3,6 +3,8 @@
 //! A filter is resolved to an instant on the first page and carried in the token, so that pages tile the hash space even
 //! while the stream is resharded. Tokens live for 300 seconds.
 //!
+//! A member of our own, `KolkPlaces`, asks for each shard's partition and offsets too (`kolk shard list`).
+//!
 //! Source: API reference, ListShards and ShardFilter.
 
 use kolk_broker::shards::{Listing, ShardFilter, Stream};
@@ -38,7 +40,8 @@ pub(crate) async fn handle(
         };
         next.seal(service.sealer(), now_ms, service.nonce())
     });
-    Ok(ListShardsOutput { next_token, shards: Some(page.shards.iter().map(shared::shown).collect()) })
+    let shown = if input.kolk_places == Some(true) { shared::shown_with_place } else { shared::shown };
+    Ok(ListShardsOutput { next_token, shards: Some(page.shards.iter().map(shown).collect()) })
 }
 
 async fn next_page(

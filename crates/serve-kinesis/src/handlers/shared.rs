@@ -215,6 +215,19 @@ pub fn shown(shard: &Shard) -> replies::Shard {
             starting_sequence_number: SequenceNumber::start(created, shard.id.0).to_string(),
         },
         shard_id: shard.id.to_string(),
+        kolk_partition: None,
+        kolk_first_offset: None,
+        kolk_end_offset: None,
+    }
+}
+
+/// The same with the shard's place in the topic, for those who ask.
+pub fn shown_with_place(shard: &Shard) -> replies::Shard {
+    replies::Shard {
+        kolk_partition: shard.partition,
+        kolk_first_offset: shard.partition.map(|_| shard.first.0),
+        kolk_end_offset: shard.partition.and(shard.end).map(|end| end.0),
+        ..shown(shard)
     }
 }
 

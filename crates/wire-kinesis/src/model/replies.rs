@@ -56,13 +56,17 @@ structures! {
         ShardLevelMetrics shard_level_metrics: required List<Text>;
     }
 
-    /// A shard with its lineage.
+    /// A shard with its lineage. The last three members are ours, and only there for a request with KolkPlaces: which
+    /// offsets of which partition of the topic the shard is.
     Shard {
         AdjacentParentShardId adjacent_parent_shard_id: optional Text;
         HashKeyRange          hash_key_range:           required HashKeyRange;
         ParentShardId         parent_shard_id:          optional Text;
         SequenceNumberRange   sequence_number_range:    required SequenceNumberRange;
         ShardId               shard_id:                 required Text;
+        KolkPartition         kolk_partition:           optional Integer;
+        KolkFirstOffset       kolk_first_offset:        optional Long;
+        KolkEndOffset         kolk_end_offset:          optional Long;
     }
 
     /// First and last hash key, both inclusive.

@@ -158,6 +158,7 @@ structures! {
         ShardFilter             shard_filter:              optional ShardFilter;
         StreamARN               stream_arn:                optional Text,    STREAM_ARN;
         StreamId                stream_id:                 optional Text,    STREAM_ID;
+        KolkPlaces              kolk_places:               optional Boolean;
     }
 
     /// Which shards, and as of when or after which.

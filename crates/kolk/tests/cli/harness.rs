@@ -1,0 +1,214 @@
+//! Running `kolk` and looking at what it says.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// A `kolk` with nothing of the caller's environment that could change what it does.
+pub fn kolk(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kolk"));
+    command.args(arguments).stdin(Stdio::null());
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("KOLK_") || name.to_string_lossy().starts_with("AWS_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// What a finished command said.
+pub struct Said {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
+}
+
+impl From<Output> for Said {
+    fn from(output: Output) -> Self {
+        Said {
+            code: output.status.code().expect("it ended by itself"),
+            out: String::from_utf8(output.stdout).expect("UTF-8"),
+            err: String::from_utf8(output.stderr).expect("UTF-8"),
+        }
+    }
+}
+
+impl Said {
+    /// Expects exit code 0 and silence on standard error.
+    #[track_caller]
+    pub fn done(self) -> String {
+        assert_eq!((self.code, self.err.as_str()), (0, ""), "said: {}", self.out);
+        self.out
+    }
+
+    /// Expects exit code 1, no data, and one sentence that has this in it.
+    #[track_caller]
+    pub fn failed(self, wanted: &str) {
+        self.ended(1, wanted);
+    }
+
+    /// Expects exit code 2 and this in what was said.
+    #[track_caller]
+    pub fn usage(self, wanted: &str) {
+        assert_eq!((self.code, self.out.as_str()), (2, ""), "said: {}", self.err);
+        assert!(self.err.contains(wanted), "no `{wanted}` in: {}", self.err);
+    }
+
+    #[track_caller]
+    fn ended(self, code: i32, wanted: &str) {
+        assert_eq!((self.code, self.out.as_str()), (code, ""), "said: {}", self.err);
+        let sentence = self.err.lines().last().unwrap_or_default();
+        assert!(
+            sentence.starts_with("kolk: ") && sentence.contains(wanted),
+            "no `{wanted}` in: {}",
+            self.err
+        );
+    }
+}
+
+/// Runs a command to its end.
+pub fn run(arguments: &[&str]) -> Said {
+    kolk(arguments).output().expect("kolk can be run").into()
+}
+
+/// A running server.
+pub struct Server {
+    child: Option<Child>,
+    pub home: tempfile::TempDir,
+    pub kafka: String,
+    pub kinesis: String,
+}
+
+impl Server {
+    /// A server in memory.
+    pub fn ephemeral() -> Server {
+        Server::start(&["--ephemeral"])
+    }
+
+    /// A server with a data directory of its own.
+    pub fn start(extra: &[&str]) -> Server {
+        let home = tempfile::tempdir().expect("a temporary directory");
+        Server::start_in(home, extra)
+    }
+
+    /// A server whose data directory is `data` in `home`.
+    pub fn start_in(home: tempfile::TempDir, extra: &[&str]) -> Server {
+        let mut server = Server::spawn(home, extra);
+        let ready = server.home.path().join("ready.json");
+        let end = Instant::now() + Duration::from_secs(60);
+        let text = loop {
+            if let Ok(text) = std::fs::read_to_string(&ready) {
+                break text;
+            }
+            let child = server.child.as_mut().expect("it was started");
+            let ended = child.try_wait().expect("a child can be asked");
+            assert!(ended.is_none() && Instant::now() < end, "not ready: {}", server.log());
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        let ready: Value = serde_json::from_str(&text).expect("the ready file is JSON");
+        assert_eq!(ready["pid"], server.child.as_ref().expect("it runs").id());
+        server.kafka = ready["kafka"].as_str().expect("an address").to_owned();
+        server.kinesis = ready["kinesis"].as_str().expect("an address").to_owned();
+        server
+    }
+
+    fn spawn(home: tempfile::TempDir, extra: &[&str]) -> Server {
+        let log = std::fs::File::create(home.path().join("log")).expect("a log");
+        let mut command = kolk(&["serve", "--ready-file"]);
+        command.arg(home.path().join("ready.json")).arg("--data-dir").arg(home.path().join("data"));
+        if !extra.contains(&"--kafka") {
+            command.args(["--kafka", "127.0.0.1:0"]);
+        }
+        command.args(["--kinesis", "127.0.0.1:0"]).args(extra);
+        command.stdout(log.try_clone().expect("a handle")).stderr(log);
+        let child = command.spawn().expect("kolk can be run");
+        Server { child: Some(child), home, kafka: String::new(), kinesis: String::new() }
+    }
+
+    /// Everything it has said so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.home.path().join("log")).unwrap_or_default()
+    }
+
+    pub fn data_dir(&self) -> PathBuf {
+        self.home.path().join("data")
+    }
+
+    /// A client command against it.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = kolk(arguments);
+        command
+            .env("KOLK_SERVER", &self.kafka)
+            .env("KOLK_KINESIS_ENDPOINT", format!("http://{}", self.kinesis));
+        command
+    }
+
+    /// Runs a client command against it.
+    pub fn run(&self, arguments: &[&str]) -> Said {
+        self.command(arguments).output().expect("kolk can be run").into()
+    }
+
+    /// Runs a client command that must be done; gives its output.
+    #[track_caller]
+    pub fn done(&self, arguments: &[&str]) -> String {
+        self.run(arguments).done()
+    }
+
+    /// The same, with its JSON lines read.
+    #[track_caller]
+    pub fn json(&self, arguments: &[&str]) -> Vec<Value> {
+        let arguments: Vec<&str> = arguments.iter().copied().chain(["--json"]).collect();
+        json_lines(&self.done(&arguments))
+    }
+
+    /// Runs a client command with this on its standard input.
+    pub fn feed(&self, input: &[u8], arguments: &[&str]) -> Said {
+        let mut command = self.command(arguments);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("kolk can be run");
+        let mut stdin = child.stdin.take().expect("a pipe");
+        // A command that ends early leaves the rest unread.
+        let _ = stdin.write_all(input);
+        drop(stdin);
+        child.wait_with_output().expect("it ends").into()
+    }
+
+    /// Sends a signal and waits for the end; gives the exit code and the home directory.
+    pub fn stop(mut self, signal: rustix::process::Signal) -> (Option<i32>, tempfile::TempDir) {
+        let mut child = self.child.take().expect("it runs");
+        let pid = rustix::process::Pid::from_child(&child);
+        rustix::process::kill_process(pid, signal).expect("it is there");
+        let end = Instant::now() + Duration::from_secs(20);
+        let status = loop {
+            match child.try_wait().expect("a child can be asked") {
+                Some(status) => break status,
+                None => assert!(Instant::now() < end, "it does not end"),
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        let home = std::mem::replace(&mut self.home, tempfile::tempdir().expect("a temporary directory"));
+        (status.code(), home)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+#[track_caller]
+pub fn json_lines(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
+}
+
+/// A file with this in it.
+pub fn write(path: &Path, text: &str) {
+    std::fs::write(path, text).expect("a file can be written");
+}
