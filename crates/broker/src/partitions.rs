@@ -83,12 +83,17 @@ pub struct ReadReply {
 
 impl Broker {
     /// [`kolk_engine::Engine::read`] within the byte budget: what lies in memory is charged. While the budget is full
-    /// the read waits, pinning nothing, and is then done again.
-    pub async fn read(&self, mut request: ReadRequest) -> Result<ReadReply, EngineError> {
-        let limit = self.admission().oversized_bytes();
-        request.max_bytes = request.max_bytes.min(limit);
+    /// the read waits, pinning nothing, and is then done again. `held` is what the caller's request holds itself: it is
+    /// given back first, or two readers could wait for each other.
+    pub async fn read(
+        &self,
+        mut request: ReadRequest,
+        held: Option<Permit>,
+    ) -> Result<ReadReply, EngineError> {
+        request.max_bytes = request.max_bytes.min(self.admission().oversized_bytes());
         request.min_bytes = request.min_bytes.min(request.max_bytes);
         let partitions = self.engine().read(request.clone()).await?;
+        drop(held);
         let bytes = in_memory(&partitions);
         if bytes == 0 {
             return Ok(ReadReply { partitions, permit: None });
@@ -97,8 +102,8 @@ impl Broker {
             return Ok(ReadReply { partitions, permit: Some(permit) });
         }
         drop(partitions);
-        let mut permit = self.admission().admit(bytes.min(limit), Class::Data).await;
-        request.max_bytes = request.max_bytes.min(permit.bytes());
+        let mut permit = self.admission().admit(bytes, Class::Data).await;
+        request.max_bytes = request.max_bytes.min(bytes);
         request.max_wait_ms = 0;
         let partitions = self.engine().read(request).await?;
         permit.shrink(in_memory(&partitions));

@@ -169,6 +169,8 @@ impl Connection {
                 self.flush().await?;
                 return Err(Close::Stopping);
             }
+            // Answers given on the way (the pipeline was full) must not stay behind while this sleeps.
+            self.flush().await?;
             match self.next_event().await? {
                 Event::Read(0) => {
                     // The peer will send no more; it may still want its answers.
@@ -187,7 +189,6 @@ impl Connection {
                 Event::Answered(answer) => {
                     self.put(answer)?;
                     self.answer_ready()?;
-                    self.flush().await?;
                 }
                 Event::Tick => self.tick()?,
             }
@@ -336,10 +337,9 @@ impl Connection {
                 self.answer_all().await?;
                 self.flush().await?;
                 let shared = Arc::clone(&self.shared);
-                let handled = handlers::handle(&shared, &self.client, api, &header, body);
+                let handled = handlers::handle(&shared, &self.client, api, &header, body, permit);
                 let handled = unless_stopped_for(&shared, STOP_GRACE, handled);
                 let reply = handled.await??;
-                drop(permit);
                 if !reply.copy_to(&mut self.outbox) {
                     let stall = Duration::from_millis(self.shared.settings.stall_ms);
                     reply::send_after(&mut *self.stream, &mut self.outbox, reply, stall).await?;

@@ -8,6 +8,7 @@
 //! read_committed stops at the last stable offset and lists aborted transactions. There are no followers: replica ids,
 //! preferred replicas and KIP-951 hints have no meaning.
 
+use kolk_broker::Permit;
 use kolk_broker::partitions::ReadReply;
 use kolk_broker::topics::TopicKey;
 use kolk_engine::map::HashMap;
@@ -36,7 +37,11 @@ enum Found {
     Diverged(Published),
 }
 
-pub(crate) async fn handle(context: &Context<'_>, request: FetchRequest) -> Result<Reply, Close> {
+pub(crate) async fn handle(
+    context: &Context<'_>,
+    request: FetchRequest,
+    held: Permit,
+) -> Result<Reply, Close> {
     let by_id = context.version() >= TOPIC_ID_VERSION_MIN;
     let settings = context.broker().settings();
     let read_committed = request.isolation_level != 0;
@@ -77,7 +82,7 @@ pub(crate) async fn handle(context: &Context<'_>, request: FetchRequest) -> Resu
     }
     let mut permit = None;
     if !read.reads.is_empty() {
-        let reply: ReadReply = context.broker().read(read).await?;
+        let reply: ReadReply = context.broker().read(read, Some(held)).await?;
         permit = reply.permit;
         let mut results = reply.partitions.into_iter();
         for slot in found.iter_mut().filter(|slot| slot.is_none()) {
@@ -141,7 +146,7 @@ fn shape(
     turn: crate::fetch_sessions::Turn,
     mut found: Vec<Found>,
     read_committed: bool,
-    permit: Option<kolk_broker::Permit>,
+    permit: Option<Permit>,
 ) -> Result<Reply, Close> {
     let names: Vec<(Topic, i32)> =
         turn.asked.iter().map(|asked| (asked.topic.clone(), asked.partition)).collect();

@@ -33,8 +33,8 @@ pub(crate) mod produce;
 mod sync_group;
 
 use bytes::Bytes;
-use kolk_broker::Broker;
 use kolk_broker::topics::TopicKey;
+use kolk_broker::{Broker, Permit};
 use kolk_engine::TopicId;
 use kolk_wire_kafka::codec::Message;
 use kolk_wire_kafka::frame::RequestHeader;
@@ -82,13 +82,14 @@ impl<'a> Context<'a> {
     }
 }
 
-/// Runs a request to its end.
+/// Runs a request to its end. `permit` is what it holds of the byte budget.
 pub(crate) async fn handle(
     shared: &Shared,
     client: &Client,
     api: ApiKey,
     header: &RequestHeader,
     body: Bytes,
+    permit: Permit,
 ) -> Result<Reply, Close> {
     let context = Context { shared, client, header };
     macro_rules! answer {
@@ -101,7 +102,9 @@ pub(crate) async fn handle(
     }
     match api {
         ApiKey::ApiVersions => api_versions::handle(&context, body),
-        ApiKey::Fetch => Box::pin(fetch::handle(&context, Message::decode(body, header.api_version)?)).await,
+        ApiKey::Fetch => {
+            Box::pin(fetch::handle(&context, Message::decode(body, header.api_version)?, permit)).await
+        }
         ApiKey::Metadata => answer!(metadata::handle),
         ApiKey::DescribeCluster => answer!(describe_cluster::handle),
         ApiKey::CreateTopics => answer!(create_topics::handle),

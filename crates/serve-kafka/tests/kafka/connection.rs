@@ -1,0 +1,245 @@
+//! What a connection promises: order, version negotiation, and what hostile bytes can do to it.
+
+use std::time::Duration;
+
+use bytes::{BufMut, BytesMut};
+use kolk_broker::Settings;
+use kolk_serve_kafka::Settings as FaceSettings;
+use kolk_wire_kafka::ErrorCode;
+use kolk_wire_kafka::codec::Message;
+use kolk_wire_kafka::messages::api_versions::{ApiVersionsRequest, ApiVersionsResponse};
+use kolk_wire_kafka::messages::heartbeat::HeartbeatRequest;
+use kolk_wire_kafka::messages::metadata::MetadataRequest;
+use kolk_wire_kafka::messages::produce::ProduceRequest;
+use tokio::io::AsyncWriteExt;
+
+use crate::support::*;
+use crate::versions::plain_versions_request;
+
+#[tokio::test]
+async fn answers_leave_in_the_order_of_requests_whatever_they_are() {
+    let server = TestServer::start().await;
+    let mut client = server.connect().await;
+    client.create_topic("t", 1, &[]).await;
+    let mut bytes = BytesMut::new();
+    let mut sent = Vec::new();
+    for round in 0..50 {
+        let (id, frame) = match round % 5 {
+            4 => client.frame(4, &plain_versions_request()),
+            _ => client.frame(9, &produce_request("t", 0, batch(&[&format!("{round}")]))),
+        };
+        bytes.extend_from_slice(&frame);
+        sent.push((round, id));
+    }
+    client.stream.write_all(&bytes).await.unwrap();
+    let mut offset = 0;
+    for (round, id) in sent {
+        if round % 5 == 4 {
+            client.receive::<ApiVersionsRequest>(4, id).await;
+        } else {
+            let answer = only_partition(client.receive::<ProduceRequest>(9, id).await);
+            assert_eq!((answer.error_code, answer.base_offset), (0, offset));
+            offset += 1;
+        }
+    }
+    let values: Vec<_> = client.fetch("t", 0, 0).await.into_iter().map(|(_, value)| value).collect();
+    let expected: Vec<_> = (0..50).filter(|round| round % 5 != 4).map(|round| round.to_string()).collect();
+    assert_eq!(values, expected);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_unknown_version_of_api_versions_is_answered_in_version_0() {
+    let server = TestServer::start().await;
+    let mut client = server.connect().await;
+    // Version 99 with a body that nobody can read.
+    let mut frame = BytesMut::new();
+    frame.put_i16(18);
+    frame.put_i16(99);
+    frame.put_i32(7);
+    frame.put_i16(-1);
+    frame.put_slice(&[0, 1, 2, 3]);
+    client.stream.write_i32(frame.len() as i32).await.unwrap();
+    client.stream.write_all(&frame).await.unwrap();
+    let answer = client.receive_frame().await.expect("an answer");
+    assert_eq!(answer[..4], 7i32.to_be_bytes());
+    let (body, rest) = ApiVersionsResponse::decode_rest(answer.slice(4..), 0).unwrap();
+    assert!(rest.is_empty());
+    assert_eq!(body.error_code, ErrorCode::UnsupportedVersion.code());
+    let told: Vec<_> =
+        body.api_keys.iter().map(|row| (row.api_key, row.min_version, row.max_version)).collect();
+    assert_eq!(told, [(18, 0, 5)]);
+    // The connection goes on.
+    let answer = client.call(5, &plain_versions_request()).await;
+    assert_eq!(answer.error_code, 0);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_of_another_cluster_is_sent_away() {
+    let server = TestServer::start().await;
+    let mut client = server.connect().await;
+    let request = ApiVersionsRequest { cluster_id: Some("elsewhere".into()), ..plain_versions_request() };
+    assert_eq!(client.call(5, &request).await.error_code, ErrorCode::RebootstrapRequired.code());
+    let request = ApiVersionsRequest { node_id: 7, ..plain_versions_request() };
+    assert_eq!(client.call(5, &request).await.error_code, ErrorCode::RebootstrapRequired.code());
+    let request = ApiVersionsRequest { client_software_name: "-no-".into(), ..plain_versions_request() };
+    assert_eq!(client.call(3, &request).await.error_code, ErrorCode::InvalidRequest.code());
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_not_served_closes_the_connection() {
+    let server = TestServer::start().await;
+    // An API that is not served, one that does not exist, a version that does not exist.
+    for (key, version) in [(68i16, 0i16), (999, 0), (3, 99), (1, 3), (-1, 0)] {
+        let mut client = server.connect().await;
+        let mut frame = BytesMut::new();
+        frame.put_i32(10);
+        frame.put_i16(key);
+        frame.put_i16(version);
+        frame.put_i32(1);
+        frame.put_i16(-1);
+        client.stream.write_all(&frame).await.unwrap();
+        assert!(client.is_closed().await, "key {key} version {version}");
+    }
+    assert!(server.connect().await.call(9, &MetadataRequest::default()).await.error_code == 0);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn hostile_bytes_close_their_own_connection_and_nothing_else() {
+    let server = TestServer::start().await;
+    let mut honest = server.connect().await;
+    honest.create_topic("t", 1, &[]).await;
+    let hostile: Vec<Vec<u8>> = vec![
+        (-1i32).to_be_bytes().to_vec(),
+        i32::MAX.to_be_bytes().to_vec(),
+        0i32.to_be_bytes().to_vec(),
+        b"GET / HTTP/1.1\r\nHost: kolk\r\n\r\n".to_vec(),
+        [&7i32.to_be_bytes()[..], &[0xff; 7]].concat(),
+        // A Produce whose topic array claims two thousand million entries.
+        [
+            &22i32.to_be_bytes()[..],
+            &[0, 0, 0, 7, 0, 0, 0, 1, 0xff, 0xff, 0xff, 0xff, 0, 1, 0, 0, 0, 1, 0x7f, 0xff, 0xff, 0xff],
+        ]
+        .concat(),
+    ];
+    for bytes in hostile {
+        let mut client = server.connect().await;
+        client.stream.write_all(&bytes).await.unwrap();
+        assert!(client.is_closed().await, "{bytes:?}");
+    }
+    // Random bytes behind a right size, many times.
+    let mut seed = 0x9e37_79b9_7f4a_7c15u64;
+    for _ in 0..200 {
+        let mut client = server.connect().await;
+        let mut bytes = BytesMut::new();
+        bytes.put_i32(64);
+        for _ in 0..8 {
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            bytes.put_u64(seed);
+        }
+        // Keys and versions that exist, so that the bodies are looked at.
+        bytes[4] = 0;
+        bytes[5] %= 40;
+        bytes[6] = 0;
+        bytes[7] %= 10;
+        client.stream.write_all(&bytes).await.unwrap();
+        client.stream.shutdown().await.unwrap();
+        while client.receive_frame().await.is_some() {}
+    }
+    assert_eq!(honest.produce("t", 0, batch(&["still here"])).await.error_code, 0);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_half_request_is_given_up_and_an_idle_connection_closed() {
+    let face = FaceSettings { stall_ms: 1000, idle_ms: 10_000, ..FaceSettings::default() };
+    let server = TestServer::start_with(Settings::default(), face).await;
+    let mut half = server.connect().await;
+    half.stream.write_all(&1_000_000i32.to_be_bytes()).await.unwrap();
+    half.stream.write_all(&[0, 0, 0, 9]).await.unwrap();
+    let mut tiny = server.connect().await;
+    tiny.stream.write_all(&[0, 0]).await.unwrap();
+    let mut idle = server.connect().await;
+    assert!(half.is_closed().await);
+    assert!(tiny.is_closed().await);
+    assert!(idle.is_closed().await);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn memory_that_half_requests_hold_is_bounded_and_heartbeats_pass() {
+    let settings = Settings { memory_bytes_max: 8 << 20, ..Settings::default() };
+    let server = TestServer::start_with(settings, FaceSettings::default()).await;
+    // Far more is announced than there is room for.
+    let mut held = Vec::new();
+    for _ in 0..64 {
+        let mut client = server.connect().await;
+        client.stream.write_all(&(1i32 << 20).to_be_bytes()).await.unwrap();
+        client.stream.write_all(&[0, 0, 0, 9, 0, 0, 0, 1]).await.unwrap();
+        held.push(client);
+    }
+    let mut heart = server.connect().await;
+    let request = HeartbeatRequest { group_id: "g".into(), member_id: "m".into(), ..Default::default() };
+    assert_eq!(heart.call(4, &request).await.error_code, ErrorCode::UnknownMemberId.code());
+    assert!(server.broker.admission().available() >= 3 << 20, "half of the budget is for whole requests");
+    drop(held);
+    // The room comes back: a large request goes through.
+    let mut client = server.connect().await;
+    client.create_topic("t", 1, &[]).await;
+    let value = "x".repeat(1000);
+    let values: Vec<&str> = (0..900).map(|_| value.as_str()).collect();
+    assert_eq!(client.produce("t", 0, batch(&values)).await.error_code, 0);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_larger_than_the_whole_budget_is_served_alone() {
+    let settings = Settings { memory_bytes_max: 8 << 20, ..Settings::default() };
+    let server = TestServer::start_with(settings, FaceSettings::default()).await;
+    let mut client = server.connect().await;
+    client.create_topic("t", 1, &[("max.message.bytes", "20000000")]).await;
+    let value = "x".repeat(1 << 20);
+    let values: Vec<&str> = (0..12).map(|_| value.as_str()).collect();
+    assert_eq!(client.produce("t", 0, batch(&values)).await.error_code, 0);
+    assert_eq!(client.fetch("t", 0, 0).await.len(), 12);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn requests_may_come_byte_by_byte() {
+    let server = TestServer::start().await;
+    let mut client = server.connect().await;
+    client.create_topic("t", 1, &[]).await;
+    let (id, frame) = client.frame(9, &produce_request("t", 0, batch(&["slow"])));
+    for byte in &frame {
+        client.stream.write_all(&[*byte]).await.unwrap();
+    }
+    assert_eq!(only_partition(client.receive::<ProduceRequest>(9, id).await).error_code, 0);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn stopping_ends_long_polls_and_refuses_newcomers() {
+    let server = TestServer::start().await;
+    let address = server.address;
+    let mut client = server.connect().await;
+    client.create_topic("t", 1, &[]).await;
+    let mut request = fetch_request("t", 0, 0);
+    request.max_wait_ms = 1_000_000;
+    request.min_bytes = 1;
+    client.send(11, &request).await;
+    let idle = server.connect().await;
+    tokio::time::timeout(Duration::from_secs(30), server.stop())
+        .await
+        .expect("stopping does not wait for polls");
+    assert!(client.is_closed().await);
+    drop(idle);
+    if let Ok(stream) = tokio::net::TcpStream::connect(address).await {
+        drop(stream);
+    }
+}

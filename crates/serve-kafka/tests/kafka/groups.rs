@@ -1,0 +1,288 @@
+//! Groups over the wire: two-step join, rebalances, static members, commits and who may make them, administration.
+
+use bytes::Bytes;
+use kolk_wire_kafka::ErrorCode;
+use kolk_wire_kafka::messages::delete_groups::DeleteGroupsRequest;
+use kolk_wire_kafka::messages::describe_groups::DescribeGroupsRequest;
+use kolk_wire_kafka::messages::heartbeat::HeartbeatRequest;
+use kolk_wire_kafka::messages::join_group::{JoinGroupRequest, JoinGroupRequestProtocol, JoinGroupResponse};
+use kolk_wire_kafka::messages::leave_group::{LeaveGroupRequest, MemberIdentity};
+use kolk_wire_kafka::messages::list_groups::ListGroupsRequest;
+use kolk_wire_kafka::messages::offset_commit::{
+    OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+};
+use kolk_wire_kafka::messages::offset_fetch::{OffsetFetchRequest, OffsetFetchRequestGroup};
+use kolk_wire_kafka::messages::sync_group::{SyncGroupRequest, SyncGroupRequestAssignment};
+
+use crate::support::*;
+
+fn code(code: i16) -> ErrorCode {
+    ErrorCode::from_code(code).unwrap()
+}
+
+fn join_request(member_id: &str, instance: Option<&str>) -> JoinGroupRequest {
+    JoinGroupRequest {
+        group_id: "g".into(),
+        session_timeout_ms: 30_000,
+        rebalance_timeout_ms: 30_000,
+        member_id: member_id.into(),
+        group_instance_id: instance.map(Into::into),
+        protocol_type: "consumer".into(),
+        protocols: vec![JoinGroupRequestProtocol {
+            name: "range".into(),
+            metadata: Bytes::from_static(b"m"),
+        }],
+        ..Default::default()
+    }
+}
+
+/// Joins for the first time, in two steps, and waits for the rebalance.
+async fn join_new(client: &mut Client) -> JoinGroupResponse {
+    let first = client.call(9, &join_request("", None)).await;
+    assert_eq!(code(first.error_code), ErrorCode::MemberIdRequired);
+    client.call(9, &join_request(&first.member_id, None)).await
+}
+
+async fn sync(
+    client: &mut Client,
+    joined: &JoinGroupResponse,
+    assignments: &[(&str, &str)],
+) -> (ErrorCode, Bytes) {
+    let request = SyncGroupRequest {
+        group_id: "g".into(),
+        generation_id: joined.generation_id,
+        member_id: joined.member_id.clone(),
+        protocol_type: Some("consumer".into()),
+        protocol_name: Some("range".into()),
+        assignments: assignments
+            .iter()
+            .map(|(member, assignment)| SyncGroupRequestAssignment {
+                member_id: (*member).into(),
+                assignment: Bytes::copy_from_slice(assignment.as_bytes()),
+            })
+            .collect(),
+        ..Default::default()
+    };
+    let answer = client.call(5, &request).await;
+    (code(answer.error_code), answer.assignment)
+}
+
+async fn heartbeat(client: &mut Client, generation_id: i32, member_id: &str) -> ErrorCode {
+    let request = HeartbeatRequest {
+        group_id: "g".into(),
+        generation_id,
+        member_id: member_id.into(),
+        ..Default::default()
+    };
+    code(client.call(4, &request).await.error_code)
+}
+
+async fn commit(client: &mut Client, generation: i32, member_id: &str, offset: i64) -> ErrorCode {
+    let request = OffsetCommitRequest {
+        group_id: "g".into(),
+        generation_id_or_member_epoch: generation,
+        member_id: member_id.into(),
+        topics: vec![OffsetCommitRequestTopic {
+            name: "t".into(),
+            partitions: vec![OffsetCommitRequestPartition {
+                committed_offset: offset,
+                committed_metadata: Some("where I was".into()),
+                ..Default::default()
+            }],
+            ..Default::default()
+        }],
+        ..Default::default()
+    };
+    code(client.call(9, &request).await.topics[0].partitions[0].error_code)
+}
+
+async fn committed(client: &mut Client) -> Option<(i64, String)> {
+    let request = OffsetFetchRequest {
+        groups: vec![OffsetFetchRequestGroup { group_id: "g".into(), topics: None, ..Default::default() }],
+        ..Default::default()
+    };
+    let answer = client.call(9, &request).await;
+    let partition = answer.groups[0].topics.first()?.partitions[0].clone();
+    Some((partition.committed_offset, partition.metadata.unwrap_or_default().to_string()))
+}
+
+async fn state(client: &mut Client) -> (String, usize) {
+    let request = DescribeGroupsRequest { groups: vec!["g".into()], ..Default::default() };
+    let group = client.call(6, &request).await.groups[0].clone();
+    (group.group_state.to_string(), group.members.len())
+}
+
+#[tokio::test]
+async fn two_members_rebalance_and_one_leaves() {
+    let server = TestServer::start().await;
+    let (mut a, mut b) = (server.connect().await, server.connect().await);
+    a.create_topic("t", 1, &[]).await;
+    let first = join_new(&mut a).await;
+    assert_eq!((code(first.error_code), first.generation_id), (ErrorCode::None, 1));
+    assert_eq!(sync(&mut a, &first, &[(&first.member_id, "all")]).await, (ErrorCode::None, "all".into()));
+    assert_eq!(state(&mut a).await, ("Stable".to_owned(), 1));
+
+    // The second one's join waits until the first has come too.
+    let required = b.call(9, &join_request("", None)).await;
+    let waiting = b.send(9, &join_request(&required.member_id, None)).await;
+    while heartbeat(&mut a, 1, &first.member_id).await == ErrorCode::None {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(heartbeat(&mut a, 1, &first.member_id).await, ErrorCode::RebalanceInProgress);
+    assert_eq!(
+        commit(&mut a, 1, &first.member_id, 5).await,
+        ErrorCode::None,
+        "the old generation may still commit"
+    );
+    let again = a.call(9, &join_request(&first.member_id, None)).await;
+    let joined = b.receive::<JoinGroupRequest>(9, waiting).await;
+    assert_eq!((again.generation_id, joined.generation_id), (2, 2));
+    assert_eq!(again.leader, first.member_id);
+    assert_eq!((again.members.len(), joined.members.len()), (2, 0));
+    assert_eq!(commit(&mut a, 2, &first.member_id, 6).await, ErrorCode::RebalanceInProgress);
+
+    // The follower's sync waits for the leader's.
+    let request = SyncGroupRequest {
+        group_id: "g".into(),
+        generation_id: 2,
+        member_id: joined.member_id.clone(),
+        ..Default::default()
+    };
+    let waiting = b.send(5, &request).await;
+    let assignments = [(first.member_id.as_str(), "one"), (joined.member_id.as_str(), "two")];
+    assert_eq!(sync(&mut a, &again, &assignments).await, (ErrorCode::None, "one".into()));
+    assert_eq!(b.receive::<SyncGroupRequest>(5, waiting).await.assignment, "two");
+    assert_eq!(heartbeat(&mut b, 2, &joined.member_id).await, ErrorCode::None);
+    assert_eq!(heartbeat(&mut b, 1, &joined.member_id).await, ErrorCode::IllegalGeneration);
+    assert_eq!(heartbeat(&mut b, 2, "nobody").await, ErrorCode::UnknownMemberId);
+
+    // Commits are fenced by member and generation.
+    assert_eq!(commit(&mut a, 2, &first.member_id, 7).await, ErrorCode::None);
+    assert_eq!(commit(&mut a, 1, &first.member_id, 8).await, ErrorCode::IllegalGeneration);
+    assert_eq!(commit(&mut a, 2, "nobody", 8).await, ErrorCode::UnknownMemberId);
+    assert_eq!(commit(&mut a, -1, "", 8).await, ErrorCode::UnknownMemberId);
+    assert_eq!(committed(&mut a).await, Some((7, "where I was".to_owned())));
+
+    let leave = LeaveGroupRequest {
+        group_id: "g".into(),
+        members: vec![MemberIdentity { member_id: joined.member_id.clone(), ..Default::default() }],
+        ..Default::default()
+    };
+    assert_eq!(code(b.call(5, &leave).await.members[0].error_code), ErrorCode::None);
+    assert_eq!(heartbeat(&mut a, 2, &first.member_id).await, ErrorCode::RebalanceInProgress);
+    let alone = a.call(9, &join_request(&first.member_id, None)).await;
+    assert_eq!((alone.generation_id, alone.members.len()), (3, 1));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_static_member_comes_back_without_a_rebalance() {
+    let server = TestServer::start().await;
+    let mut a = server.connect().await;
+    let joined = a.call(9, &join_request("", Some("i1"))).await;
+    assert_eq!(code(joined.error_code), ErrorCode::None, "static members join in one step");
+    assert_eq!(sync(&mut a, &joined, &[(&joined.member_id, "mine")]).await.0, ErrorCode::None);
+    let mut back = server.connect().await;
+    let again = back.call(9, &join_request("", Some("i1"))).await;
+    assert_eq!((again.generation_id, again.skip_assignment), (1, true));
+    assert_ne!(again.member_id, joined.member_id);
+    assert_eq!(sync(&mut back, &again, &[]).await, (ErrorCode::None, "mine".into()));
+    // The one that was replaced is fenced.
+    let request = HeartbeatRequest {
+        group_id: "g".into(),
+        generation_id: 1,
+        member_id: joined.member_id.clone(),
+        group_instance_id: Some("i1".into()),
+    };
+    assert_eq!(code(a.call(4, &request).await.error_code), ErrorCode::FencedInstanceId);
+    // Before version 9 a leader that came back must not hear that it leads.
+    let older = back.call(7, &join_request("", Some("i1"))).await;
+    assert_eq!((older.generation_id, older.members.len()), (1, 0));
+    assert_eq!(older.leader, again.member_id);
+    // It leaves by its instance id alone.
+    let leave = LeaveGroupRequest {
+        group_id: "g".into(),
+        members: vec![MemberIdentity { group_instance_id: Some("i1".into()), ..Default::default() }],
+        ..Default::default()
+    };
+    assert_eq!(code(back.call(5, &leave).await.members[0].error_code), ErrorCode::None);
+    assert_eq!(state(&mut a).await, ("Empty".to_owned(), 0));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn joins_that_do_not_fit_are_refused() {
+    let server = TestServer::start().await;
+    let mut a = server.connect().await;
+    join_new(&mut a).await;
+    let cases = [
+        (JoinGroupRequest { group_id: "".into(), ..join_request("", None) }, ErrorCode::InvalidGroupId),
+        (
+            JoinGroupRequest { session_timeout_ms: 100, ..join_request("", None) },
+            ErrorCode::InvalidSessionTimeout,
+        ),
+        (join_request("nobody", None), ErrorCode::UnknownMemberId),
+        (
+            JoinGroupRequest { protocol_type: "connect".into(), ..join_request("", None) },
+            ErrorCode::InconsistentGroupProtocol,
+        ),
+        (
+            JoinGroupRequest {
+                protocols: vec![JoinGroupRequestProtocol { name: "other".into(), ..Default::default() }],
+                ..join_request("", None)
+            },
+            ErrorCode::InconsistentGroupProtocol,
+        ),
+        (
+            JoinGroupRequest { protocols: Vec::new(), group_id: "h".into(), ..join_request("", None) },
+            ErrorCode::InconsistentGroupProtocol,
+        ),
+    ];
+    for (request, expected) in cases {
+        let mut client = server.connect().await;
+        assert_eq!(code(client.call(9, &request).await.error_code), expected);
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_full_group_takes_nobody_else() {
+    let mut settings = kolk_broker::Settings::default();
+    settings.groups.initial_rebalance_delay_ms = 0;
+    settings.groups.members_max = 1;
+    let server = TestServer::start_with(settings, Default::default()).await;
+    let (mut a, mut b) = (server.connect().await, server.connect().await);
+    let joined = join_new(&mut a).await;
+    sync(&mut a, &joined, &[]).await;
+    let refused = b.call(9, &join_request("", None)).await;
+    assert_eq!(code(refused.error_code), ErrorCode::GroupMaxSizeReached);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn groups_are_listed_and_deleted_when_empty() {
+    let server = TestServer::start().await;
+    let mut a = server.connect().await;
+    a.create_topic("t", 1, &[]).await;
+    // A consumer that assigns its partitions itself commits to a group that nobody is in.
+    assert_eq!(commit(&mut a, -1, "", 3).await, ErrorCode::None);
+    assert_eq!(commit(&mut a, 4, "someone", 3).await, ErrorCode::UnknownMemberId);
+    let list = |states: &[&str]| ListGroupsRequest {
+        states_filter: states.iter().map(|state| (*state).into()).collect(),
+        ..Default::default()
+    };
+    assert_eq!(a.call(5, &list(&[])).await.groups.len(), 1);
+    assert_eq!(a.call(5, &list(&["stable"])).await.groups.len(), 0);
+    assert_eq!(a.call(5, &list(&["EMPTY"])).await.groups[0].group_type, "classic");
+    let joined = join_new(&mut a).await;
+    sync(&mut a, &joined, &[]).await;
+    let delete = DeleteGroupsRequest { groups_names: vec!["g".into()] };
+    assert_eq!(code(a.call(3, &delete).await.results[0].error_code), ErrorCode::NonEmptyGroup);
+    assert_eq!(committed(&mut a).await, Some((3, "where I was".to_owned())), "joining keeps the offsets");
+    let leave = LeaveGroupRequest { group_id: "g".into(), member_id: joined.member_id, ..Default::default() };
+    assert_eq!(code(a.call(2, &leave).await.error_code), ErrorCode::None);
+    assert_eq!(code(a.call(3, &delete).await.results[0].error_code), ErrorCode::None);
+    assert_eq!(committed(&mut a).await, None);
+    assert_eq!(state(&mut a).await, ("Dead".to_owned(), 0));
+    server.stop().await;
+}

@@ -1,0 +1,14 @@
+//! The Kafka face over real sockets, against the memory back end, with our own codec as the client.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "a test client uses the machine directly"
+)]
+
+mod connection;
+mod fetch;
+mod groups;
+mod produce;
+mod support;
+mod topics;
+mod versions;

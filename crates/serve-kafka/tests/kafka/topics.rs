@@ -1,0 +1,227 @@
+//! Topics: making them in every way that works and that does not, metadata, configs.
+
+use kolk_broker::Settings;
+use kolk_wire_kafka::ErrorCode;
+use kolk_wire_kafka::messages::create_topics::{
+    CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig, CreatableTopicResult,
+    CreateTopicsRequest,
+};
+use kolk_wire_kafka::messages::describe_configs::{
+    DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResourceResult,
+};
+use kolk_wire_kafka::messages::incremental_alter_configs::{
+    AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
+};
+use kolk_wire_kafka::messages::metadata::{MetadataRequest, MetadataRequestTopic, MetadataResponse};
+
+use crate::support::*;
+
+fn new_topic(name: &str, partitions: i32, replication_factor: i16) -> CreatableTopic {
+    CreatableTopic { name: name.into(), num_partitions: partitions, replication_factor, ..Default::default() }
+}
+
+async fn create(client: &mut Client, topic: CreatableTopic) -> CreatableTopicResult {
+    let request = CreateTopicsRequest { topics: vec![topic], ..Default::default() };
+    client.call(7, &request).await.topics[0].clone()
+}
+
+#[tokio::test]
+async fn topics_are_made_or_refused_as_kafka_does() {
+    let server = TestServer::start().await;
+    let mut client = server.connect().await;
+    let made = create(&mut client, new_topic("a.b", -1, -1)).await;
+    assert_eq!((made.error_code, made.num_partitions, made.replication_factor), (0, 1, 1));
+    let made = create(&mut client, new_topic("three", 2, 3)).await;
+    assert_eq!((made.error_code, made.num_partitions), (0, 2));
+    let mut bad_config = new_topic("c", 1, 1);
+    bad_config.configs = vec![CreatableTopicConfig { name: "no.such".into(), value: Some("1".into()) }];
+    let mut null_config = new_topic("c", 1, 1);
+    null_config.configs = vec![CreatableTopicConfig { name: "retention.ms".into(), value: None }];
+    let cases = [
+        (new_topic("a.b", 1, 1), ErrorCode::TopicAlreadyExists),
+        (new_topic("a_b", 1, 1), ErrorCode::InvalidTopicException),
+        (new_topic("", 1, 1), ErrorCode::InvalidTopicException),
+        (new_topic("..", 1, 1), ErrorCode::InvalidTopicException),
+        (new_topic("ü", 1, 1), ErrorCode::InvalidTopicException),
+        (new_topic(&"x".repeat(250), 1, 1), ErrorCode::InvalidTopicException),
+        (new_topic("__consumer_offsets", 1, 1), ErrorCode::InvalidTopicException),
+        (new_topic("c", 0, 1), ErrorCode::InvalidPartitions),
+        (new_topic("c", -2, 1), ErrorCode::InvalidPartitions),
+        (new_topic("c", 1_000_000_000, 1), ErrorCode::InvalidPartitions),
+        (new_topic("c", 1, 0), ErrorCode::InvalidReplicationFactor),
+        (bad_config, ErrorCode::InvalidConfig),
+        (null_config, ErrorCode::InvalidConfig),
+    ];
+    for (topic, expected) in cases {
+        let name = topic.name.clone();
+        let answer = create(&mut client, topic).await;
+        assert_eq!(
+            ErrorCode::from_code(answer.error_code),
+            Some(expected),
+            "{name}: {:?}",
+            answer.error_message
+        );
+        assert!(answer.error_message.is_some());
+    }
+    let twice = CreateTopicsRequest {
+        topics: vec![new_topic("d", 1, 1), new_topic("d", 1, 1)],
+        ..Default::default()
+    };
+    let answer = client.call(7, &twice).await.topics;
+    assert_eq!(answer.len(), 1);
+    assert_eq!(answer[0].error_code, ErrorCode::InvalidRequest.code());
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn replicas_can_be_assigned_and_validation_changes_nothing() {
+    let server = TestServer::start().await;
+    let mut client = server.connect().await;
+    let assigned = CreatableTopic {
+        assignments: (0..4)
+            .map(|partition_index| CreatableReplicaAssignment { partition_index, broker_ids: vec![1, 2, 3] })
+            .collect(),
+        ..new_topic("t", -1, -1)
+    };
+    let only_asked =
+        CreateTopicsRequest { topics: vec![assigned.clone()], validate_only: true, ..Default::default() };
+    assert_eq!(client.call(7, &only_asked).await.topics[0].error_code, 0);
+    let made = create(&mut client, assigned).await;
+    assert_eq!((made.error_code, made.num_partitions, made.replication_factor), (0, 4, 3));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn strict_replication_answers_as_one_kafka_broker() {
+    let settings = Settings { strict_replication: true, ..Settings::default() };
+    let server = TestServer::start_with(settings, Default::default()).await;
+    let mut client = server.connect().await;
+    let refused = create(&mut client, new_topic("t", 1, 3)).await;
+    assert_eq!(refused.error_code, ErrorCode::InvalidReplicationFactor.code());
+    assert_eq!(create(&mut client, new_topic("t", 1, 1)).await.error_code, 0);
+    server.stop().await;
+}
+
+async fn metadata(client: &mut Client, version: i16, name: &str, may_create: bool) -> MetadataResponse {
+    let request = MetadataRequest {
+        topics: Some(vec![MetadataRequestTopic { name: Some(name.into()), ..Default::default() }]),
+        allow_auto_topic_creation: may_create,
+        ..Default::default()
+    };
+    client.call(version, &request).await
+}
+
+#[tokio::test]
+async fn metadata_makes_topics_only_when_it_may() {
+    let server = TestServer::start().await;
+    let mut client = server.connect().await;
+    let unknown = metadata(&mut client, 12, "auto", false).await;
+    assert_eq!(unknown.topics[0].error_code, ErrorCode::UnknownTopicOrPartition.code());
+    let made = metadata(&mut client, 12, "auto", true).await;
+    assert_eq!((made.topics[0].error_code, made.topics[0].partitions.len()), (0, 1));
+    let again = metadata(&mut client, 12, "auto", false).await;
+    assert_eq!(again.topics[0].topic_id, made.topics[0].topic_id);
+    for (name, expected) in [
+        ("no good", ErrorCode::InvalidTopicException),
+        ("__consumer_offsets", ErrorCode::UnknownTopicOrPartition),
+    ] {
+        let answer = metadata(&mut client, 12, name, true).await;
+        assert_eq!(ErrorCode::from_code(answer.topics[0].error_code), Some(expected));
+    }
+    // By id, and by an id that nobody has, in a version where names cannot be null.
+    for (version, name) in [(10, Some("".into())), (12, None)] {
+        let request = MetadataRequest {
+            topics: Some(vec![
+                MetadataRequestTopic { name: None, topic_id: made.topics[0].topic_id },
+                MetadataRequestTopic { name: None, topic_id: uuid::Uuid::from_u128(9) },
+            ]),
+            ..Default::default()
+        };
+        let topics = client.call(version, &request).await.topics;
+        assert_eq!(topics[0].name.as_deref(), Some("auto"));
+        assert_eq!((topics[1].error_code, &topics[1].name), (ErrorCode::UnknownTopicId.code(), &name));
+    }
+    server.stop().await;
+
+    let settings = Settings { auto_create_topics: false, ..Settings::default() };
+    let server = TestServer::start_with(settings, Default::default()).await;
+    let mut client = server.connect().await;
+    let unknown = metadata(&mut client, 1, "auto", true).await;
+    assert_eq!(unknown.topics[0].error_code, ErrorCode::UnknownTopicOrPartition.code());
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn metadata_answers_with_the_listener_that_a_client_came_in_by() {
+    use kolk_serve_kafka::{Advertise, Listener};
+    let server = TestServer::start().await;
+    let any = |advertise| Listener { bind: ([0, 0, 0, 0], 0).into(), advertise };
+    let named = Advertise { host: "kolk.example".to_owned(), port: 0 };
+    let listeners = vec![any(None), any(Some(named))];
+    let broker = server.broker.clone();
+    let serving = kolk_serve_kafka::serve(listeners, broker, Default::default()).await.unwrap();
+    let ports: Vec<u16> = serving.addresses().iter().map(|address| address.port()).collect();
+    for (port, host) in [(ports[0], "127.0.0.1"), (ports[1], "kolk.example")] {
+        let mut client = Client::connect(([127, 0, 0, 1], port).into()).await;
+        let broker = client.call(12, &MetadataRequest::default()).await.brokers[0].clone();
+        assert_eq!((broker.host.as_str(), broker.port), (host, i32::from(port)));
+    }
+    serving.stop(std::time::Duration::from_secs(10)).await;
+    server.stop().await;
+}
+
+async fn config(client: &mut Client, topic: &str, name: &str) -> DescribeConfigsResourceResult {
+    let request = DescribeConfigsRequest {
+        resources: vec![DescribeConfigsResource {
+            resource_type: 2,
+            resource_name: topic.into(),
+            configuration_keys: Some(vec![name.into()]),
+        }],
+        include_synonyms: true,
+        include_documentation: true,
+    };
+    client.call(4, &request).await.results[0].configs[0].clone()
+}
+
+async fn alter(client: &mut Client, name: &str, operation: i8, value: Option<&str>) -> i16 {
+    let request = IncrementalAlterConfigsRequest {
+        resources: vec![AlterConfigsResource {
+            resource_type: 2,
+            resource_name: "t".into(),
+            configs: vec![AlterableConfig {
+                name: name.into(),
+                config_operation: operation,
+                value: value.map(Into::into),
+            }],
+        }],
+        validate_only: false,
+    };
+    client.call(1, &request).await.responses[0].error_code
+}
+
+#[tokio::test]
+async fn configs_are_shown_with_where_they_come_from() {
+    let server = TestServer::start().await;
+    let mut client = server.connect().await;
+    client.create_topic("t", 1, &[("retention.ms", "60000")]).await;
+    let own = config(&mut client, "t", "retention.ms").await;
+    assert_eq!((own.value.as_deref(), own.config_source, own.config_type), (Some("60000"), 1, 5));
+    let names: Vec<(&str, i8)> =
+        own.synonyms.iter().map(|synonym| (synonym.name.as_str(), synonym.source)).collect();
+    assert_eq!(names, [("retention.ms", 1), ("log.retention.hours", 5)]);
+    assert!(own.documentation.is_some());
+    let default = config(&mut client, "t", "segment.bytes").await;
+    assert_eq!((default.value.as_deref(), default.config_source), (Some("1073741824"), 5));
+
+    assert_eq!(alter(&mut client, "retention.ms", 1, None).await, 0);
+    assert_eq!(config(&mut client, "t", "retention.ms").await.config_source, 5);
+    assert_eq!(alter(&mut client, "cleanup.policy", 2, Some("compact")).await, 0);
+    assert_eq!(config(&mut client, "t", "cleanup.policy").await.value.as_deref(), Some("delete,compact"));
+    assert_eq!(alter(&mut client, "cleanup.policy", 3, Some("delete")).await, 0);
+    assert_eq!(config(&mut client, "t", "cleanup.policy").await.value.as_deref(), Some("compact"));
+    assert_eq!(alter(&mut client, "retention.ms", 0, Some("soon")).await, ErrorCode::InvalidConfig.code());
+    assert_eq!(alter(&mut client, "retention.ms", 0, None).await, ErrorCode::InvalidRequest.code());
+    assert_eq!(alter(&mut client, "retention.ms", 9, Some("1")).await, ErrorCode::InvalidRequest.code());
+    assert_eq!(alter(&mut client, "no.such", 0, Some("1")).await, ErrorCode::InvalidConfig.code());
+    server.stop().await;
+}
