@@ -44,6 +44,8 @@ class Kolk:
                 [os.environ["KOLK_BIN"], "serve", "--data-dir", f"{self.home.name}/data", "--ready-file", str(ready)]
                 + ["--kafka", self.kafka, "--kinesis", self.kinesis],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                # The server takes KOLK_... variables for settings and refuses those that are none.
+                env={name: value for name, value in os.environ.items() if not name.startswith("KOLK_")},
             )
         end = time.monotonic() + 60
         while not ready.exists():

@@ -234,6 +234,8 @@ class Kolk:
                 [self.binary, "serve", "--data-dir", f"{self.home.name}/data", "--ready-file", str(ready)]
                 + ["--kafka", self.kafka, "--kinesis", self.kinesis],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                # The server takes KOLK_... variables for settings and refuses those that are none.
+                env={name: value for name, value in os.environ.items() if not name.startswith("KOLK_")},
             )  # fmt: skip
         end = time.monotonic() + 60
         while not ready.exists():

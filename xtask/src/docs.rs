@@ -71,6 +71,7 @@ fn run_document(name: &str, text: &str, binary: &Path) -> Result<suite::Count> {
         .current_dir(&folder)
         .env("PATH", &path)
         .env("KOLK_SERVER", &server.kafka)
+        .env("KOLK_KINESIS_ENDPOINT", format!("http://{}", server.kinesis))
         // What stands in a developer's home must not decide whether a document works.
         .env("AWS_CONFIG_FILE", folder.join("no-aws-config"))
         .env("AWS_SHARED_CREDENTIALS_FILE", folder.join("no-aws-credentials"));
