@@ -70,7 +70,7 @@ pub fn check_topic_name(name: &str) -> Result<(), String> {
     if name.is_empty() {
         Err("Topic name is invalid: the empty string is not allowed".to_owned())
     } else if name == "." || name == ".." {
-        Err("Topic name is invalid: '.' or '..' is not allowed".to_owned())
+        Err(format!("Topic name is invalid: '{name}' is not allowed"))
     } else if name.len() > TOPIC_NAME_MAX {
         Err(format!(
             "Topic name is invalid: the length of '{name}' is longer than the max allowed length {TOPIC_NAME_MAX}"
@@ -276,8 +276,8 @@ impl State {
         Ok((Some(decision), Outcome::Resharded { topic: Arc::new(after) }))
     }
 
-    /// The most shards that a topic deleted from the lane of this name counted in create seconds: a stream
-    /// made again has sequence numbers above its predecessor's.
+    /// The greatest create second that deleted topics of this name's lane gave away: a stream made again has
+    /// sequence numbers above its predecessor's.
     fn last_create_second(&self, name: &str) -> Option<i64> {
         self.create_second_floor(super::Lane::of_topic(name))
     }
@@ -296,5 +296,34 @@ impl Topic {
             next_shard: self.next_shard,
             lineage_from_ms: self.lineage_from_ms,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Names and texts as Kafka 4.4.0 takes and gives them.
+    #[test]
+    fn names_are_judged_as_kafka_judges_them() {
+        let longest = "x".repeat(249);
+        for name in ["a", "A-1_b.c", "...", "-", &longest] {
+            assert_eq!(check_topic_name(name), Ok(()));
+        }
+        for (name, why) in [
+            ("", "the empty string is not allowed"),
+            ("..", "'..' is not allowed"),
+            ("a b", "'a b' contains one or more characters other than ASCII alphanumerics, '.', '_' and '-'"),
+            (
+                "\u{e4}",
+                "'\u{e4}' contains one or more characters other than ASCII alphanumerics, '.', '_' and '-'",
+            ),
+        ] {
+            assert_eq!(check_topic_name(name), Err(format!("Topic name is invalid: {why}")));
+        }
+        let longer = "x".repeat(250);
+        let why = format!("the length of '{longer}' is longer than the max allowed length 249");
+        assert_eq!(check_topic_name(&longer), Err(format!("Topic name is invalid: {why}")));
+        assert_eq!(collision_key("a.b_c"), collision_key("a_b.c"));
     }
 }
