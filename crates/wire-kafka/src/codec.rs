@@ -38,6 +38,9 @@ pub enum DecodeError {
     /// A variable-length integer of more bits than its type has.
     #[error("variable-length integer too long")]
     VarintTooLong,
+    /// Lists whose elements take more memory than one message may: [`LIST_MEMORY_MAX`].
+    #[error("the message's lists take over {LIST_MEMORY_MAX} bytes of memory")]
+    ListsTooLarge,
     /// A string that is not UTF-8.
     #[error("string is not UTF-8")]
     NotUtf8,
@@ -87,11 +90,18 @@ pub enum EncodeError {
     ExternalRecords,
 }
 
+/// Memory that the lists of one message may take once they are decoded, in bytes. An element of a few bytes on
+/// the wire can be a struct of a hundred: without a bound a frame of 100 MiB would become gigabytes. Lists of
+/// bytes, records and strings are slices of the frame and do not count by their content.
+pub const LIST_MEMORY_MAX: usize = 64 << 20;
+
 /// Reads values off the front of a frame.
 #[derive(Debug)]
 pub struct Decoder {
     frame: Bytes,
     at: usize,
+    /// Bytes that lists may still take in memory.
+    list_memory: usize,
     /// Version of the message that is read.
     pub version: i16,
     /// Whether that version has compact lengths and tagged fields.
@@ -108,7 +118,7 @@ pub struct Tags {
 impl Decoder {
     /// A decoder at the start of `frame`.
     pub fn new(frame: Bytes, version: i16, flexible: bool) -> Self {
-        Decoder { frame, at: 0, version, flexible }
+        Decoder { frame, at: 0, list_memory: LIST_MEMORY_MAX, version, flexible }
     }
 
     /// Bytes not read yet.
@@ -579,6 +589,8 @@ impl<T: Wire> WireNullable for Vec<T> {
     fn get_opt(decoder: &mut Decoder) -> Result<Option<Self>, DecodeError> {
         let Some(count) = decoder.length(false)? else { return Ok(None) };
         decoder.need(count.saturating_mul(T::SIZE_MIN.max(1)))?;
+        let memory = count.saturating_mul(size_of::<T>());
+        decoder.list_memory = decoder.list_memory.checked_sub(memory).ok_or(DecodeError::ListsTooLarge)?;
         let mut values = Vec::with_capacity(count.min(RESERVE_COUNT_MAX));
         for _ in 0..count {
             values.push(T::get(decoder)?);

@@ -176,3 +176,13 @@ fn noise_in_records_is_refused() {
         }
     }
 }
+
+/// A Metadata request of two million empty names is 2 MiB on the wire and would be over 100 MiB decoded.
+#[test]
+fn lists_that_grow_too_much_in_memory_are_refused() {
+    let count = 2_000_000i32;
+    let mut bytes = BytesMut::from(&count.to_be_bytes()[..]);
+    bytes.resize(4 + 2 * count as usize, 0);
+    let found = MetadataRequest::decode(bytes.freeze(), 1);
+    assert_eq!(found.err(), Some(DecodeError::ListsTooLarge));
+}
