@@ -146,7 +146,7 @@ const BROKER_SETTINGS: &[BrokerSetting] = &[
 /// Every config of a topic, by name. Those that Kafka 4.0 removed are there only where they are set.
 pub fn of_topic(topic: &Topic, defaults: &ConfigDefaults) -> Vec<ConfigEntry> {
     let shown = configs::all().iter().filter(|def| !def.is_removed() || topic.configs.contains_key(def.name));
-    shown
+    let mut entries: Vec<ConfigEntry> = shown
         .map(|def| {
             let (value, source) = configs::resolve(&topic.configs, defaults, def);
             let value = value.to_owned();
@@ -169,8 +169,31 @@ pub fn of_topic(topic: &Topic, defaults: &ConfigDefaults) -> Vec<ConfigEntry> {
                 synonyms,
             }
         })
-        .collect()
+        .collect();
+    entries.extend(retired_partitions(topic));
+    entries.sort_by_key(|entry| entry.name);
+    entries
 }
+
+/// What merges of shards have left of partitions, so that Kafka's tools can show it; nothing on most topics.
+fn retired_partitions(topic: &Topic) -> Option<ConfigEntry> {
+    let open: BTreeSet<i32> = topic.open_shards().filter_map(|shard| shard.partition).collect();
+    let retired: Vec<String> =
+        (0..topic.partitions).filter(|index| !open.contains(index)).map(|index| index.to_string()).collect();
+    (!retired.is_empty()).then(|| ConfigEntry {
+        name: RETIRED_PARTITIONS,
+        value: Some(retired.join(",")),
+        source: Source::Default,
+        kind: Kind::List,
+        doc: "Partitions that a merge of shards has retired: they are read as before, and records produced to them are \
+              refused with POLICY_VIOLATION until a split takes them up again. Told, not set.",
+        read_only: true,
+        synonyms: Vec::new(),
+    })
+}
+
+/// What [`of_topic`] calls partitions without an open shard.
+pub const RETIRED_PARTITIONS: &str = "kolk.retired.partitions";
 
 /// What would hold of a topic config without an override.
 fn below_topic(def: &'static ConfigDef, defaults: &ConfigDefaults) -> Vec<ConfigSynonym> {

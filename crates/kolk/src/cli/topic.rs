@@ -1,6 +1,9 @@
 //! `kolk topic`.
 
+use std::collections::BTreeSet;
+
 use clap::{Args, Subcommand};
+use kolk_broker::configs::RETIRED_PARTITIONS;
 use kolk_client::kafka::{ConfigSource, Kafka, NewTopic, OffsetSpec};
 use kolk_wire_kafka::ErrorCode;
 use serde_json::json;
@@ -22,7 +25,7 @@ pub enum Topic {
     List(List),
     /// Shows a topic's partitions with their offsets, and the configs set on it.
     ///
-    /// JSON: topic, id, partitions [partition, leader, leader_epoch, replicas, isr, earliest, latest], configs
+    /// JSON: topic, id, partitions [partition, leader, leader_epoch, replicas, isr, earliest, latest, retired], configs
     /// [name, value, source, read_only].
     #[command(after_long_help = "Example: kolk topic describe orders --all-configs")]
     Describe(Describe),
@@ -205,6 +208,19 @@ impl Describe {
             let earliest = kafka.list_offsets(name, &ask(OffsetSpec::Earliest)).await?;
             let latest = kafka.list_offsets(name, &ask(OffsetSpec::Latest)).await?;
             let mut configs = kafka.topic_configs(name).await?;
+            let retired = configs.iter().find(|config| config.name == RETIRED_PARTITIONS);
+            let retired: BTreeSet<i32> = retired
+                .and_then(|config| config.value.as_deref())
+                .map(|list| list.split(',').filter_map(|index| index.parse().ok()).collect())
+                .unwrap_or_default();
+            if !retired.is_empty() {
+                let list: Vec<String> = retired.iter().map(i32::to_string).collect();
+                eprintln!(
+                    "kolk: a merge of shards has retired partition {} of {name}: it is read as before, but a Kafka \
+                     producer that chooses it for a key gets POLICY_VIOLATION",
+                    list.join(", ")
+                );
+            }
             configs.retain(|config| self.all_configs || config.source == ConfigSource::Topic);
             configs.sort_by(|a, b| a.name.cmp(&b.name));
             if self.output.json {
@@ -217,6 +233,7 @@ impl Describe {
                         "isr": p.isr,
                         "earliest": earliest.get(index).map(|(offset, _)| offset),
                         "latest": latest.get(index).map(|(offset, _)| offset),
+                        "retired": retired.contains(index),
                     })
                 });
                 let configs = configs.iter().map(|config| {

@@ -200,6 +200,12 @@ fn shards_are_listed_split_and_merged() {
     let open = server.json(&["shard", "list", "s", "--open"]);
     assert_eq!(open.len(), 2);
     assert_eq!(open[1]["adjacent_parent"], "shardId-000000000003");
+    // The merge has retired a partition, which describing the topic warns of.
+    let said = server.run(&["topic", "describe", "s", "--json"]);
+    assert!(said.err.contains("has retired partition 2 of s"), "{}", said.err);
+    let described = json_lines(&said.out).remove(0);
+    assert_eq!(described["partitions"][2]["retired"], true);
+    assert_eq!(described["partitions"][0]["retired"], false);
     let number = open[1]["starting_sequence_number"].as_str().expect("a number").to_owned();
     assert_eq!(server.json(&["shard", "decode", &number])[0]["shard"], "shardId-000000000004");
     assert!(server.done(&["shard", "list", "s"]).starts_with("SHARD "));
