@@ -20,6 +20,8 @@ from confluent_kafka.admin import AdminClient, NewTopic
 import kolk_compat
 from kolk_compat import *
 
+# The server takes KOLK_* variables for its settings; those of the tests are none of them.
+ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("KOLK_")}
 ROUNDS = 60 if FULL else 20
 PARTITIONS = 4
 SEED = int(os.environ.get("KOLK_SEED", random.randrange(2**32)))
@@ -43,9 +45,7 @@ class Kolk:
             self.process = subprocess.Popen(
                 [os.environ["KOLK_BIN"], "serve", "--data-dir", f"{self.home.name}/data", "--ready-file", str(ready)]
                 + ["--kafka", self.kafka, "--kinesis", self.kinesis],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                # The server takes KOLK_... variables for settings and refuses those that are none.
-                env={name: value for name, value in os.environ.items() if not name.startswith("KOLK_")},
+                env=ENVIRONMENT, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )
         end = time.monotonic() + 60
         while not ready.exists():

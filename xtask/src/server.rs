@@ -37,7 +37,9 @@ impl Server {
         let home = tempfile::Builder::new().prefix("kolk-xtask-").tempdir_in(tree::work("data")?)?;
         let ready = home.path().join("ready.json");
         let log_file = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
-        let mut child = Command::new(binary)
+        let mut command = Command::new(binary);
+        without_settings(&mut command);
+        let mut child = command
             .args(["serve", "--kafka", "127.0.0.1:0", "--kinesis", "127.0.0.1:0", "--data-dir"])
             .arg(home.path().join("data"))
             .arg("--ready-file")
@@ -82,6 +84,13 @@ impl Drop for Server {
         // Harmless after `stop`.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// The server takes `KOLK_*` variables for its settings; what stands in the environment of the tests must not be any.
+pub fn without_settings(command: &mut Command) {
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("KOLK_")) {
+        command.env_remove(name);
     }
 }
 

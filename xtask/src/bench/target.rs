@@ -1,7 +1,7 @@
 //! A server under measurement: started on a fresh directory, read for CPU and memory, stopped.
 
 use super::Bench;
-use crate::{run, tree};
+use crate::{run, server, tree};
 use anyhow::{Context, Result, ensure};
 use std::fs::File;
 use std::net::TcpListener;
@@ -151,6 +151,7 @@ fn spawn(bench: &Bench, kind: Kind, dir: &Path, kafka: &str, kinesis: Option<&st
             command
         }
     };
+    server::without_settings(&mut command);
     let log = File::create(dir.join("log.txt"))?;
     command
         .current_dir(dir)
