@@ -75,7 +75,7 @@ failures = []
 def kafka_writer(name, **config):
     """Writes numbered records for one round; answers when all are acked or, for the plain one, given up."""
     writer = Producer({"bootstrap.servers": kolk.kafka, "linger.ms": 1, "acks": "all", "reconnect.backoff.max.ms": 200,
-                       "retry.backoff.ms": 50, "message.timeout.ms": 60000, **config})
+                       "retry.backoff.ms": 50, "message.timeout.ms": 60000, "log_level": 0, **config})
 
     def load(stopping, round_):
         def done(error, message):

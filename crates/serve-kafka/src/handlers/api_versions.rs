@@ -5,17 +5,25 @@
 //! From version 5 a client may say which cluster and node it means to talk to; a mismatch answers REBOOTSTRAP_REQUIRED
 //! (KIP-1242).
 //!
-//! Features: none is finalized. `transaction.version` and `group.version` wait for transactions and KIP-848.
+//! Features: `metadata.version` alone, at the level of Kafka 4.4. `transaction.version` and `group.version` wait for
+//! transactions and KIP-848: finalized, they would make clients use what is not served.
 
 use bytes::Bytes;
 use kolk_wire_kafka::codec::Message;
-use kolk_wire_kafka::messages::api_versions::{ApiVersion, ApiVersionsRequest, ApiVersionsResponse};
+use kolk_wire_kafka::messages::api_versions::{
+    ApiVersion, ApiVersionsRequest, ApiVersionsResponse, FinalizedFeatureKey, SupportedFeatureKey,
+};
 use kolk_wire_kafka::{ApiKey, ErrorCode, Str};
 
 use super::Context;
 use crate::apis::{self, SERVED, Served};
 use crate::connection::Close;
 use crate::reply::Reply;
+
+const METADATA_VERSION: &str = "metadata.version";
+/// Level 33 is 4.4-IV2, what a broker of Kafka 4.4.0 formats its storage with; 7 (3.3-IV3) is the oldest it can run.
+const LEVEL: i16 = 33;
+const LEVEL_OLDEST: i16 = 7;
 
 pub(crate) fn handle(context: &Context<'_>, body: Bytes) -> Result<Reply, Close> {
     let own = apis::find(ApiKey::ApiVersions.key()).expect("ApiVersions is served");
@@ -46,7 +54,17 @@ fn answer(context: &Context<'_>, request: &ApiVersionsRequest) -> ApiVersionsRes
     }
     ApiVersionsResponse {
         api_keys: SERVED.iter().map(row).collect(),
+        supported_features: vec![SupportedFeatureKey {
+            name: METADATA_VERSION.into(),
+            min_version: LEVEL_OLDEST,
+            max_version: LEVEL,
+        }],
         finalized_features_epoch: 0,
+        finalized_features: vec![FinalizedFeatureKey {
+            name: METADATA_VERSION.into(),
+            max_version_level: LEVEL,
+            min_version_level: LEVEL,
+        }],
         ..Default::default()
     }
 }
