@@ -51,6 +51,9 @@ impl Default for Options {
     }
 }
 
+/// How long a topic that is made on its first use may take.
+const CREATE_WAIT: Duration = Duration::from_secs(3);
+
 /// A client of one cluster. A cheap handle; connections are made when they are needed and shared.
 #[derive(Clone, Debug)]
 pub struct Kafka(Arc<Inner>);
@@ -223,13 +226,17 @@ impl Kafka {
     }
 
     async fn metadata_once(&self, topics: Option<&[&str]>) -> Result<Metadata, Error> {
+        self.ask_metadata(topics, false).await
+    }
+
+    async fn ask_metadata(&self, topics: Option<&[&str]>, may_create: bool) -> Result<Metadata, Error> {
         let connection = self.any().await?;
         // Version 0 cannot say "no automatic topics"; 4 is Kafka 1.0's.
         let version = connection.version::<MetadataRequest>()?;
         let named = |name: &&str| MetadataRequestTopic { name: Some((*name).into()), ..Default::default() };
         let request = MetadataRequest {
             topics: topics.map(|topics| topics.iter().map(named).collect()),
-            allow_auto_topic_creation: false,
+            allow_auto_topic_creation: may_create,
             ..Default::default()
         };
         let answer: MetadataResponse =
@@ -288,6 +295,21 @@ impl Kafka {
             Ok(Ok(topic))
         })
         .await?
+    }
+
+    /// Describes one topic; where it is not there and the broker makes topics on their first use, it is made.
+    pub async fn topic_or_create(&self, name: &str) -> Result<TopicMetadata, Error> {
+        // A broker that is making it, and one that will not, say the same for a while.
+        let end = Instant::now() + CREATE_WAIT.min(self.0.options.timeout);
+        loop {
+            let asked = self.ask_metadata(Some(&[name]), true).await?;
+            match asked.topics.get(name) {
+                Some(topic) if topic.error == ErrorCode::UnknownTopicOrPartition && Instant::now() < end => {
+                    tokio::time::sleep(self.0.options.backoff).await;
+                }
+                _ => return self.topic(name).await,
+            }
+        }
     }
 
     /// Repeats a call that may succeed later, until [`Options::timeout`].

@@ -1,6 +1,7 @@
 //! `kolk consume`.
 
 use std::collections::BTreeMap;
+use std::io::IsTerminal;
 
 use clap::Args;
 use kolk_client::kafka::{
@@ -175,7 +176,7 @@ impl Consume {
                 buffer: Vec::new(),
                 left: self.count,
                 printed: 0,
-                progress: Progress::new(),
+                progress: Progress::new(!std::io::stdout().is_terminal()),
             };
             let kafka = self.server.kafka(&door)?;
             let done = match &self.group {

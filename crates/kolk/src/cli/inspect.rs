@@ -1,6 +1,6 @@
 //! `kolk verify` and `kolk dump`: a data directory that no server uses.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::Failure;
 use super::common::{Out, OutputArgs, row, run};
+use super::produce::Progress;
 
 /// Checks every checksum and index of a data directory; changes nothing.
 ///
@@ -40,9 +41,14 @@ pub struct Dump {
 impl Verify {
     pub fn run(self) -> Result<(), Failure> {
         run(|door| async move {
-            let report = local::verify(&door, &self.dir, &mut |_, _| {})
-                .await
-                .with_context(|| format!("cannot verify {}", self.dir.display()))?;
+            let (mut progress, mut checked) = (Progress::new(true), 0);
+            let mut show = |_: &Path, bytes: u64| {
+                checked += bytes;
+                progress.say(|| format!("{} MiB checked", checked >> 20));
+            };
+            let report = local::verify(&door, &self.dir, &mut show).await;
+            progress.end();
+            let report = report.with_context(|| format!("cannot verify {}", self.dir.display()))?;
             let mut out = Out::new();
             if self.output.json {
                 out.json(&json!({

@@ -26,6 +26,7 @@ use super::time::When;
 
 /// Writes records: the lines of files, or of standard input.
 ///
+/// A topic that is not there is made where the server makes topics on their first use (auto.create.topics.enable).
 /// Every record is acknowledged when the command ends with exit code 0.
 ///
 /// JSON output: topic, partition, offset, a line for each record in the order of the input.
@@ -129,9 +130,9 @@ impl Produce {
                 ..Default::default()
             };
             let timestamp_ms = self.timestamp.map(|when| when.ms(door.clock.now_ms()));
-            let partitions = kafka.topic(&self.topic).await?.partitions.len() as i32;
+            let partitions = kafka.topic_or_create(&self.topic).await?.partitions.len() as i32;
             let producer = Producer::new(kafka, options).await?;
-            let mut progress = Progress::new();
+            let mut progress = Progress::new(!std::io::stdin().is_terminal() && !self.output.json);
             let mut outstanding: VecDeque<Delivery> = VecDeque::new();
             let mut out = Out::new();
             let mut partitioner = Partitioner::default();
@@ -264,22 +265,27 @@ pub struct Progress {
 }
 
 impl Progress {
-    pub fn new() -> Progress {
-        // Where somebody types the records, or data goes to the same terminal, it would only disturb.
-        let active = std::io::stderr().is_terminal()
-            && !std::io::stdin().is_terminal()
-            && !std::io::stdout().is_terminal();
-        Progress { shown: None, active }
+    /// For a command that may show it because nothing else goes to the terminal.
+    pub fn new(alone: bool) -> Progress {
+        Progress { shown: None, active: alone && std::io::stderr().is_terminal() }
     }
 
+    /// Says how many records there were; looks at the clock now and then only.
     pub fn show(&mut self, records: u64) {
-        if !self.active || !records.is_multiple_of(1024) {
+        if records.is_multiple_of(1024) {
+            self.say(|| format!("{records} records"));
+        }
+    }
+
+    /// Says something that replaces what was said before.
+    pub fn say(&mut self, text: impl FnOnce() -> String) {
+        if !self.active {
             return;
         }
         let now = tokio::time::Instant::now();
         if self.shown.is_none_or(|at| now - at > Duration::from_millis(200)) {
             self.shown = Some(now);
-            eprint!("\r{records} records");
+            eprint!("\r{}", text());
         }
     }
 

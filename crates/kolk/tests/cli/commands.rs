@@ -108,7 +108,11 @@ fn records_go_in_and_come_out_as_they_were() {
     assert_eq!(codecs, "none\ngzip\nsnappy\nlz4\nzstd\n");
 
     server.run(&["produce", "raw", "/nonexistent"]).failed("cannot read /nonexistent");
-    server.feed(b"x", &["produce", "missing", "--timeout", "5"]).failed("topic missing");
+    // Made on its first use, unless the server says no.
+    server.feed(b"x", &["produce", "fresh"]).done();
+    assert_eq!(server.done(&["consume", "fresh"]), "x\n");
+    let strict = Server::start(&["--ephemeral", "--kafka-set", "auto.create.topics.enable=false"]);
+    strict.feed(b"x", &["produce", "missing", "--timeout", "1"]).failed("there is no such topic");
     server
         .feed(b"x", &["produce", "raw", "-p", "9", "--timeout", "5"])
         .failed("record 1 of the input was not written");
