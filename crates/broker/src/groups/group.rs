@@ -663,6 +663,8 @@ impl Group {
             for member in self.members.values_mut() {
                 member.assignment = Bytes::new();
                 if let Some(reply) = member.syncing.take() {
+                    // It could not be heard of while it waited for us.
+                    member.heard(now);
                     effects.syncs.push((reply, Err(GroupError::RebalanceInProgress)));
                 }
             }

@@ -193,3 +193,6 @@ pub enum GroupError {
     #[error(transparent)]
     Refused(#[from] Refusal),
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,240 @@
+//! Groups in time: delays, sessions, lateness, votes, restarts. The clock is tokio's, paused: it jumps when all wait.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use kolk_engine::door::{Door, real};
+use kolk_engine::memory::{MemoryEngine, MemoryOptions};
+use tokio::time::{Instant, sleep};
+
+use super::{GroupError, JoinRequest, Joined, Leaving, Phase, SyncRequest, Synced};
+use crate::{Broker, Settings};
+
+fn door() -> Door {
+    real::door(real::DiskOptions::default())
+}
+
+fn broker() -> Broker {
+    let door = door();
+    let engine = Arc::new(MemoryEngine::new(door.clone(), MemoryOptions::default()));
+    Broker::new(engine, door, Settings::default())
+}
+
+fn request(member_id: &str, protocols: &[&str]) -> JoinRequest {
+    JoinRequest {
+        group: "g".to_owned(),
+        member_id: member_id.to_owned(),
+        instance_id: None,
+        client_id: "c".to_owned(),
+        client_host: "/127.0.0.1".to_owned(),
+        session_timeout: Duration::from_secs(10),
+        rebalance_timeout: Duration::from_secs(60),
+        protocol_type: "consumer".to_owned(),
+        protocols: protocols
+            .iter()
+            .map(|name| ((*name).to_owned(), Bytes::from(format!("{name}!"))))
+            .collect(),
+        requires_known_id: false,
+        can_skip_assignment: true,
+    }
+}
+
+type Answer<T> = tokio::task::JoinHandle<Result<T, GroupError>>;
+
+fn join(broker: &Broker, request: JoinRequest) -> Answer<Joined> {
+    let broker = broker.clone();
+    #[allow(clippy::disallowed_methods, reason = "a test is its own client")]
+    tokio::spawn(async move { broker.join_group(request).await })
+}
+
+fn sync_request(joined: &Joined, assignments: &[(&str, &str)]) -> SyncRequest {
+    let assignments = assignments.iter();
+    SyncRequest {
+        group: "g".to_owned(),
+        member_id: joined.member_id.clone(),
+        instance_id: None,
+        generation: joined.generation,
+        protocol_type: None,
+        protocol: None,
+        assignments: assignments
+            .map(|(member, assignment)| ((*member).to_owned(), Bytes::copy_from_slice(assignment.as_bytes())))
+            .collect(),
+    }
+}
+
+async fn sync(broker: &Broker, joined: &Joined) -> Result<Synced, GroupError> {
+    broker.sync_group(sync_request(joined, &[(&joined.member_id, "a")])).await
+}
+
+async fn phase(broker: &Broker) -> (Phase, usize) {
+    let group = broker.describe_group("g").await.unwrap().expect("the group is there");
+    (group.phase, group.members.len())
+}
+
+/// One member, alone and stable.
+async fn settled(broker: &Broker) -> Joined {
+    let joined = broker.join_group(request("", &["range"])).await.unwrap();
+    sync(broker, &joined).await.unwrap();
+    joined
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_rebalance_waits_for_more_members() {
+    let broker = broker();
+    let start = Instant::now();
+    let first = join(&broker, request("", &["range"]));
+    sleep(Duration::from_millis(2900)).await;
+    let second = join(&broker, request("", &["range"]));
+    let (first, second) = (first.await.unwrap().unwrap(), second.await.unwrap().unwrap());
+    // The second one came just before the end, so the wait began anew.
+    assert_eq!(start.elapsed().as_secs(), 6);
+    assert_eq!((first.generation, second.generation), (1, 1));
+    assert_eq!(first.members.len() + second.members.len(), 2);
+    assert_eq!(first.leader, second.leader);
+}
+
+#[tokio::test(start_paused = true)]
+async fn joiners_without_end_do_not_hold_the_first_rebalance_for_ever() {
+    let broker = broker();
+    let start = Instant::now();
+    let hasty = |_| JoinRequest { rebalance_timeout: Duration::from_secs(10), ..request("", &["range"]) };
+    let mut answers = Vec::new();
+    for round in 0..30 {
+        answers.push(join(&broker, hasty(round)));
+        sleep(Duration::from_secs(1)).await;
+        if answers[0].is_finished() {
+            break;
+        }
+    }
+    let waited = start.elapsed().as_secs();
+    assert!((9..=12).contains(&waited), "about the rebalance timeout, not {waited} s");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_member_that_falls_silent_is_taken_out() {
+    let broker = broker();
+    let joined = settled(&broker).await;
+    sleep(Duration::from_secs(9)).await;
+    assert_eq!(broker.heartbeat("g", &joined.member_id, None, 1), Ok(()));
+    sleep(Duration::from_secs(9)).await;
+    assert_eq!(phase(&broker).await, (Phase::Stable, 1));
+    sleep(Duration::from_secs(2)).await;
+    assert_eq!(phase(&broker).await, (Phase::Empty, 0));
+    assert_eq!(broker.heartbeat("g", &joined.member_id, None, 1), Err(GroupError::UnknownMember));
+    // It is out of memory now; its generation is stored and goes on from there.
+    assert!(broker.groups().phases().is_empty());
+    assert_eq!(settled(&broker).await.generation, 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rebalance_waits_so_long_and_no_longer_for_a_member() {
+    let broker = broker();
+    let late = settled(&broker).await;
+    let start = Instant::now();
+    let new = join(&broker, request("", &["range"]));
+    for _ in 0..7 {
+        sleep(Duration::from_secs(8)).await;
+        // It lives, it only does not join.
+        assert_eq!(broker.heartbeat("g", &late.member_id, None, 1), Err(GroupError::RebalanceInProgress));
+    }
+    let joined = new.await.unwrap().unwrap();
+    assert_eq!(start.elapsed().as_secs(), 60);
+    assert_eq!((joined.generation, joined.members.len()), (2, 1));
+    assert_eq!(joined.leader, joined.member_id);
+    assert_eq!(broker.heartbeat("g", &late.member_id, None, 1), Err(GroupError::UnknownMember));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_gives_no_assignment_is_taken_out() {
+    let broker = broker();
+    let first = join(&broker, request("", &["range"]));
+    let second = join(&broker, request("", &["range"]));
+    let (first, second) = (first.await.unwrap().unwrap(), second.await.unwrap().unwrap());
+    let (leader, follower) = if first.leader == first.member_id { (first, second) } else { (second, first) };
+    let waiting = {
+        let broker = broker.clone();
+        let request = sync_request(&follower, &[]);
+        #[allow(clippy::disallowed_methods, reason = "a test is its own client")]
+        tokio::spawn(async move { broker.sync_group(request).await })
+    };
+    let start = Instant::now();
+    while !waiting.is_finished() {
+        let beat = broker.heartbeat("g", &leader.member_id, None, 1);
+        assert!(beat.is_ok() || waiting.is_finished() || start.elapsed().as_secs() >= 60, "{beat:?}");
+        sleep(Duration::from_secs(5)).await;
+    }
+    assert_eq!(waiting.await.unwrap(), Err(GroupError::RebalanceInProgress));
+    assert_eq!(broker.heartbeat("g", &leader.member_id, None, 1), Err(GroupError::UnknownMember));
+    let again = broker.join_group(request(&follower.member_id, &["range"])).await.unwrap();
+    assert_eq!((again.generation, again.leader), (2, follower.member_id));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_id_that_was_given_out_lapses() {
+    let broker = broker();
+    let two_step = JoinRequest { requires_known_id: true, ..request("", &["range"]) };
+    let Err(GroupError::MemberIdRequired { member }) = broker.join_group(two_step.clone()).await else {
+        panic!("a dynamic member joins in two steps")
+    };
+    assert!(member.starts_with("c-"));
+    sleep(Duration::from_secs(11)).await;
+    assert!(broker.groups().phases().is_empty(), "nobody is expected any more");
+    let late = JoinRequest { member_id: member, ..two_step };
+    assert_eq!(broker.join_group(late).await, Err(GroupError::UnknownMember));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_protocol_that_most_prefer_and_all_support_is_taken() {
+    let broker = broker();
+    let answers = [
+        join(&broker, request("", &["sticky", "range"])),
+        join(&broker, request("", &["range", "sticky"])),
+        join(&broker, request("", &["own", "range", "sticky"])),
+    ];
+    for answer in answers {
+        let joined = answer.await.unwrap().unwrap();
+        assert_eq!(joined.protocol, "range");
+        assert!(joined.members.iter().all(|member| member.metadata == "range!"));
+    }
+    let stranger = broker.join_group(request("", &["own"])).await;
+    assert_eq!(stranger, Err(GroupError::InconsistentProtocol));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_survives_a_restart_and_its_dead_members_do_not() {
+    let door = door();
+    let engine = Arc::new(MemoryEngine::new(door.clone(), MemoryOptions::default()));
+    let before = Broker::new(engine.clone(), door.clone(), Settings::default());
+    let joined = settled(&before).await;
+    drop(before);
+    let after = Broker::new(engine, door, Settings::default());
+    after.start();
+    assert_eq!(after.heartbeat("g", &joined.member_id, None, 1), Ok(()));
+    let synced = after.sync_group(sync_request(&joined, &[])).await.unwrap();
+    assert_eq!(synced.assignment, "a", "the assignment was stored");
+    sleep(Duration::from_secs(12)).await;
+    assert_eq!(phase(&after).await, (Phase::Empty, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_static_member_may_be_away_for_its_session() {
+    let broker = broker();
+    let as_static =
+        |instance: &str| JoinRequest { instance_id: Some(instance.into()), ..request("", &["range"]) };
+    let first = join(&broker, as_static("one"));
+    let second = join(&broker, as_static("two"));
+    let (first, second) = (first.await.unwrap().unwrap(), second.await.unwrap().unwrap());
+    let (leader, follower) = if first.leader == first.member_id { (first, second) } else { (second, first) };
+    sync(&broker, &leader).await.unwrap();
+    broker.sync_group(sync_request(&follower, &[])).await.unwrap();
+    let instance = if follower.member_id.starts_with("one") { "one" } else { "two" };
+    sleep(Duration::from_secs(5)).await;
+    assert_eq!(broker.heartbeat("g", &leader.member_id, None, 1), Ok(()));
+    let back = broker.join_group(as_static(instance)).await.unwrap();
+    assert_eq!((back.generation, back.skip_assignment), (1, false), "a follower: nobody rebalances");
+    assert_ne!(back.member_id, follower.member_id);
+    let gone = Leaving { member_id: String::new(), instance_id: Some("three".to_owned()) };
+    let answers = broker.leave_group("g", &[gone]).await.unwrap();
+    assert_eq!(answers, [Err(GroupError::UnknownMember)]);
+}
