@@ -243,12 +243,16 @@ impl Index {
             missing: AtomicI64::new(i64::try_from(missing).unwrap_or(i64::MAX)),
             woken: Notify::new(),
         });
-        let mut inner = self.lock();
         let mut registered = Vec::new();
-        for partition in partitions {
-            if let Some(found) = inner.partitions.get_mut(&partition) {
-                found.waiters.push(waiter.clone());
-                registered.push(partition);
+        let mut partitions = partitions.peekable();
+        while partitions.peek().is_some() {
+            // A reader of thousands of partitions does not keep commits waiting.
+            let mut inner = self.lock();
+            for partition in partitions.by_ref().take(PARTITIONS_AT_ONCE) {
+                if let Some(found) = inner.partitions.get_mut(&partition) {
+                    found.waiters.push(waiter.clone());
+                    registered.push(partition);
+                }
             }
         }
         Registration { index: self.clone(), waiter, partitions: registered }
@@ -400,6 +404,9 @@ impl IndexInner {
     }
 }
 
+/// Partitions that one turn of the lock registers or takes away.
+const PARTITIONS_AT_ONCE: usize = 256;
+
 /// Keeps a [`Waiter`] known to its partitions; takes it away when dropped.
 pub(super) struct Registration {
     index: Arc<Index>,
@@ -430,12 +437,14 @@ impl Registration {
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        let mut inner = self.index.lock();
-        for id in &self.partitions {
-            if let Some(partition) = inner.partitions.get_mut(id)
-                && let Some(at) = partition.waiters.iter().position(|one| Arc::ptr_eq(one, &self.waiter))
-            {
-                partition.waiters.swap_remove(at);
+        for some in self.partitions.chunks(PARTITIONS_AT_ONCE) {
+            let mut inner = self.index.lock();
+            for id in some {
+                let Some(partition) = inner.partitions.get_mut(id) else { continue };
+                let mut waiters = partition.waiters.iter();
+                if let Some(at) = waiters.position(|one| Arc::ptr_eq(one, &self.waiter)) {
+                    partition.waiters.swap_remove(at);
+                }
                 if partition.waiters.is_empty() {
                     partition.waiters = Vec::new();
                 }

@@ -10,8 +10,9 @@ use std::fs::{File as StdFile, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use tokio::sync::Semaphore;
@@ -42,6 +43,7 @@ impl Default for DiskOptions {
 pub struct RealDisk {
     options: DiskOptions,
     readers: Arc<Readers>,
+    keeper: Arc<Keeper>,
 }
 
 impl RealDisk {
@@ -51,7 +53,106 @@ impl RealDisk {
             permits: Arc::new(Semaphore::new(options.readers.max(1))),
             buffers: Mutex::new(Vec::new()),
         };
-        RealDisk { options, readers: Arc::new(readers) }
+        RealDisk { options, readers: Arc::new(readers), keeper: Keeper::start() }
+    }
+}
+
+/// Keeps sockets and timers alive while a durable write blocks a worker.
+///
+/// A worker that blocks leaves tokio's I/O driver to the others, but those that sleep are not woken for it: with
+/// all others asleep, nobody looks at sockets and timers until the write returns. Harmless for the tenth of a
+/// millisecond that a sync takes; should one take longer, this thread gives the runtime a task that does nothing,
+/// which wakes a worker, which then takes the driver.
+#[derive(Debug)]
+struct Keeper {
+    started: Instant,
+    /// Microseconds after `started` at which the write that is under way began; 0 if none is.
+    writing_since: AtomicU64,
+    /// The thread sleeps until somebody writes.
+    parked: AtomicBool,
+    thread: Option<std::thread::Thread>,
+}
+
+/// A write longer than this is slow, and this often the thread looks.
+const KEEPER_INTERVAL: Duration = Duration::from_millis(2);
+/// Looks without a write after which the thread sleeps.
+const KEEPER_LOOKS: u32 = 500;
+
+impl Keeper {
+    /// Starts the thread if the runtime has workers to wake.
+    fn start() -> Arc<Keeper> {
+        use tokio::runtime::{Handle, RuntimeFlavor};
+        let handle = Handle::try_current().ok();
+        let handle = handle.filter(|handle| handle.runtime_flavor() == RuntimeFlavor::MultiThread);
+        Arc::new_cyclic(|keeper: &std::sync::Weak<Keeper>| {
+            let keeper = keeper.clone();
+            let thread = handle.and_then(|handle| {
+                let run = move || Keeper::run(&keeper, &handle);
+                std::thread::Builder::new().name("kolk-keeper".into()).spawn(run).ok()
+            });
+            Keeper {
+                started: Instant::now(),
+                writing_since: AtomicU64::new(0),
+                parked: AtomicBool::new(false),
+                thread: thread.map(|thread| thread.thread().clone()),
+            }
+        })
+    }
+
+    fn run(keeper: &std::sync::Weak<Keeper>, handle: &tokio::runtime::Handle) {
+        // Until `start` has made the keeper there is nothing to look at.
+        std::thread::sleep(KEEPER_INTERVAL);
+        let mut quiet = 0;
+        while let Some(keeper) = keeper.upgrade() {
+            match keeper.writing_since.load(Ordering::Relaxed) {
+                0 => quiet += 1,
+                since => {
+                    quiet = 0;
+                    let now = keeper.started.elapsed().as_micros() as u64;
+                    if now.saturating_sub(since) > KEEPER_INTERVAL.as_micros() as u64 {
+                        handle.spawn(async {});
+                    }
+                }
+            }
+            if quiet > KEEPER_LOOKS {
+                keeper.parked.store(true, Ordering::SeqCst);
+                drop(keeper);
+                std::thread::park();
+                quiet = 0;
+            } else {
+                drop(keeper);
+            }
+            std::thread::sleep(KEEPER_INTERVAL);
+        }
+    }
+
+    /// Marks a write as under way until the guard is dropped.
+    fn writing(&self) -> Writing<'_> {
+        let now = self.started.elapsed().as_micros() as u64;
+        self.writing_since.store(now.max(1), Ordering::Relaxed);
+        if self.parked.load(Ordering::Relaxed)
+            && self.parked.swap(false, Ordering::SeqCst)
+            && let Some(thread) = &self.thread
+        {
+            thread.unpark();
+        }
+        Writing(self)
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        if let Some(thread) = &self.thread {
+            thread.unpark();
+        }
+    }
+}
+
+struct Writing<'a>(&'a Keeper);
+
+impl Drop for Writing<'_> {
+    fn drop(&mut self) {
+        self.0.writing_since.store(0, Ordering::Relaxed);
     }
 }
 
@@ -72,6 +173,7 @@ impl Disk for RealDisk {
         Box::pin(async move {
             let options = self.options;
             let readers = self.readers.clone();
+            let keeper = self.keeper.clone();
             off_the_workers(move || {
                 let cached = match how {
                     Open::Read => OpenOptions::new().read(true).open(&path)?,
@@ -89,7 +191,7 @@ impl Disk for RealDisk {
                     durable: options.durable,
                     path,
                 };
-                Ok(Arc::new(RealFile { inner: Arc::new(inner), readers }) as Arc<dyn File>)
+                Ok(Arc::new(RealFile { inner: Arc::new(inner), readers, keeper }) as Arc<dyn File>)
             })
             .await
         })
@@ -332,6 +434,7 @@ fn aligned_copy(bytes: &[u8]) -> BytesMut {
 struct RealFile {
     inner: Arc<FileInner>,
     readers: Arc<Readers>,
+    keeper: Arc<Keeper>,
 }
 
 impl fmt::Debug for RealFile {
@@ -378,7 +481,10 @@ impl File for RealFile {
             position.is_multiple_of(aligned) && (bytes.len() as u64).is_multiple_of(aligned),
             "a durable write is aligned"
         );
-        Box::pin(async move { self.inner.write_durable(position, &bytes) })
+        Box::pin(async move {
+            let _kept = self.keeper.writing();
+            self.inner.write_durable(position, &bytes)
+        })
     }
 
     fn sync(&self) -> BoxFuture<'_, io::Result<()>> {
@@ -445,6 +551,30 @@ mod tests {
             assert_eq!(file.size().await.unwrap(), 16);
         })
         .await;
+    }
+
+    /// Without the keeper the timer fires only when the blocked worker returns.
+    #[test]
+    fn a_write_that_blocks_a_worker_for_long_does_not_stop_timers() {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        runtime.block_on(async {
+            let keeper = Keeper::start();
+            let slow = keeper.clone();
+            let done = Arc::new(AtomicBool::new(false));
+            let ended = done.clone();
+            let timer = tokio::task::spawn(async move {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                assert!(!ended.load(Ordering::SeqCst), "the timer fired while the worker was blocked");
+            });
+            let blocked = tokio::task::spawn(async move {
+                let _kept = slow.writing();
+                std::thread::sleep(Duration::from_secs(2));
+                done.store(true, Ordering::SeqCst);
+            });
+            timer.await.unwrap();
+            blocked.await.unwrap();
+        });
     }
 
     #[tokio::test]
