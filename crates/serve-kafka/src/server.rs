@@ -173,8 +173,9 @@ async fn accept(
         let slot =
             Arc::clone(&shared.slots).acquire_owned().await.expect("the connection slots are never closed");
         let accepted = tokio::select! {
-            accepted = socket.accept() => accepted,
+            biased;
             () = shared.until_stopped() => return,
+            accepted = socket.accept() => accepted,
         };
         match accepted {
             Ok(accepted) => {

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hyper::rt::Executor;
@@ -12,7 +13,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use kolk_engine::door::{Door, Listener, TaskHandle};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore};
 
 use crate::activity::{Activity, Watched};
 use crate::http;
@@ -68,7 +69,7 @@ struct Shared {
     service: Service,
     settings: ServerSettings,
     slots: Arc<Semaphore>,
-    stop: watch::Sender<bool>,
+    stop: Stop,
 }
 
 impl Serving {
@@ -77,7 +78,7 @@ impl Serving {
         let addresses = listeners.iter().map(|listener| listener.local_address()).collect();
         let door = service.broker().door().clone();
         let slots = Arc::new(Semaphore::new(settings.connections_max));
-        let shared = Arc::new(Shared { service, settings, slots, stop: watch::Sender::new(false) });
+        let shared = Arc::new(Shared { service, settings, slots, stop: Stop::default() });
         let accepting = listeners
             .into_iter()
             .map(|listener| {
@@ -95,7 +96,7 @@ impl Serving {
     /// Closes the listeners, takes no more requests, lets answers in flight end (for [`ServerSettings::grace`] at
     /// most), closes the connections.
     pub async fn stop(self) {
-        self.shared.stop.send_replace(true);
+        self.shared.stop.tell();
         for task in self.accepting {
             // It ends by itself at the stop; an error means that it is gone already.
             let _ = task.0.await;
@@ -106,15 +107,16 @@ impl Serving {
 }
 
 async fn accept(listener: Box<dyn Listener>, shared: Arc<Shared>) {
-    let mut stop = shared.stop.subscribe();
     loop {
         let slot = tokio::select! {
+            biased;
+            () = shared.stop.told() => return,
             slot = Arc::clone(&shared.slots).acquire_owned() => slot.expect("the slots are never closed"),
-            () = stopped(&mut stop) => return,
         };
         let accepted = tokio::select! {
+            biased;
+            () = shared.stop.told() => return,
             accepted = listener.accept() => accepted,
-            () = stopped(&mut stop) => return,
         };
         match accepted {
             Ok(accepted) => {
@@ -123,9 +125,8 @@ async fn accept(listener: Box<dyn Listener>, shared: Arc<Shared>) {
                 door.tasks.spawn(
                     "kinesis-connection",
                     Box::pin(async move {
-                        let stop = shared.stop.subscribe();
-                        serve_connection(accepted.stream, shared.service.clone(), &shared.settings, stop)
-                            .await;
+                        let Shared { service, settings, stop, .. } = &*shared;
+                        serve_connection(accepted.stream, service.clone(), settings, stop).await;
                         drop(slot);
                     }),
                 );
@@ -139,10 +140,27 @@ async fn accept(listener: Box<dyn Listener>, shared: Arc<Shared>) {
     }
 }
 
-/// Resolves at the stop.
-async fn stopped(stop: &mut watch::Receiver<bool>) {
-    // An error means that the sender is gone, which is a stop too.
-    let _ = stop.wait_for(|stop| *stop).await;
+/// Whether to stop. (A `watch` channel would do, but wakes its receivers in random order.)
+#[derive(Debug, Default)]
+pub(crate) struct Stop {
+    is_told: AtomicBool,
+    tell: Notify,
+}
+
+impl Stop {
+    fn tell(&self) {
+        self.is_told.store(true, Ordering::Release);
+        self.tell.notify_waiters();
+    }
+
+    /// Resolves at the stop, also if it has come already.
+    async fn told(&self) {
+        let mut told = pin!(self.tell.notified());
+        told.as_mut().enable();
+        if !self.is_told.load(Ordering::Acquire) {
+            told.await;
+        }
+    }
 }
 
 /// Serves one connection to its end, in whichever HTTP its first bytes choose.
@@ -150,7 +168,7 @@ pub(crate) async fn serve_connection(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     service: Service,
     settings: &ServerSettings,
-    mut stop: watch::Receiver<bool>,
+    stop: &Stop,
 ) {
     let activity = Activity::new();
     let stream = TokioIo::new(Watched::new(stream, Arc::clone(&activity)));
@@ -183,6 +201,7 @@ pub(crate) async fn serve_connection(
     let mut look = tokio::time::interval(stall / 4);
     loop {
         tokio::select! {
+            biased;
             ended = connection.as_mut() => {
                 if let Err(error) = ended {
                     tracing::debug!(error = &*error, "a connection ended early");
@@ -195,7 +214,7 @@ pub(crate) async fn serve_connection(
                     return;
                 }
             }
-            () = stopped(&mut stop) => {
+            () = stop.told() => {
                 connection.as_mut().graceful_shutdown();
                 if tokio::time::timeout(settings.grace, connection.as_mut()).await.is_err() {
                     tracing::debug!("a connection was closed with an answer in flight");

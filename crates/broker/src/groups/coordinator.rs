@@ -306,6 +306,7 @@ async fn run_timer(broker: Broker, cell: Arc<Cell>) {
         match deadline {
             Some(deadline) => {
                 tokio::select! {
+                    biased;
                     () = tokio::time::sleep_until(deadline) => {}
                     () = cell.wake.notified() => continue,
                 }
@@ -332,6 +333,7 @@ async fn run_timer(broker: Broker, cell: Arc<Cell>) {
                 }
                 // Everybody in it waits for us; somebody's next request will wake the timer.
                 tokio::select! {
+                    biased;
                     () = cell.wake.notified() => {}
                     () = tokio::time::sleep(Duration::from_secs(60)) => {}
                 }

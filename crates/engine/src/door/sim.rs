@@ -16,7 +16,8 @@
 //! What is not simulated: bit rot, more than one process, memory running out, directories that do not survive.
 //!
 //! Everything that passes the door is mixed into a hash ([`Sim::trace_hash`]): equal seeds must give equal hashes. Code
-//! that picks at random behind the door's back (`tokio::select!` without `biased`) shows as unequal ones.
+//! that picks at random behind the door's back shows as unequal ones: `tokio::select!` without `biased`, a `watch` channel
+//! with many receivers (it wakes them in random order; `Notify` does not), a map with random seeds.
 
 mod disk;
 mod network;
