@@ -1,0 +1,50 @@
+//! The whole server in the seeded world: see the library for what a run does and checks.
+//!
+//! `KOLK_SIM_SEED=N` runs that seed only, `KOLK_FULL=1` many.
+
+mod sources;
+mod stuck_sync;
+
+use std::collections::BTreeSet;
+use std::env;
+
+use kolk_sim::{Plan, Report, run};
+
+/// The seeds to run, each announced, so that a failed test says which one it was.
+fn seeds(quick: u64, full: u64) -> Vec<u64> {
+    if let Ok(seed) = env::var("KOLK_SIM_SEED") {
+        return vec![seed.parse().expect("KOLK_SIM_SEED is a number")];
+    }
+    (0..if env::var_os("KOLK_FULL").is_some() { full } else { quick }).collect()
+}
+
+fn announced(seed: u64, plan: &Plan) -> Report {
+    println!("KOLK_SIM_SEED={seed}");
+    run(seed, plan)
+}
+
+#[test]
+fn one_seed_is_one_run() {
+    let plan = Plan::default();
+    for seed in seeds(3, 20) {
+        let first = announced(seed, &plan);
+        assert_eq!(first, announced(seed, &plan), "something picks at random behind the door's back");
+    }
+}
+
+#[test]
+fn every_seed_is_another_run_and_all_keep_what_was_promised() {
+    let seeds = seeds(20, 100);
+    let reports: Vec<_> = seeds.iter().map(|seed| announced(*seed, &Plan::default())).collect();
+    let hashes: BTreeSet<u64> = reports.iter().map(|report| report.trace_hash).collect();
+    assert_eq!(hashes.len(), seeds.len(), "every seed is another schedule");
+    assert!(reports.iter().all(|report| report.crashes == 1), "the power was cut under load");
+}
+
+#[test]
+fn a_log_that_is_cut_off_again_and_again_keeps_what_was_promised() {
+    let plan = Plan { crashes: 6, ..Plan::default() };
+    for seed in seeds(2, 50) {
+        announced(seed, &plan);
+    }
+}
