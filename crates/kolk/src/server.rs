@@ -259,7 +259,12 @@ async fn open(
     tell_failed: watch::Sender<Option<Arc<str>>>,
 ) -> Result<OpenLog, ServerError> {
     let settings = &config.settings;
-    let limits = Limits { configs: Arc::new(config.kafka.topic_defaults()), ..Default::default() };
+    let limits = Limits {
+        partitions_per_topic: settings.topic_partitions_max,
+        partitions_total: settings.partitions_max,
+        configs: Arc::new(config.kafka.topic_defaults()),
+        ..Default::default()
+    };
     if settings.ephemeral {
         let mut token_key = [0; 32];
         door.random.fill(&mut token_key);

@@ -305,14 +305,14 @@ fn within_limits(situation: &Situation<'_>, partitions: i32) -> Result<(), Refus
         return Err(Refusal::PartitionLimit {
             requested: i64::from(partitions),
             limit: i64::from(limits.partitions_per_topic),
-            scope: "per topic",
+            scope: "per topic, topic-partitions-max",
         });
     }
     if added > 0 && situation.partitions_total + added > limits.partitions_total {
         return Err(Refusal::PartitionLimit {
             requested: situation.partitions_total + added,
             limit: limits.partitions_total,
-            scope: "in total",
+            scope: "in total, partitions-max",
         });
     }
     Ok(())

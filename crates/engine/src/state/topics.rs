@@ -133,12 +133,12 @@ impl State {
             return Err(Refusal::PartitionLimit {
                 requested: i64::from(create.partitions),
                 limit: i64::from(limits.partitions_per_topic),
-                scope: "per topic",
+                scope: "per topic, topic-partitions-max",
             });
         }
         let requested = self.partition_count() as i64 + i64::from(create.partitions);
         if requested > limits.partitions_total {
-            let (limit, scope) = (limits.partitions_total, "in total");
+            let (limit, scope) = (limits.partitions_total, "in total, partitions-max");
             return Err(Refusal::PartitionLimit { requested, limit, scope });
         }
         if self.shard_count() + create.partitions as usize > limits.shards_total {

@@ -59,6 +59,16 @@ pub struct Settings {
     #[arg(long, value_name = "NAME:PARTITIONS", help_heading = "Log")]
     pub create: Vec<TopicSpec>,
 
+    /// Most partitions (= shards) that one topic may have.
+    #[arg(long, value_name = "N", default_value = "10000", help_heading = "Log",
+          value_parser = clap::value_parser!(i32).range(1..))]
+    pub topic_partitions_max: i32,
+
+    /// Most partitions that all topics together may have.
+    #[arg(long, value_name = "N", default_value = "100000", help_heading = "Log",
+          value_parser = clap::value_parser!(i64).range(1..))]
+    pub partitions_max: i64,
+
     /// Where Kafka clients come in, and the address they are told to come back to. Repeats.
     ///
     /// Port 0 takes a free port; `localhost` is 127.0.0.1 and [::1]. Metadata answers a client with the

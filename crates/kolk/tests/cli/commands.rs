@@ -62,6 +62,16 @@ fn topics_are_made_listed_described_altered_trimmed_and_deleted() {
 }
 
 #[test]
+fn partitions_have_limits_that_are_settings() {
+    let server = Server::start(&["--ephemeral", "--topic-partitions-max", "4", "--partitions-max", "6"]);
+    server.run(&["topic", "create", "t", "-p", "5"]).failed("topic-partitions-max");
+    server.done(&["topic", "create", "t", "-p", "4"]);
+    server.run(&["topic", "create", "u", "-p", "3"]).failed("partitions-max");
+    server.run(&["topic", "alter", "t", "-p", "5"]).failed("topic-partitions-max");
+    server.done(&["topic", "create", "u", "-p", "2"]);
+}
+
+#[test]
 fn records_go_in_and_come_out_as_they_were() {
     let server = Server::start(&["--ephemeral", "--create", "t:2"]);
     let written =
