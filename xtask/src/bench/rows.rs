@@ -167,15 +167,18 @@ impl Row {
                 }
                 let (seen, cpu) = cpu_of(target, || bench.replay(&args))?;
                 let (requests, seconds) = (number(&seen, "requests")?, number(&seen, "seconds")?);
-                let gigabytes = number(&seen, "bytes")? / 1e9;
-                Ok(Sample::from([
+                let mut sample = Sample::from([
                     ("requests/s", requests / seconds),
-                    ("GB/s", gigabytes / seconds),
                     ("us CPU/request", cpu * 1e6 / requests),
-                    ("CPU-s/GB", cpu / gigabytes),
                     ("p50 us", number(&seen, "p50_us")?),
                     ("p99 us", number(&seen, "p99_us")?),
-                ]))
+                ]);
+                // Bytes say something only where there are many.
+                if records * size >= 10_000 {
+                    let gigabytes = number(&seen, "bytes")? / 1e9;
+                    sample.extend([("GB/s", gigabytes / seconds), ("CPU-s/GB", cpu / gigabytes)]);
+                }
+                Ok(sample)
             }
             Load::RdkafkaProduce { partitions } => {
                 let topic = fresh("rdkafka");
