@@ -203,9 +203,8 @@ fn below_topic(def: &'static ConfigDef, defaults: &ConfigDefaults) -> Vec<Config
         let factor = def.synonyms.iter().find(|synonym| synonym.name == name).map_or(1, |found| found.factor);
         synonyms.push(ConfigSynonym { name, value: unscaled(value, factor), source: Source::StaticBroker });
     }
-    // Of several names the coarsest has the default, as on Kafka: log.retention.hours rather than log.retention.ms.
-    let Synonym { name, factor } = def.synonyms.last().unwrap_or(&Synonym { name: "", factor: 1 });
-    if !name.is_empty() {
+    // Of several names (log.retention.ms, .minutes, .hours) Kafka 4.4 shows none for the default.
+    if let [Synonym { name, factor }] = def.synonyms {
         synonyms.push(ConfigSynonym { name, value: unscaled(def.default, *factor), source: Source::Default });
     }
     synonyms
@@ -279,6 +278,6 @@ mod tests {
         assert_eq!(entry("num.partitions").source, Source::StaticBroker);
         assert_eq!(entry("log.retention.hours").value.as_deref(), Some("2"));
         assert_eq!(entry("log.retention.ms").value, None);
-        assert_eq!(entry("log.retention.hours").synonyms.len(), 2);
+        assert_eq!(entry("log.retention.hours").synonyms.len(), 1);
     }
 }

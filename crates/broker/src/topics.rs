@@ -6,7 +6,7 @@ use std::sync::Arc;
 use kolk_engine::state::{
     Command, ConfigChange, CreateTopic, Outcome, Refusal, Reshard, State, Topic, configs,
 };
-use kolk_engine::{EngineExt, Pending, TopicId, TopicName};
+use kolk_engine::{EngineError, EngineExt, Pending, TopicId, TopicName};
 
 use crate::Broker;
 
@@ -53,6 +53,22 @@ impl Broker {
     /// The topics that `keys` name, in order; what is unknown is `None`. Waits until what was seen is durable.
     pub fn find_topics(&self, keys: &[TopicKey<'_>]) -> Pending<Vec<Option<Arc<Topic>>>> {
         self.engine().query(|state| keys.iter().map(|key| find(state, key)).collect())
+    }
+
+    /// [`Broker::find_topics`] for a reader: waits for the log only if one of them is unknown. What a reader is told of the
+    /// others comes from what is published, which is durable.
+    pub async fn find_topics_to_read(
+        &self,
+        keys: &[TopicKey<'_>],
+    ) -> Result<Vec<Option<Arc<Topic>>>, EngineError> {
+        let mut found = Vec::new();
+        let seen = self.engine().with_state(&mut |state| {
+            found = keys.iter().map(|key| find(state, key)).collect();
+        });
+        if found.iter().any(Option::is_none) {
+            seen.await?;
+        }
+        Ok(found)
     }
 
     /// One topic.

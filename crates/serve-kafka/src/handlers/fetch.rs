@@ -109,7 +109,7 @@ async fn resolve(
         }
     }
     let keys: Vec<TopicKey<'_>> = names.iter().map(|topic| topic_key(&topic.name, topic.id, by_id)).collect();
-    let found = context.broker().find_topics(&keys).await?;
+    let found = context.broker().find_topics_to_read(&keys).await?;
     let known = names.into_iter().zip(found);
     Ok(known
         .filter_map(|(name, topic)| topic.map(|topic| (name.clone(), (topic.id, topic.partitions))))

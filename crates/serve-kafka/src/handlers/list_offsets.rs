@@ -36,7 +36,7 @@ pub(crate) async fn handle(
     let isolation =
         if request.isolation_level == 0 { Isolation::ReadUncommitted } else { Isolation::ReadCommitted };
     let keys: Vec<TopicKey<'_>> = request.topics.iter().map(|topic| TopicKey::Name(&topic.name)).collect();
-    let found = context.broker().find_topics(&keys).await?;
+    let found = context.broker().find_topics_to_read(&keys).await?;
     let mut asked = BTreeSet::new();
     let mut twice = BTreeSet::new();
     for topic in &request.topics {

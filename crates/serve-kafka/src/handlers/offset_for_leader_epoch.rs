@@ -17,7 +17,7 @@ pub(crate) async fn handle(
     request: OffsetForLeaderEpochRequest,
 ) -> Result<OffsetForLeaderEpochResponse, Close> {
     let keys: Vec<TopicKey<'_>> = request.topics.iter().map(|topic| TopicKey::Name(&topic.topic)).collect();
-    let found = context.broker().find_topics(&keys).await?;
+    let found = context.broker().find_topics_to_read(&keys).await?;
     let topics = request.topics.iter().zip(&found).map(|(topic, found)| {
         let partitions = topic.partitions.iter().map(|asked| {
             let published = found.as_ref().and_then(|topic| {

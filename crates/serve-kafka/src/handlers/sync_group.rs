@@ -1,21 +1,28 @@
 //! SyncGroup (key 14), versions 0 to 5.
 //!
 //! The leader gives the assignments, everybody gets their own, once it is in the log. From version 3 static members name
-//! their instance (KIP-345), from 5 protocol type and name are compared with the group's (KIP-559).
+//! their instance (KIP-345), from 5 protocol type and name must be there and the group's (KIP-559).
 
 use bytes::Bytes;
 use kolk_broker::groups::SyncRequest;
-use kolk_wire_kafka::Str;
 use kolk_wire_kafka::messages::sync_group::{SyncGroupRequest, SyncGroupResponse};
+use kolk_wire_kafka::{ErrorCode, Str};
 
 use super::Context;
 use crate::connection::Close;
 use crate::errors;
 
+const PROTOCOL_VERSION_MIN: i16 = 5;
+
 pub(crate) async fn handle(
     context: &Context<'_>,
     request: SyncGroupRequest,
 ) -> Result<SyncGroupResponse, Close> {
+    let names_protocol = request.protocol_type.is_some() && request.protocol_name.is_some();
+    if context.version() >= PROTOCOL_VERSION_MIN && !names_protocol {
+        let error_code = ErrorCode::InconsistentGroupProtocol.code();
+        return Ok(SyncGroupResponse { error_code, ..Default::default() });
+    }
     let assignments = request.assignments.iter();
     let sync = SyncRequest {
         group: request.group_id.to_string(),

@@ -146,6 +146,8 @@ async fn two_members_rebalance_and_one_leaves() {
         group_id: "g".into(),
         generation_id: 2,
         member_id: joined.member_id.clone(),
+        protocol_type: Some("consumer".into()),
+        protocol_name: Some("range".into()),
         ..Default::default()
     };
     let waiting = b.send(5, &request).await;

@@ -208,7 +208,7 @@ async fn configs_are_shown_with_where_they_come_from() {
     assert_eq!((own.value.as_deref(), own.config_source, own.config_type), (Some("60000"), 1, 5));
     let names: Vec<(&str, i8)> =
         own.synonyms.iter().map(|synonym| (synonym.name.as_str(), synonym.source)).collect();
-    assert_eq!(names, [("retention.ms", 1), ("log.retention.hours", 5)]);
+    assert_eq!(names, [("retention.ms", 1)]);
     assert!(own.documentation.is_some());
     let default = config(&mut client, "t", "segment.bytes").await;
     assert_eq!((default.value.as_deref(), default.config_source), (Some("1073741824"), 5));

@@ -198,7 +198,9 @@ async fn ask(client: &mut Client, api: ApiKey, version: i16) {
                 generation_id: 1,
                 ..Default::default()
             };
-            assert_eq!(client.call(version, &request).await.error_code, ErrorCode::UnknownMemberId.code());
+            let expected =
+                if version >= 5 { ErrorCode::InconsistentGroupProtocol } else { ErrorCode::UnknownMemberId };
+            assert_eq!(client.call(version, &request).await.error_code, expected.code());
         }
         ApiKey::DescribeGroups => {
             let request =
