@@ -456,7 +456,8 @@ fn limits_are_met_before_anything_is_computed() {
         (Reshard::CreatePartitions { count: i32::MAX }, i64::from(i32::MAX)),
         (Reshard::UpdateShardCount { target: 65 }, 65),
     ] {
-        let limit = Refusal::PartitionLimit { requested, limit: 64, scope: "per topic, topic-partitions-max" };
+        let limit =
+            Refusal::PartitionLimit { requested, limit: 64, scope: "per topic, topic-partitions-max" };
         assert_eq!(stream.decide(how), Err(limit));
     }
     assert!(matches!(
