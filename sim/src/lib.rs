@@ -41,6 +41,9 @@ pub(crate) const PARTITIONS: i32 = 2;
 /// The consumer group.
 pub(crate) const GROUP: &str = "readers";
 
+/// Simulated time that a run may take; most take a minute.
+const TIME_MAX: Duration = Duration::from_secs(3600);
+
 /// What a run consists of.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -92,7 +95,10 @@ pub async fn start(sim: &Sim) -> Server {
 
 /// One run. Panics if an invariant does not hold.
 pub fn run(seed: u64, plan: &Plan) -> Report {
-    sim::run(seed, |sim| whole(sim, plan.clone()))
+    sim::run(seed, |sim| async {
+        let whole = tokio::time::timeout(TIME_MAX, whole(sim, plan.clone()));
+        whole.await.expect("a run comes to an end: somebody waits for what never comes")
+    })
 }
 
 async fn whole(sim: Sim, plan: Plan) -> Report {
