@@ -47,8 +47,8 @@ const PIPELINE_REQUESTS_MAX: usize = 512;
 const PIPELINE_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Collected replies are written at the latest when there are so many bytes of them.
 const OUTBOX_BYTES_MAX: usize = 64 * 1024;
-/// How often progress is looked at. Timeouts are kept to this much.
-const TICK: Duration = Duration::from_secs(5);
+/// How often progress is looked at, at least. Timeouts are kept to this much.
+const TICK_MAX: Duration = Duration::from_secs(5);
 /// What a request in progress gets when the server stops.
 const STOP_GRACE: Duration = Duration::from_secs(2);
 
@@ -95,6 +95,8 @@ pub(crate) enum Close {
 /// Serves one connection to its end.
 pub(crate) async fn run(shared: Arc<Shared>, accepted: Accepted, advertise: Option<Arc<Advertise>>) {
     let Accepted { stream, peer, local } = accepted;
+    let shortest_ms = shared.settings.stall_ms.min(shared.settings.idle_ms);
+    let tick = Duration::from_millis(shortest_ms / 2).clamp(Duration::from_millis(10), TICK_MAX);
     let mut connection = Connection {
         client: Client { peer, local, advertise },
         stream,
@@ -106,7 +108,8 @@ pub(crate) async fn run(shared: Arc<Shared>, accepted: Accepted, advertise: Opti
         waiting: VecDeque::new(),
         waiting_bytes: 0,
         outbox: BytesMut::new(),
-        timer: Box::pin(tokio::time::sleep(TICK)),
+        timer: Box::pin(tokio::time::sleep(tick)),
+        tick,
         still_for: Duration::ZERO,
         shared: Arc::clone(&shared),
     };
@@ -144,7 +147,8 @@ struct Connection {
     /// Replies not written yet.
     outbox: BytesMut,
     timer: Pin<Box<Sleep>>,
-    /// How long nothing has come, in steps of [`TICK`].
+    tick: Duration,
+    /// How long nothing has come, in ticks.
     still_for: Duration,
 }
 
@@ -234,8 +238,8 @@ impl Connection {
         if self.shared.is_stopping() {
             return Ok(());
         }
-        self.timer.as_mut().reset(Instant::now() + TICK);
-        self.still_for += TICK;
+        self.timer.as_mut().reset(Instant::now() + self.tick);
+        self.still_for += self.tick;
         let still_ms = self.still_for.as_millis() as u64;
         if self.large.is_some() || !self.inbox.is_empty() {
             if still_ms >= self.shared.settings.stall_ms && self.waiting.is_empty() {

@@ -157,7 +157,7 @@ async fn hostile_bytes_close_their_own_connection_and_nothing_else() {
 
 #[tokio::test]
 async fn a_half_request_is_given_up_and_an_idle_connection_closed() {
-    let face = FaceSettings { stall_ms: 1000, idle_ms: 10_000, ..FaceSettings::default() };
+    let face = FaceSettings { stall_ms: 300, idle_ms: 600, ..FaceSettings::default() };
     let server = TestServer::start_with(Settings::default(), face).await;
     let mut half = server.connect().await;
     half.stream.write_all(&1_000_000i32.to_be_bytes()).await.unwrap();

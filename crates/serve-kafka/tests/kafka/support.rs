@@ -1,12 +1,15 @@
 //! A server to talk to, and a client that says exactly what a test wants.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use kolk_broker::{Broker, Settings};
-use kolk_engine::door::real;
+use kolk_engine::Engine;
+use kolk_engine::door::{Door, real};
+use kolk_engine::local::{LocalEngine, LocalOptions};
 use kolk_engine::memory::{MemoryEngine, MemoryOptions};
 use kolk_serve_kafka::{Listener, Serving, serve};
 use kolk_wire_kafka::codec::{Message, Request};
@@ -40,6 +43,26 @@ impl TestServer {
     pub async fn start_with(settings: Settings, face: kolk_serve_kafka::Settings) -> Self {
         let door = real::door(real::DiskOptions::default());
         let engine = Arc::new(MemoryEngine::new(door.clone(), MemoryOptions::default()));
+        Self::start_over(engine, door, settings, face).await
+    }
+
+    /// Over a data directory, which may have been used before.
+    pub async fn start_on(directory: &Path) -> Self {
+        let door = real::door(real::DiskOptions::default());
+        // Next to nothing is cached, so that readers read files.
+        let options = LocalOptions { tail_cache_bytes: 64 * 1024, ..LocalOptions::default() };
+        let engine = LocalEngine::open(door.clone(), directory, options).await.expect("a directory of ours");
+        let mut settings = Settings::default();
+        settings.groups.initial_rebalance_delay_ms = 0;
+        Self::start_over(engine, door, settings, kolk_serve_kafka::Settings::default()).await
+    }
+
+    async fn start_over(
+        engine: Arc<dyn Engine>,
+        door: Door,
+        settings: Settings,
+        face: kolk_serve_kafka::Settings,
+    ) -> Self {
         let broker = Broker::new(engine, door, settings);
         let listener = Listener { bind: ([127, 0, 0, 1], 0).into(), advertise: None };
         let serving = serve(vec![listener], broker.clone(), face).await.expect("a free port");
@@ -50,8 +73,10 @@ impl TestServer {
         Client::connect(self.address).await
     }
 
+    /// Stops the face and closes the log.
     pub async fn stop(self) {
         self.serving.stop(Duration::from_secs(10)).await;
+        self.broker.engine().close().await.expect("the log closes");
     }
 }
 

@@ -13,7 +13,16 @@ const NONE: i16 = ErrorCode::None.code();
 
 #[tokio::test]
 async fn every_version_of_every_api_answers() {
-    let server = TestServer::start().await;
+    ask_everything(TestServer::start().await).await;
+}
+
+#[tokio::test]
+async fn every_version_of_every_api_answers_from_disk() {
+    let directory = tempfile::tempdir().unwrap();
+    ask_everything(TestServer::start_on(directory.path()).await).await;
+}
+
+async fn ask_everything(server: TestServer) {
     let mut client = server.connect().await;
     client.create_topic("t", 2, &[]).await;
     let versions = client.call(4, &plain_versions_request()).await;
