@@ -3,6 +3,7 @@
 //! `KOLK_SIM_SEED=N` runs that seed only, `KOLK_FULL=1` many.
 
 mod failed_disk;
+mod http2;
 mod sources;
 mod stuck_sync;
 
