@@ -138,7 +138,11 @@ pub trait Disk: Send + Sync + Debug {
     /// Renames within one file system, replacing the target. Durable after [`Disk::sync_dir`].
     fn rename(&self, from: &Path, to: &Path) -> BoxFuture<'_, io::Result<()>>;
 
-    /// Removes a file. Durable after [`Disk::sync_dir`].
+    /// Gives a file a second name on the same file system. Durable after [`Disk::sync_dir`] of the new name's directory.
+    /// Some file systems cannot.
+    fn link(&self, from: &Path, to: &Path) -> BoxFuture<'_, io::Result<()>>;
+
+    /// Removes a file's name, and the file with its last one. Durable after [`Disk::sync_dir`].
     fn remove(&self, path: &Path) -> BoxFuture<'_, io::Result<()>>;
 
     /// Makes creations, renames and removals in a directory durable.

@@ -547,9 +547,6 @@ impl Log {
                     }
                 }
                 last_durable = self.durable();
-                if last_durable != sealed {
-                    sealed = 0;
-                }
             }
         }
     }

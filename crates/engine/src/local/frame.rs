@@ -79,6 +79,8 @@ pub(super) struct FrameExtent {
     pub first_append_ms: i64,
     pub last_append_ms: i64,
     pub max_timestamp_ms: i64,
+    /// CRC-32C of the extent's bytes.
+    pub crc: u32,
     /// The batches; empty if there is only one, which the other fields describe.
     pub table: Box<[BatchEntry]>,
 }
@@ -152,6 +154,7 @@ pub(super) fn lay_out(
     for item in items.iter() {
         put_batch(out, item);
     }
+    set_crcs(&mut extents, &out[start..]);
     out.put_bytes(0, start + len - out.len());
     let crc = frame_crc(life, &out[start..]);
     out[start + CRC_AT..start + CRC_AT + 4].copy_from_slice(&crc.to_le_bytes());
@@ -167,6 +170,12 @@ fn put_batch(out: &mut BytesMut, item: &Item) {
     batch::set_leader_epoch(bytes, LEADER_EPOCH);
     if item.log_append_time {
         batch::set_log_append_time(bytes, item.append_ms);
+    }
+}
+
+fn set_crcs(extents: &mut [FrameExtent], frame: &[u8]) {
+    for extent in extents {
+        extent.crc = crate::codec::crc32c(&frame[extent.position as usize..][..extent.len as usize]);
     }
 }
 
@@ -219,6 +228,7 @@ fn extents_of(items: &[Item]) -> Vec<FrameExtent> {
                 first_append_ms: item.append_ms,
                 last_append_ms: item.append_ms,
                 max_timestamp_ms: item.max_timestamp_ms,
+                crc: 0,
                 table: Box::default(),
             });
         }
@@ -283,6 +293,7 @@ fn read_directory(bytes: &[u8], data_at: u32, data_len: u32) -> Option<Vec<Frame
             first_append_ms,
             last_append_ms: first_append_ms.checked_add(i64::from(append_ms))?,
             max_timestamp_ms,
+            crc: 0,
             table: table.into(),
         });
         position = position.checked_add(len)?;
@@ -339,9 +350,10 @@ pub(super) fn find(bytes: &Bytes, life: &Life) -> Found {
         return Found::Nothing("the frame's CRC does not match");
     }
     let directory = &bytes[HEADER_LEN + decisions_len..data_at];
-    let Some(extents) = read_directory(directory, data_at as u32, data_len as u32) else {
+    let Some(mut extents) = read_directory(directory, data_at as u32, data_len as u32) else {
         return Found::Nothing("the frame's directory cannot be read");
     };
+    set_crcs(&mut extents, bytes);
     Found::Frame(Frame {
         id: FrameId { number: u64_at(8), before_crc: u32_at(24), seal: u32_at(36) & FLAG_SEAL != 0 },
         crc,

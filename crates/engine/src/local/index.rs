@@ -37,6 +37,8 @@ pub(super) struct WalExtent {
     pub len: u32,
     pub first_append_ms: i64,
     pub max_timestamp_ms: i64,
+    /// CRC-32C of the extent's bytes.
+    pub crc: u32,
     pub table: Box<[BatchEntry]>,
 }
 
@@ -314,6 +316,7 @@ impl IndexInner {
             len: extent.len,
             first_append_ms: extent.first_append_ms,
             max_timestamp_ms: extent.max_timestamp_ms,
+            crc: extent.crc,
             table: extent.table,
         });
     }
@@ -376,7 +379,7 @@ impl IndexInner {
     }
 
     /// Drops all extents in files up to `through`, which segments hold now; gives the files back.
-    pub fn forget_through(&mut self, through: u64) -> Vec<Arc<WalFile>> {
+    pub fn forget_through(&mut self, through: u64) -> std::collections::BTreeMap<u64, Arc<WalFile>> {
         for partition in self.partitions.values_mut() {
             while let Some(extent) = partition.wal.front()
                 && extent.file <= through
@@ -389,7 +392,7 @@ impl IndexInner {
             }
         }
         let kept = self.files.split_off(&(through + 1));
-        std::mem::replace(&mut self.files, kept).into_values().collect()
+        std::mem::replace(&mut self.files, kept)
     }
 
     /// The bytes of a part of an extent: from its frame's buffer, else from its file.

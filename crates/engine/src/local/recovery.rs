@@ -20,7 +20,7 @@ use super::archive::Archive;
 use super::frame::{self, Found, Frame, Life};
 use super::index::Index;
 use super::manifest::{self, LifeEntry, Manifest, ManifestError};
-use super::segment::{Segment, SegmentError, SegmentId};
+use super::segment::{self, Segment, SegmentError, SegmentId};
 use super::snapshot::{self, SnapshotError};
 use super::wal::{self, WalFile, WalHeader};
 use crate::door::{ALIGNMENT, Disk, Door, Open};
@@ -363,8 +363,10 @@ async fn find_files(
         let path = wal_path.join(&name);
         let how = if purpose == Purpose::Serve { Open::Durable } else { Open::Read };
         let file = disk.open(&path, how).await.map_err(io_at(&path))?;
-        let capacity = file.size().await.map_err(io_at(&path))?;
-        if capacity < wal::HEADER_LEN + ALIGNMENT as u64 || !capacity.is_multiple_of(ALIGNMENT as u64) {
+        let size = file.size().await.map_err(io_at(&path))?;
+        // A crash may leave part of a footer (see the rewrite's promotion) behind the frames.
+        let capacity = size - size % ALIGNMENT as u64;
+        if capacity < wal::HEADER_LEN + ALIGNMENT as u64 {
             // Its making was cut short, so nothing was ever written to it.
             if purpose == Purpose::Serve {
                 disk.remove(&path).await.map_err(io_at(&path))?;
@@ -505,6 +507,26 @@ pub(super) async fn walk(
     })
 }
 
+/// Takes files that became segments out of the spare ones: a crash came before their old name was removed. Gives back
+/// their bytes.
+async fn drop_promoted(
+    disk: &dyn Disk,
+    directory: &Path,
+    unused: &mut Vec<WalFile>,
+) -> Result<u64, OpenError> {
+    let mut bytes = 0;
+    for file in std::mem::take(unused) {
+        let path = wal_directory(directory).join(wal::file_name(file.slot));
+        if segment::has_trailer(&*file.file).await.map_err(io_at(&path))? {
+            disk.remove(&path).await.map_err(io_at(&path))?;
+            bytes += file.capacity;
+        } else {
+            unused.push(file);
+        }
+    }
+    Ok(bytes)
+}
+
 /// Replays the log over a snapshot's state.
 pub(super) async fn replay(
     disk: &dyn Disk,
@@ -512,7 +534,8 @@ pub(super) async fn replay(
     mut manifest: Manifest,
     mut replayed: Replayed<'_>,
 ) -> Result<Recovered, OpenError> {
-    let walked = walk(disk, directory, &manifest, Purpose::Serve, &mut replayed).await?;
+    let mut walked = walk(disk, directory, &manifest, Purpose::Serve, &mut replayed).await?;
+    walked.wal_bytes -= drop_promoted(disk, directory, &mut walked.unused).await?;
     let open = manifest.lives.last().map(|entry| entry.life.id);
     manifest.lives.retain(|entry| walked.lives.contains(&entry.life.id) || Some(entry.life.id) == open);
     Ok(Recovered {

@@ -8,6 +8,9 @@
 //!     3. replace the manifest: new segments, snapshot, wal-from 7      <- the one moment that counts
 //!     4. readers go to the segments; files 4..6 are used again
 //! ```
+//! A file of the log that is mostly large extents is *promoted*: tables and directory are written behind its
+//! frames and it gets a segment's name beside its own; no byte of a batch is copied. After step 3 its old name goes.
+//!
 //! A crash before step 3 leaves left-overs that the next start removes; after it the old files are free.
 //!
 //! Small partitions share a segment, and such segments merge in tiers of like size, four into one, until they
@@ -23,11 +26,11 @@ use super::archive::SegmentUse;
 use super::commit::Log;
 use super::index::WalExtent;
 use super::manifest::Manifest;
-use super::recovery::{segment_directory, snapshot_directory};
-use super::segment::{Extent, Segment, SegmentError, SegmentId, SegmentWriter, TableEntry};
+use super::recovery::{segment_directory, snapshot_directory, wal_directory};
+use super::segment::{self, Extent, Segment, SegmentError, SegmentId, SegmentWriter, Standing, TableEntry};
 use super::snapshot::{self, SnapshotError, SnapshotWriter};
-use super::wal::WalFile;
-use crate::contract::{EngineError, Source};
+use super::wal::{self, WalFile};
+use crate::contract::{BatchAt, EngineError, RangeRead, Source};
 use crate::state::Lane;
 use crate::types::{LogPosition, Offset, PartitionId};
 
@@ -40,7 +43,7 @@ const MERGE_FAN_IN: usize = 4;
 /// The upper bound of the lowest tier; each further tier is four times as large.
 const TIER_BYTES: u64 = 16 << 20;
 /// A segment whose extents are this large on average is one of large extents.
-const LARGE_EXTENT_BYTES: u64 = 1 << 20;
+const LARGE_EXTENT_BYTES: u64 = 128 << 10;
 
 /// When the rewrite runs.
 #[derive(Clone, Copy, Debug)]
@@ -50,11 +53,17 @@ pub struct RewriteOptions {
     pub wal_bytes: u64,
     /// How often the rewrite looks what is due, unless a file became full.
     pub interval: Duration,
+    /// A write-ahead file whose extents are this large on average becomes a segment as it is, in bytes.
+    pub promote_extent_bytes: u64,
 }
 
 impl Default for RewriteOptions {
     fn default() -> Self {
-        RewriteOptions { wal_bytes: 96 << 20, interval: Duration::from_secs(10) }
+        RewriteOptions {
+            wal_bytes: 96 << 20,
+            interval: Duration::from_secs(10),
+            promote_extent_bytes: LARGE_EXTENT_BYTES,
+        }
     }
 }
 
@@ -140,8 +149,10 @@ impl Rewriter {
         let durable = self.log.durable();
         let complete = self.log.index.lock().files.keys().rev().nth(1).copied();
         let mut written = Vec::new();
+        let mut promoted = Vec::new();
         if let Some(through) = complete {
-            written = self.write_segments(&mut ledger, through).await?;
+            promoted = self.promote_files(&mut ledger, through, &mut written).await?;
+            self.write_segments(&mut ledger, through, &promoted, &mut written).await?;
         }
         let snapshot = self.write_snapshot(&mut ledger).await?;
 
@@ -160,7 +171,14 @@ impl Rewriter {
         }
         if let Some(through) = complete {
             let freed = self.log.index.lock().forget_through(through);
-            ledger.pinned.extend(freed);
+            for (sequence, file) in freed {
+                if promoted.contains(&sequence) {
+                    self.log.spares.became_a_segment(file.capacity);
+                    self.remove(wal_directory(&self.directory).join(wal::file_name(file.slot))).await?;
+                } else {
+                    ledger.pinned.push(file);
+                }
+            }
         }
         if let Some(old) = old_snapshot {
             self.remove(snapshot_directory(&self.directory).join(snapshot::file_name(old))).await?;
@@ -174,37 +192,98 @@ impl Rewriter {
         self.log.index.published(partition).map(|published| published.log_start)
     }
 
-    /// Step 1: the batches of all files up to `through`.
+    /// Step 1 for files that are mostly large extents: those up to `through` become segments where they stand.
+    /// Gives back their sequence numbers.
+    async fn promote_files(
+        &self,
+        ledger: &mut Ledger,
+        through: u64,
+        written: &mut Vec<Written>,
+    ) -> Result<Vec<u64>, RewriteError> {
+        let mut files: Vec<Leaving> = {
+            let index = self.log.index.lock();
+            let leaving = index.files.range(..=through);
+            leaving.map(|(sequence, file)| (*sequence, file.clone(), Vec::new())).collect()
+        };
+        {
+            let index = self.log.index.lock();
+            for (id, partition) in &index.partitions {
+                for extent in partition.wal.iter().take_while(|extent| extent.file <= through) {
+                    if let Some((_, _, extents)) = files.iter_mut().find(|file| file.0 == extent.file) {
+                        extents.push((*id, extent.clone()));
+                    }
+                }
+            }
+        }
+        let mut promoted = Vec::new();
+        for (sequence, file, mut extents) in files {
+            let live: u64 = extents.iter().map(|(_, extent)| u64::from(extent.len)).sum();
+            let large = live / extents.len().max(1) as u64 >= self.options.promote_extent_bytes;
+            if !large || live * 2 < file.capacity {
+                continue;
+            }
+            extents.sort_unstable_by_key(|(partition, extent)| (*partition, extent.first));
+            let mut standing = Vec::with_capacity(extents.len());
+            for (partition, extent) in &extents {
+                standing.push(Standing {
+                    partition: *partition,
+                    position: extent.file_position,
+                    len: u64::from(extent.len),
+                    last: extent.last,
+                    crc: extent.crc,
+                    entries: entries_where_it_stands(&file, extent).await?,
+                });
+            }
+            let id = SegmentId(ledger.next_segment);
+            ledger.next_segment += 1;
+            let alignment = crate::door::ALIGNMENT as u64;
+            let segment = segment::promote(file.file.clone(), id, file.capacity, alignment, standing).await?;
+            let old = wal_directory(&self.directory).join(wal::file_name(file.slot));
+            let new = segment_directory(&self.directory).join(id.file_name());
+            if let Err(error) = self.log.door.disk.link(&old, &new).await {
+                // A file system without second names: the batches are copied.
+                tracing::debug!(%error, "a log file could not become a segment");
+                continue;
+            }
+            written.push(segment);
+            promoted.push(sequence);
+        }
+        Ok(promoted)
+    }
+
+    /// Step 1: the batches of all files up to `through` that were not promoted.
     async fn write_segments(
         &self,
         ledger: &mut Ledger,
         through: u64,
-    ) -> Result<Vec<(Arc<Segment>, Vec<Extent>)>, RewriteError> {
+        promoted: &[u64],
+        written: &mut Vec<Written>,
+    ) -> Result<(), RewriteError> {
         let mut partitions: Vec<(PartitionId, u64)> = {
             let index = self.log.index.lock();
             let bytes = index.partitions.iter().map(|(id, partition)| {
                 let leaving = partition.wal.iter().take_while(|extent| extent.file <= through);
-                (*id, leaving.map(|extent| u64::from(extent.len)).sum())
+                let copied = leaving.filter(|extent| !promoted.contains(&extent.file));
+                (*id, copied.map(|extent| u64::from(extent.len)).sum())
             });
             bytes.filter(|(_, bytes)| *bytes > 0).collect()
         };
         partitions.sort_unstable();
         let (large, small): (Vec<_>, Vec<_>) =
             partitions.into_iter().partition(|(_, bytes)| *bytes >= LARGE_BYTES);
-        let mut written = Vec::new();
         for group in [small, large] {
             if group.is_empty() {
                 continue;
             }
             let mut writer = self.new_segment(ledger).await?;
             for (partition, _) in group {
-                self.write_partition(&mut writer, partition, through).await?;
+                self.write_partition(&mut writer, partition, through, promoted).await?;
             }
             if !writer.is_empty() {
                 written.push(writer.finish().await?);
             }
         }
-        Ok(written)
+        Ok(())
     }
 
     async fn write_partition(
@@ -212,6 +291,7 @@ impl Rewriter {
         writer: &mut SegmentWriter,
         partition: PartitionId,
         through: u64,
+        promoted: &[u64],
     ) -> Result<(), RewriteError> {
         let mut from = Offset::ZERO;
         loop {
@@ -224,7 +304,8 @@ impl Rewriter {
                     .wal
                     .iter()
                     .skip_while(|extent| extent.first < from)
-                    .take_while(|extent| extent.file <= through);
+                    .take_while(|extent| extent.file <= through)
+                    .filter(|extent| !promoted.contains(&extent.file));
                 leaving
                     .take(64)
                     .map(|extent| (extent.clone(), index.source(extent, 0, extent.len as usize)))
@@ -237,16 +318,7 @@ impl Rewriter {
                     Source::Memory(bytes) => bytes,
                     Source::File(range) => range.file.read_at(range.position, range.len).await?,
                 };
-                let entries: Vec<TableEntry> = extent
-                    .batches()
-                    .map(|at| TableEntry {
-                        base_offset: at.base_offset,
-                        position: at.position as u32,
-                        append_ms: at.append_ms,
-                        max_timestamp_ms: max_timestamp_ms(&bytes[at.position..]),
-                    })
-                    .collect();
-                writer.add(partition, &bytes, &entries, extent.last).await?;
+                writer.add(partition, &bytes, &entries_of(&extent, &bytes), extent.last).await?;
             }
         }
     }
@@ -389,6 +461,43 @@ fn tier_of(bytes: u64) -> usize {
         bound *= MERGE_FAN_IN as u64;
     }
     tier
+}
+
+/// A file of the log that is to be freed: sequence number, file, extents.
+type Leaving = (u64, Arc<WalFile>, Vec<(PartitionId, WalExtent)>);
+
+/// A segment that is written and synced, with its extents.
+type Written = (Arc<Segment>, Vec<Extent>);
+
+/// The batches of an extent of the log, whose bytes are `bytes`.
+fn entries_of(extent: &WalExtent, bytes: &[u8]) -> Vec<TableEntry> {
+    let entry = |at: BatchAt| TableEntry {
+        base_offset: at.base_offset,
+        position: at.position as u32,
+        append_ms: at.append_ms,
+        max_timestamp_ms: max_timestamp_ms(&bytes[at.position..]),
+    };
+    extent.batches().map(entry).collect()
+}
+
+/// The batches of an extent that stays where it is: its bytes are only read where it holds several.
+async fn entries_where_it_stands(
+    file: &WalFile,
+    extent: &WalExtent,
+) -> Result<Vec<TableEntry>, RewriteError> {
+    let mut batches = extent.batches();
+    match (batches.next(), batches.next()) {
+        (Some(only), None) => Ok(vec![TableEntry {
+            base_offset: only.base_offset,
+            position: 0,
+            append_ms: only.append_ms,
+            max_timestamp_ms: extent.max_timestamp_ms,
+        }]),
+        _ => {
+            let bytes = file.read_at(extent.file_position, extent.len as usize).await?;
+            Ok(entries_of(extent, &bytes))
+        }
+    }
 }
 
 /// The max timestamp in a v2 batch's header, ms.

@@ -274,6 +274,84 @@ impl SegmentWriter {
     }
 }
 
+/// An extent that stands in a file already, for [`promote`].
+pub struct Standing {
+    /// Whose batches.
+    pub partition: PartitionId,
+    /// First byte in the file.
+    pub position: u64,
+    /// Bytes.
+    pub len: u64,
+    /// Last offset of the last batch, inclusive.
+    pub last: Offset,
+    /// CRC-32C of the bytes.
+    pub crc: u32,
+    /// Its batches, positions from its start; at least one.
+    pub entries: Vec<TableEntry>,
+}
+
+/// Makes a segment of a file that holds the extents already: appends tables, directory and trailer at `end`, which lies
+/// behind all of them, and syncs. The file's size is a multiple of `alignment` afterwards, as its end was before. What was in
+/// the file stays as it was. The caller links the file to the segment's name.
+pub async fn promote(
+    file: Arc<dyn File>,
+    id: SegmentId,
+    end: u64,
+    alignment: u64,
+    standing: Vec<Standing>,
+) -> Result<(Arc<Segment>, Vec<Extent>), SegmentError> {
+    let name = id.file_name();
+    let io = |source| SegmentError::Io { name: id.file_name(), source };
+    let header_crc = crc32c(&file.read_at(0, HEADER_LEN as usize).await.map_err(io)?);
+    let mut tables = Vec::new();
+    let mut directory = Vec::with_capacity(standing.len());
+    for extent in standing {
+        let (first, last) = match (extent.entries.first(), extent.entries.last()) {
+            (Some(first), Some(last)) => (*first, *last),
+            _ => continue,
+        };
+        let table_at = tables.len();
+        let mut previous = TableEntry { position: 0, max_timestamp_ms: first.append_ms, ..first };
+        for entry in &extent.entries {
+            put_entry(&mut tables, &previous, entry);
+            previous = *entry;
+        }
+        directory.push(Extent {
+            partition: extent.partition,
+            first: first.base_offset,
+            last: extent.last,
+            position: extent.position,
+            len: extent.len,
+            batches: extent.entries.len() as u32,
+            max_timestamp_ms: extent.entries.iter().map(|entry| entry.max_timestamp_ms).max().unwrap_or(-1),
+            first_append_ms: first.append_ms,
+            last_append_ms: last.append_ms,
+            crc: extent.crc,
+            table_position: end + table_at as u64,
+            table_len: (tables.len() - table_at) as u32,
+            table_crc: crc32c(&tables[table_at..]),
+        });
+    }
+    // Tables, padding, directory and trailer: the directory's length does not depend on its place.
+    let footer_len = encode_footer(&directory, 0, header_crc).len() as u64;
+    let size = (end + tables.len() as u64 + footer_len).next_multiple_of(alignment);
+    let footer = encode_footer(&directory, size - footer_len, header_crc);
+    let mut bytes = BytesMut::with_capacity((size - end) as usize);
+    bytes.extend_from_slice(&tables);
+    bytes.resize((size - end - footer_len) as usize, 0);
+    bytes.extend_from_slice(&footer);
+    file.write_at(end, bytes.freeze()).await.map_err(io)?;
+    file.sync().await.map_err(io)?;
+    Ok((Arc::new(Segment { id, file, name }), directory))
+}
+
+/// Whether a file ends as a segment does.
+pub async fn has_trailer(file: &dyn File) -> std::io::Result<bool> {
+    let size = file.size().await?;
+    let Some(at) = size.checked_sub(TRAILER_LEN) else { return Ok(false) };
+    Ok(file.read_at(at, TRAILER_LEN as usize).await?.ends_with(TRAILER_MAGIC))
+}
+
 /// Directory and trailer, as they follow at `position`; `header_crc` covers the file's first [`HEADER_LEN`] bytes.
 fn encode_footer(extents: &[Extent], position: u64, header_crc: u32) -> Vec<u8> {
     let mut out = Vec::with_capacity(extents.len() * 64 + TRAILER_LEN as usize);

@@ -218,6 +218,12 @@ impl Spares {
         self.arrived.notify_one();
     }
 
+    /// A file left the log for good, as a segment.
+    pub fn became_a_segment(&self, capacity: u64) {
+        self.inner().bytes -= capacity;
+        self.wanted.notify_one();
+    }
+
     /// Counts room that a frame took, or that is lost at a file's end.
     pub fn used(&self, bytes: u64) {
         let before = self.room.fetch_sub(bytes, Ordering::Relaxed);

@@ -219,6 +219,11 @@ impl Disk for RealDisk {
         Box::pin(off_the_workers(move || std::fs::rename(from, to)))
     }
 
+    fn link(&self, from: &Path, to: &Path) -> BoxFuture<'_, io::Result<()>> {
+        let (from, to) = (from.to_path_buf(), to.to_path_buf());
+        Box::pin(off_the_workers(move || std::fs::hard_link(from, to)))
+    }
+
     fn remove(&self, path: &Path) -> BoxFuture<'_, io::Result<()>> {
         let path = path.to_path_buf();
         Box::pin(off_the_workers(move || std::fs::remove_file(path)))
@@ -588,7 +593,9 @@ mod tests {
             assert_eq!(disk.list(&inner).await.unwrap(), ["a", "b"]);
             disk.rename(&inner.join("a"), &inner.join("b")).await.unwrap();
             disk.sync_dir(&inner).await.unwrap();
+            disk.link(&inner.join("b"), &dir.join("c")).await.unwrap();
             disk.remove(&inner.join("b")).await.unwrap();
+            disk.open(&dir.join("c"), Open::Read).await.unwrap();
             assert!(disk.list(&inner).await.unwrap().is_empty());
             assert!(disk.free_bytes(&inner).await.unwrap() > 0);
             let lock = disk.lock(&dir.join("lock")).await.unwrap();

@@ -354,6 +354,25 @@ impl Disk for SimDisk {
         })
     }
 
+    fn link(&self, from: &Path, to: &Path) -> BoxFuture<'_, io::Result<()>> {
+        let (from, to) = (from.to_path_buf(), to.to_path_buf());
+        Box::pin(async move {
+            self.call("link", 0).await?;
+            let ((parent, from), (other, to)) = (split(&from)?, split(&to)?);
+            let mut inner = self.lock_inner();
+            let directory = inner.directories.get(&parent).ok_or_else(missing)?;
+            let file = *directory.now.get(&from).ok_or_else(missing)?;
+            let directory = inner.directories.get_mut(&other).ok_or_else(missing)?;
+            if directory.now.contains_key(&to) {
+                return Err(io::ErrorKind::AlreadyExists.into());
+            }
+            let change = Change::Put(to, file);
+            change.apply(&mut directory.now);
+            directory.since.push(change);
+            Ok(())
+        })
+    }
+
     fn remove(&self, path: &Path) -> BoxFuture<'_, io::Result<()>> {
         let path = path.to_path_buf();
         Box::pin(async move {

@@ -16,7 +16,11 @@ fn small() -> LocalOptions {
         wal_bytes_max: 8 << 20,
         tail_cache_bytes: 32 << 10,
         frame_bytes_max: 64 << 10,
-        rewrite: RewriteOptions { wal_bytes: 128 << 10, interval: Duration::from_millis(20) },
+        rewrite: RewriteOptions {
+            wal_bytes: 128 << 10,
+            interval: Duration::from_millis(20),
+            promote_extent_bytes: 0,
+        },
         ..Default::default()
     }
 }

@@ -12,7 +12,11 @@ fn options() -> LocalOptions {
         wal_bytes_max: 8 << 20,
         tail_cache_bytes: 64 << 10,
         frame_bytes_max: 64 << 10,
-        rewrite: RewriteOptions { wal_bytes: u64::MAX, interval: Duration::from_secs(3600) },
+        rewrite: RewriteOptions {
+            wal_bytes: u64::MAX,
+            interval: Duration::from_secs(3600),
+            promote_extent_bytes: u64::MAX,
+        },
         ..Default::default()
     }
 }
@@ -184,7 +188,11 @@ async fn retention_by_size_moves_the_log_start_to_a_segment_edge() {
 async fn readers_and_writers_see_no_gap_while_batches_move() {
     let dir = Dir::new();
     let options = LocalOptions {
-        rewrite: RewriteOptions { wal_bytes: 256 << 10, interval: Duration::from_millis(1) },
+        rewrite: RewriteOptions {
+            wal_bytes: 256 << 10,
+            interval: Duration::from_millis(1),
+            ..Default::default()
+        },
         ..options()
     };
     let engine = dir.try_open(options).await.unwrap();
@@ -280,4 +288,40 @@ async fn verify_finds_flipped_bits_in_every_kind_of_file() {
     assert_eq!(damage(&dir).await, Vec::<String>::new());
     let batches = entries.iter().filter(|entry| entry.kind == "batch").count();
     assert_eq!(batches, 340, "dump tells of every batch");
+}
+
+#[tokio::test]
+async fn files_of_large_extents_become_segments_where_they_stand() {
+    let dir = Dir::new();
+    let rewrite = RewriteOptions { promote_extent_bytes: 0, ..options().rewrite };
+    let options = LocalOptions { rewrite, ..options() };
+    let engine = dir.try_open(options.clone()).await.unwrap();
+    create_topic(&engine, 3).await;
+    fill(&engine, 3, 0..300).await;
+    let files = wal_files(&engine);
+    engine.rewriter.checkpoint().await.unwrap();
+    assert_eq!(wal_files(&engine), 1, "of {files}");
+    let left = std::fs::read_dir(dir.path().join("wal")).unwrap().count();
+    assert!(left <= 4, "{left} files: the current one, and spare ones made meanwhile");
+    let segments = std::fs::read_dir(dir.path().join("segments")).unwrap().count();
+    assert_eq!(segments, files - 1, "each file became a segment, nothing was copied");
+    for index in 0..3 {
+        assert_eq!(all(&engine, index, 0).await, expected(index, 0..300));
+    }
+    fill(&engine, 3, 300..400).await;
+    engine.close().await.unwrap();
+    drop(engine);
+    let disk = door(DiskOptions::default());
+    let report = crate::local::verify(&disk, &dir.path(), &mut |_, _| {}).await.unwrap();
+    assert!(report.damage.is_empty(), "{:?}", report.damage);
+
+    let engine = dir.try_open(options).await.unwrap();
+    for index in 0..3 {
+        assert_eq!(all(&engine, index, 0).await, expected(index, 0..400));
+        let found = engine.offset(partition(index), OffsetQuery::Timestamp(1150)).await.unwrap().unwrap();
+        assert_eq!(found.map(|found| (found.offset.0, found.timestamp_ms)), Some((150, 1150)));
+    }
+    let trim = Command::Trim { partition: partition(0), to: Some(Offset(350)), by: TrimBy::Client };
+    engine.propose(trim).await.unwrap().unwrap();
+    assert_eq!(all(&engine, 0, 350).await, expected(0, 350..400));
 }
