@@ -500,10 +500,11 @@ impl Log {
     }
 
     /// The log's own thread: commits what nobody awaits, everything while it is chosen to, and seals an idle log.
-    pub async fn run_thread(self: Arc<Self>, seal_after: Duration) {
+    /// `opened_at` is the last frame that the start found: frames may be durable before the thread first runs.
+    pub async fn run_thread(self: Arc<Self>, seal_after: Duration, opened_at: u64) {
         let mut idle_rounds = 0;
-        let mut sealed = self.durable();
-        let mut last_durable = self.durable();
+        let mut sealed = opened_at;
+        let mut last_durable = opened_at;
         let mut last_change = Instant::now();
         while !self.stopped.load(Ordering::Acquire) {
             if self.watched.load(Ordering::Relaxed) {

@@ -198,7 +198,10 @@ impl LocalEngine {
             last_frame: recovered.last_frame,
             committer: Committer::new(life, recovered.next_sequence, recovered.last_crc, memory, lock),
         });
-        door.tasks.dedicated("kolk-log", Box::pin(log.clone().run_thread(options.seal_after)));
+        door.tasks.dedicated(
+            "kolk-log",
+            Box::pin(log.clone().run_thread(options.seal_after, recovered.last_frame)),
+        );
         let preparer = door.tasks.spawn("wal-files", Box::pin(prepare_files(spares)));
         let cluster_id = uuid::Uuid::from_u128(recovered.manifest.cluster_id);
         let secret = recovered.manifest.secret;
