@@ -190,6 +190,10 @@ pub trait File: Send + Sync + Debug {
     /// change no metadata. Off the workers.
     fn allocate(&self, len: u64) -> BoxFuture<'_, io::Result<()>>;
 
+    /// Allocates blocks up to `len` without writing them, where the file system can; else as [`File::allocate`]. The
+    /// first write to a block then changes metadata, which a large write does not notice. Off the workers.
+    fn reserve(&self, len: u64) -> BoxFuture<'_, io::Result<()>>;
+
     /// Gives blocks of a range back; they read as zeros. A no-op where the file system cannot.
     fn punch(&self, position: u64, len: u64) -> BoxFuture<'_, io::Result<()>>;
 

@@ -468,7 +468,7 @@ impl Log {
         let took = started.elapsed();
         current.position += bytes.len() as u64;
         committer.last_crc = crc;
-        self.spares.used(bytes.len() as u64);
+        self.spares.frame_written(bytes.len() as u64);
         if current.position > current.file.capacity / 4 {
             self.spares.want_more();
         }

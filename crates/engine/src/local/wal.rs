@@ -6,8 +6,8 @@
 //! ```
 //! A file's name is a slot; what it holds stands in its header: a sequence number that orders the files, the
 //! life that writes it and its first frame. To begin or to use a file again is one write of the header, without
-//! a rename. Frames only go into blocks that were written before, so that they change no metadata and
-//! meet no full disk.
+//! a rename. Frames only go into blocks that are allocated, so that they meet no full disk, and that were written
+//! before, so that they change no metadata (except where frames are large).
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -134,7 +134,14 @@ pub(super) struct Spares {
     disk_full: AtomicBool,
     /// Bytes that frames can still be written to, in the current file and the spare ones.
     room: AtomicU64,
+    /// Size of recent frames, smoothed, in bytes.
+    frame_bytes: AtomicU64,
 }
+
+/// Above this size of recent frames, in bytes, new files are allocated and not written: to write them twice costs more
+/// than large frames lose by changing metadata. Such files mostly become segments, so that new ones are made all
+/// the time.
+const LARGE_FRAME_BYTES: u64 = 256 << 10;
 
 struct SparesInner {
     spare: VecDeque<WalFile>,
@@ -186,6 +193,7 @@ impl Spares {
             beyond_bound: AtomicBool::new(false),
             disk_full: AtomicBool::new(false),
             room: AtomicU64::new(room),
+            frame_bytes: AtomicU64::new(0),
         }
     }
 
@@ -224,7 +232,7 @@ impl Spares {
         self.wanted.notify_one();
     }
 
-    /// Counts room that a frame took, or that is lost at a file's end.
+    /// Counts room that is lost at a file's end.
     pub fn used(&self, bytes: u64) {
         let before = self.room.fetch_sub(bytes, Ordering::Relaxed);
         debug_assert!(before >= bytes, "frames only go where there is room");
@@ -236,6 +244,13 @@ impl Spares {
         if beyond {
             self.wanted.notify_one();
         }
+    }
+
+    /// Counts the room that a frame took, and its size.
+    pub fn frame_written(&self, bytes: u64) {
+        self.used(bytes);
+        let before = self.frame_bytes.load(Ordering::Relaxed);
+        self.frame_bytes.store(before - before / 8 + bytes / 8, Ordering::Relaxed);
     }
 
     /// Asks for one more spare file, in the background.
@@ -287,7 +302,11 @@ impl Spares {
 
     async fn make(&self, slot: u64, capacity: u64) -> io::Result<WalFile> {
         let file = self.disk.open(&self.directory.join(file_name(slot)), Open::Durable).await?;
-        file.allocate(capacity).await?;
+        if self.frame_bytes.load(Ordering::Relaxed) > LARGE_FRAME_BYTES {
+            file.reserve(capacity).await?;
+        } else {
+            file.allocate(capacity).await?;
+        }
         self.disk.sync_dir(&self.directory).await?;
         Ok(WalFile { slot, capacity, file })
     }

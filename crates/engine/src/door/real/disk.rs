@@ -367,18 +367,38 @@ impl FileInner {
         0
     }
 
+    /// Allocates blocks from the present end to `len`; false where the file system cannot.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn reserve(&self, len: u64) -> io::Result<bool> {
+        let from = self.cached.metadata()?.len();
+        if from >= len {
+            return Ok(true);
+        }
+        match rustix::fs::fallocate(&self.cached, rustix::fs::FallocateFlags::empty(), from, len - from) {
+            Ok(()) => {
+                if self.durable {
+                    self.cached.sync_all()?;
+                }
+                Ok(true)
+            }
+            Err(rustix::io::Errno::OPNOTSUPP) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    fn reserve(&self, _len: u64) -> io::Result<bool> {
+        Ok(false)
+    }
+
     /// Writes zeros from the present end to `len`, in blocks allocated before.
     fn allocate(&self, len: u64) -> io::Result<()> {
         let from = self.cached.metadata()?.len();
         if from >= len {
             return Ok(());
         }
-        #[cfg(any(target_os = "linux", target_os = "android"))]
-        match rustix::fs::fallocate(&self.cached, rustix::fs::FallocateFlags::empty(), from, len - from) {
-            // The file system has no such thing; writing zeros allocates too.
-            Ok(()) | Err(rustix::io::Errno::OPNOTSUPP) => {}
-            Err(error) => return Err(error.into()),
-        }
+        // Where the file system has no such thing, writing zeros allocates too.
+        self.reserve(len)?;
         let zeros = aligned_copy(&vec![0; ALLOCATE_STEP]);
         let mut at = from;
         while at < len {
@@ -507,6 +527,10 @@ impl File for RealFile {
         Box::pin(self.blocking(move |file| file.allocate(len)))
     }
 
+    fn reserve(&self, len: u64) -> BoxFuture<'_, io::Result<()>> {
+        Box::pin(self.blocking(move |file| if file.reserve(len)? { Ok(()) } else { file.allocate(len) }))
+    }
+
     fn punch(&self, position: u64, len: u64) -> BoxFuture<'_, io::Result<()>> {
         Box::pin(self.blocking(move |file| file.punch(position, len)))
     }
@@ -552,6 +576,9 @@ mod tests {
             let end = file.read_at((1 << 20) - 2, 3).await.unwrap_err();
             assert_eq!(end.kind(), io::ErrorKind::UnexpectedEof);
             file.punch(0, 65536).await.unwrap();
+            file.reserve(2 << 20).await.unwrap();
+            file.write_durable(1 << 20, Bytes::from(vec![3; 4096])).await.unwrap();
+            assert_eq!(file.read_at((1 << 20) + 4095, 2).await.unwrap()[..], [3, 0]);
             file.set_len(16).await.unwrap();
             assert_eq!(file.size().await.unwrap(), 16);
         })

@@ -547,6 +547,10 @@ impl File for SimFile {
         })
     }
 
+    fn reserve(&self, len: u64) -> BoxFuture<'_, io::Result<()>> {
+        self.allocate(len)
+    }
+
     fn punch(&self, position: u64, len: u64) -> BoxFuture<'_, io::Result<()>> {
         Box::pin(async move {
             self.disk.call("punch", position ^ len).await?;
