@@ -79,8 +79,6 @@ pub(super) struct FoundBatch {
 pub(super) enum ByTime {
     /// The first batch with a record timestamp at or after this, ms.
     Timestamp(i64),
-    /// The first batch with the greatest record timestamp.
-    MaxTimestamp,
     /// The first batch appended at or after this, ms.
     AppendTime(i64),
 }
@@ -249,13 +247,6 @@ impl Archive {
         log_start: Offset,
         by: ByTime,
     ) -> Result<Option<FoundBatch>, EngineError> {
-        let by = match by {
-            ByTime::MaxTimestamp => match self.max_timestamp(partition, log_start).await? {
-                Some(greatest) => ByTime::Timestamp(greatest),
-                None => return Ok(None),
-            },
-            by => by,
-        };
         let mut from = log_start;
         // Only the oldest extent can hold a match that is trimmed: this ends with the second turn.
         while let Some((segment, extent)) = self.extent_by_time(partition, from, by) {
@@ -263,7 +254,6 @@ impl Archive {
             let matches = |entry: &TableEntry| match by {
                 ByTime::AppendTime(at) => entry.append_ms >= at,
                 ByTime::Timestamp(at) => entry.max_timestamp_ms >= at,
-                ByTime::MaxTimestamp => unreachable!("turned into a timestamp above"),
             };
             if let Some(index) = readable(&table, log_start).find(|index| matches(&table[*index])) {
                 let start = u64::from(table[index].position);
@@ -329,7 +319,6 @@ impl Archive {
         let placed = extents.find(|placed| match by {
             ByTime::AppendTime(at) => placed.extent.last_append_ms >= at,
             ByTime::Timestamp(at) => placed.extent.max_timestamp_ms >= at,
-            ByTime::MaxTimestamp => true,
         })?;
         Some((inner.segments[&placed.segment].segment.clone(), placed.extent))
     }
@@ -536,8 +525,14 @@ mod tests {
             assert_eq!(base(0, ByTime::Timestamp(301)).await, None);
             assert_eq!(base(10, ByTime::Timestamp(250)).await, Some(11), "the match at 5 is trimmed");
             assert_eq!(base(0, ByTime::AppendTime(111)).await, Some(10));
-            assert_eq!(base(0, ByTime::MaxTimestamp).await, Some(5), "of equal ones the first");
-            assert_eq!(base(11, ByTime::MaxTimestamp).await, Some(11));
+            let greatest =
+                async |log_start| archive.max_timestamp(P, Offset(log_start)).await.unwrap().unwrap();
+            assert_eq!(
+                base(0, ByTime::Timestamp(greatest(0).await)).await,
+                Some(5),
+                "of equal ones the first"
+            );
+            assert_eq!(base(11, ByTime::Timestamp(greatest(11).await)).await, Some(11));
         });
     }
 

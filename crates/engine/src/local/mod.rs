@@ -17,7 +17,6 @@
 //!
 //! A data directory holds `lock`, `manifest`, `wal/`, `segments/` and `snapshots/`, and nothing else.
 
-#[allow(dead_code)] // until the rewrite uses the rest of it
 mod archive;
 mod commit;
 mod frame;
