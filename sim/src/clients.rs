@@ -1,17 +1,18 @@
 //! The clients of a run. A server that goes away and comes back is no error to them.
 
 use std::future::Future;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use kolk_client::kafka::{
-    FetchOptions, GroupConsumer, GroupEvent, GroupOptions, Kafka, NewTopic, OffsetSpec, Producer,
-    ProducerOptions, RecordBody,
+    FetchOptions, GroupConsumer, GroupEvent, GroupOptions, NewTopic, OffsetSpec, Producer, ProducerOptions,
+    RecordBody,
 };
-use kolk_client::{Error, kafka, kinesis};
+use kolk_client::{Error, kinesis};
+use kolk_engine::BoxFuture;
 use kolk_engine::door::TaskHandle;
-use kolk_engine::door::sim::Sim;
 use kolk_wire_kafka::ErrorCode;
 use kolk_wire_kinesis::replies::Shard;
 use kolk_wire_kinesis::requests::{
@@ -22,37 +23,67 @@ use kolk_wire_kinesis::sequence::{Position, SequenceNumber};
 use kolk_wire_kinesis::shard_id;
 
 use crate::ledger::{Ledger, Place};
-use crate::{GROUP, KAFKA, KINESIS, PARTITIONS, Plan, TOPIC};
+use crate::workload::Workload;
+use crate::world::World;
+use crate::{GROUP, PARTITIONS, Plan, TOPIC, check};
 
 /// Shards, closed ones included, once everything that [`reshard`] does is done: two splits, one merge.
 pub(crate) const SHARDS_IN_THE_END: usize = PARTITIONS as usize + 2 + 2 + 1;
 
+/// The first workload: everybody writes to one topic while its shards are split and merged, and a group reads it.
+pub(crate) struct Flights {
+    plan: Plan,
+    ledger: Arc<Ledger>,
+}
+
+impl Flights {
+    pub fn new(plan: &Plan) -> Self {
+        Flights { plan: plan.clone(), ledger: Arc::default() }
+    }
+
+    fn client(&self, world: &World) -> Client {
+        Client { world: world.clone(), ledger: self.ledger.clone() }
+    }
+}
+
+impl Workload for Flights {
+    fn name(&self) -> &'static str {
+        "flights"
+    }
+
+    fn prepare<'a>(&'a self, world: &'a World) -> BoxFuture<'a, ()> {
+        Box::pin(async { self.client(world).create_topic().await })
+    }
+
+    fn start(&self, world: &World) -> Vec<TaskHandle> {
+        let client = self.client(world);
+        let mut clients = start_writers(&client, &self.plan);
+        self.ledger.told().writers = clients.len();
+        clients.extend((0..self.plan.members).map(|_| client.spawn("sim-member", member(client.clone()))));
+        clients
+    }
+
+    fn check<'a>(&'a self, world: &'a World) -> BoxFuture<'a, ()> {
+        Box::pin(async { check::everything(&self.client(world)).await })
+    }
+}
+
 /// What every client has: the world around the server, and the ledger.
 #[derive(Clone)]
 pub(crate) struct Client {
-    pub sim: Sim,
+    pub world: World,
     pub ledger: Arc<Ledger>,
 }
 
+impl Deref for Client {
+    type Target = World;
+
+    fn deref(&self) -> &World {
+        &self.world
+    }
+}
+
 impl Client {
-    pub fn new(sim: Sim, ledger: Arc<Ledger>) -> Self {
-        Client { sim, ledger }
-    }
-
-    pub fn kafka(&self) -> Kafka {
-        Kafka::new(self.sim.outside(), KAFKA, kafka::Options::default()).expect("a constant address")
-    }
-
-    pub fn kinesis(&self) -> kinesis::Kinesis {
-        let endpoint = format!("http://{KINESIS}").parse().expect("a constant address");
-        kinesis::Kinesis::new(self.sim.outside(), endpoint, kinesis::Options::default())
-    }
-
-    /// Lets up to so many milliseconds pass.
-    pub async fn pause(&self, below_ms: u64) {
-        tokio::time::sleep(Duration::from_millis(self.sim.below(below_ms))).await;
-    }
-
     /// A topic whose shards may be split and merged, made by a Kafka client.
     pub async fn create_topic(&self) {
         let topic = NewTopic {
@@ -62,10 +93,6 @@ impl Client {
             configs: vec![("kolk.reshard".to_owned(), "split+merge".to_owned())],
         };
         self.kafka().create_topic(&topic).await.expect("a fresh server makes a topic");
-    }
-
-    fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) -> TaskHandle {
-        self.sim.outside().tasks.spawn(name, Box::pin(task))
     }
 }
 
@@ -87,7 +114,7 @@ fn went_away(error: &Error) -> bool {
 }
 
 /// Everybody whose end is the end of the load.
-pub(crate) fn start_writers(client: &Client, plan: &Plan) -> Vec<TaskHandle> {
+fn start_writers(client: &Client, plan: &Plan) -> Vec<TaskHandle> {
     let mut started = Vec::new();
     for writer in 0..plan.kafka_writers {
         started.push(
@@ -101,11 +128,6 @@ pub(crate) fn start_writers(client: &Client, plan: &Plan) -> Vec<TaskHandle> {
     }
     started.push(client.spawn("sim-reshard", reshard(client.clone(), plan.kafka_writers)));
     started
-}
-
-/// The group.
-pub(crate) fn start_readers(client: &Client, plan: &Plan) -> Vec<TaskHandle> {
-    (0..plan.members).map(|_| client.spawn("sim-member", member(client.clone()))).collect()
 }
 
 /// An idempotent producer: whatever the server goes through, each record is acknowledged in the end.
@@ -124,9 +146,9 @@ async fn kafka_writer(client: Client, name: String, records: u64) {
             value: Some(Bytes::from(value.clone())),
             ..Default::default()
         };
-        let partition = client.sim.below(partitions) as i32;
+        let partition = client.below(partitions) as i32;
         under_way.push((value, producer.send(TOPIC, partition, record).await));
-        if client.sim.below(3) == 0 {
+        if client.below(3) == 0 {
             client.pause(300).await;
         }
     }
@@ -138,7 +160,9 @@ async fn kafka_writer(client: Client, name: String, records: u64) {
         };
         client.ledger.wrote(&value, place);
     }
-    client.ledger.told().kafka_writers_ended += 1;
+    let mut told = client.ledger.told();
+    told.kafka_writers_ended += 1;
+    told.writers_ended += 1;
 }
 
 /// Puts one by one and some at a time, one call after the other. What got no answer is not tried again.
@@ -146,9 +170,9 @@ async fn kinesis_writer(client: Client, name: String, records: u64) {
     let kinesis = client.kinesis();
     let mut number = 0;
     while number < records || !client.ledger.told().resharding_is_over {
-        let count = if client.sim.below(2) == 0 { 1 } else { 1 + client.sim.below(5) };
+        let count = if client.below(2) == 0 { 1 } else { 1 + client.below(5) };
         let batch: Vec<(String, String)> = (number..number + count)
-            .map(|number| (format!("{name}-{number}"), format!("{name} {}", client.sim.below(4))))
+            .map(|number| (format!("{name}-{number}"), format!("{name} {}", client.below(4))))
             .collect();
         number += count;
         match put(&kinesis, &batch).await {
@@ -166,6 +190,7 @@ async fn kinesis_writer(client: Client, name: String, records: u64) {
         }
         client.pause(150).await;
     }
+    client.ledger.told().writers_ended += 1;
 }
 
 async fn put(kinesis: &kinesis::Kinesis, batch: &[(String, String)]) -> Result<Vec<Place>, Error> {
@@ -267,7 +292,9 @@ async fn reshard(client: Client, kafka_writers: usize) {
             }
         }
     }
-    client.ledger.told().resharding_is_over = true;
+    let mut told = client.ledger.told();
+    told.resharding_is_over = true;
+    told.writers_ended += 1;
 }
 
 /// Open shards in hash order, with their first and last hash key.
@@ -287,7 +314,7 @@ fn open_shards(all: &[Shard]) -> Vec<(&str, u128, u128)> {
 
 async fn split(client: &Client, kinesis: &kinesis::Kinesis, all: &[Shard]) -> Result<(), Error> {
     let open = open_shards(all);
-    let (id, start, end) = open[client.sim.below(open.len() as u64) as usize];
+    let (id, start, end) = open[client.below(open.len() as u64) as usize];
     let split = SplitShardInput {
         new_starting_hash_key: (start + (end - start) / 2).to_string(),
         stream_name: Some(TOPIC.to_owned()),
@@ -300,7 +327,7 @@ async fn split(client: &Client, kinesis: &kinesis::Kinesis, all: &[Shard]) -> Re
 
 async fn merge(client: &Client, kinesis: &kinesis::Kinesis, all: &[Shard]) -> Result<(), Error> {
     let open = open_shards(all);
-    let at = client.sim.below(open.len() as u64 - 1) as usize;
+    let at = client.below(open.len() as u64 - 1) as usize;
     let merge = MergeShardsInput {
         shard_to_merge: open[at].0.to_owned(),
         adjacent_shard_to_merge: open[at + 1].0.to_owned(),
@@ -357,8 +384,8 @@ fn may_pass(error: &Error) -> bool {
 async fn member(client: Client) {
     client.pause(2000).await;
     let mut consumer = consumer(&client);
-    while !client.ledger.told().load_is_over {
-        if poll(&client, &mut consumer).await && client.sim.below(2) == 0 {
+    while !client.ledger.told().load_is_over() {
+        if poll(&client, &mut consumer).await && client.below(2) == 0 {
             match consumer.commit().await {
                 Ok(()) => {}
                 Err(error) if may_pass(&error) => {}

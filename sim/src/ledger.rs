@@ -27,7 +27,16 @@ pub(crate) struct Told {
     pub read: BTreeMap<(i32, i64), String>,
     pub kafka_writers_ended: usize,
     pub resharding_is_over: bool,
-    pub load_is_over: bool,
+    /// Everybody whose end is the end of the load, and how many of them have ended.
+    pub writers: usize,
+    pub writers_ended: usize,
+}
+
+impl Told {
+    /// Whether nobody writes any more.
+    pub fn load_is_over(&self) -> bool {
+        self.writers_ended == self.writers
+    }
 }
 
 impl Ledger {

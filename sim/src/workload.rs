@@ -1,0 +1,39 @@
+//! Where workloads plug in: what a run asks of them, and which ones a run has.
+//!
+//! A workload owns its topics, groups and names (no two share any), its clients, its record of what they were told, and
+//! what must hold in the end. The run owns the server, the faults and the phases:
+//!
+//! 1. [`Workload::prepare`] while nothing goes wrong: topics, configs.
+//! 2. [`Workload::start`]: clients live outside of the process, meet every fault, and go on. They end by themselves soon
+//!    after [`World::is_winding_down`] says so: from then on the server is healthy and stays.
+//! 3. A last power loss and a start; then [`Workload::check`] reads everything back. What does not hold panics.
+//!
+//! Choices come from [`World::below`], time from `tokio::time`, tasks from [`World::spawn`]: nothing else, or the seed
+//! does not repeat itself.
+
+use kolk_engine::BoxFuture;
+use kolk_engine::door::TaskHandle;
+
+use crate::clients::Flights;
+use crate::plan::Plan;
+use crate::world::World;
+
+/// Clients with something to do, and what must hold afterwards.
+pub trait Workload: Send + Sync {
+    /// Its name, for traces.
+    fn name(&self) -> &'static str;
+
+    /// Makes what its clients need, on a healthy server.
+    fn prepare<'a>(&'a self, world: &'a World) -> BoxFuture<'a, ()>;
+
+    /// Starts its clients. A task that panics fails the run.
+    fn start(&self, world: &World) -> Vec<TaskHandle>;
+
+    /// Holds what can be read to what clients were told. Faults are over.
+    fn check<'a>(&'a self, world: &'a World) -> BoxFuture<'a, ()>;
+}
+
+/// The workloads of a run.
+pub fn of(plan: &Plan) -> Vec<Box<dyn Workload>> {
+    vec![Box::new(Flights::new(plan))]
+}
