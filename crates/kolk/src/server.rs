@@ -129,7 +129,7 @@ impl Builder {
 pub struct Server {
     broker: Broker,
     kafka: kolk_serve_kafka::Serving,
-    kinesis: kolk_serve_kinesis::Serving,
+    kinesis: kolk_http::Serving,
     failed: watch::Receiver<Option<Arc<str>>>,
 }
 
@@ -236,10 +236,10 @@ impl Builder {
                 ..kolk_serve_kinesis::Settings::new(log.token_key)
             },
         );
-        let kinesis = kolk_serve_kinesis::Serving::start(
+        let kinesis = kolk_serve_kinesis::serve(
             service,
             kinesis.into_iter().map(|bound| bound.listener).collect(),
-            kolk_serve_kinesis::ServerSettings { grace: STOP_GRACE, ..Default::default() },
+            kolk_http::Settings { grace: STOP_GRACE, ..Default::default() },
         );
         Ok(Server { broker, kafka, kinesis, failed })
     }

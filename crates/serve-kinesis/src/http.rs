@@ -4,21 +4,20 @@
 //! be read at all, the operation, the signature, and only then what the body says.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use kolk_broker::{Class, Permit};
+use kolk_http::{BodyError, Sender};
 use kolk_wire_kinesis::model::operations::TARGET_PREFIX;
 use kolk_wire_kinesis::{ErrorCode, Format, Operation, ServiceError, date};
 
-use crate::activity::{Activity, AnswerGuard};
 use crate::operations::{self, Answer, Call, Content};
 use crate::service::Service;
 use crate::sigv4;
@@ -33,13 +32,20 @@ const EXPOSED: &str =
 /// How long a browser may remember a preflight, seconds.
 const PREFLIGHT_SECONDS: &str = "172800";
 
+/// The service as connections know it.
+#[derive(Clone)]
+pub(crate) struct Face(pub Service);
+
+impl kolk_http::Service for Face {
+    type Body = AnswerContent;
+
+    async fn answer(&self, request: Request<Incoming>, from: Sender) -> Response<AnswerContent> {
+        answer(&self.0, request, from.stall).await
+    }
+}
+
 /// Answers one request.
-pub(crate) async fn answer(
-    service: &Service,
-    request: Request<Incoming>,
-    activity: &Arc<Activity>,
-    stall: Duration,
-) -> Response<AnswerBody> {
+async fn answer(service: &Service, request: Request<Incoming>, stall: Duration) -> Response<AnswerContent> {
     let (head, body) = request.into_parts();
     let from_browser = head.headers.contains_key(header::ORIGIN);
     let preflight = from_browser && head.method == Method::OPTIONS;
@@ -66,8 +72,7 @@ pub(crate) async fn answer(
         door.random.fill(&mut id);
         insert(headers, EXTENDED_REQUEST_ID, &STANDARD.encode(id));
     }
-    let guard = activity.answer();
-    response.map(|content| AnswerBody { content, guard })
+    response
 }
 
 fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
@@ -156,7 +161,7 @@ async fn requested(
 async fn read_body(
     service: &Service,
     headers: &HeaderMap,
-    mut body: Incoming,
+    body: Incoming,
     operation: Option<Operation>,
     stall: Duration,
 ) -> Result<(Bytes, Permit), Refused> {
@@ -174,37 +179,16 @@ async fn read_body(
     };
     // The body, and once more what is decoded out of it.
     let mut permit = service.broker().admission().receive(expected * 2, class).await;
-    let mut first = Bytes::new();
-    let mut rest = BytesMut::new();
-    loop {
-        let data = match tokio::time::timeout(stall, frame(&mut body)).await {
-            Ok(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
-            Ok(Some(Err(_))) => return Err(Refused::Closing(StatusCode::BAD_REQUEST)),
-            Ok(None) => break,
-            Err(_) => return Err(Refused::Closing(StatusCode::REQUEST_TIMEOUT)),
-        };
-        if first.len() + rest.len() + data.len() > limit {
-            return Err(Refused::Closing(StatusCode::PAYLOAD_TOO_LARGE));
-        }
-        // Most bodies come in one piece, and then need no copy.
-        if first.is_empty() && rest.is_empty() {
-            first = data;
-        } else {
-            if rest.is_empty() {
-                rest.reserve(expected.max(first.len() + data.len()));
-                rest.extend_from_slice(&std::mem::take(&mut first));
-            }
-            rest.extend_from_slice(&data);
-        }
-    }
-    let body = if rest.is_empty() { first } else { rest.freeze() };
+    let body = kolk_http::read_body(body, limit, expected, stall).await.map_err(|error| {
+        Refused::Closing(match error {
+            BodyError::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            BodyError::Broken => StatusCode::BAD_REQUEST,
+            BodyError::Stalled => StatusCode::REQUEST_TIMEOUT,
+        })
+    })?;
     permit.received();
     permit.shrink(body.len() * 2);
     Ok((body, permit))
-}
-
-async fn frame(body: &mut Incoming) -> Option<Result<Frame<Bytes>, hyper::Error>> {
-    std::future::poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await
 }
 
 fn preflight_answer(asked: &HeaderMap) -> Response<AnswerContent> {
@@ -232,8 +216,8 @@ fn of_answer(answer: Answer) -> Response<AnswerContent> {
     response
 }
 
-/// What an answer consists of, and the memory it was granted.
-struct AnswerContent {
+/// The body of an answer, and the memory it was granted, given back once it is handed over.
+pub(crate) struct AnswerContent {
     content: Content,
     _permit: Option<Permit>,
 }
@@ -244,13 +228,7 @@ impl AnswerContent {
     }
 }
 
-/// The body of an answer. Memory is given back once it is handed over.
-pub(crate) struct AnswerBody {
-    content: AnswerContent,
-    guard: AnswerGuard,
-}
-
-impl Body for AnswerBody {
+impl Body for AnswerContent {
     type Data = Bytes;
     type Error = std::convert::Infallible;
 
@@ -258,8 +236,7 @@ impl Body for AnswerBody {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        self.guard.progress();
-        let next = match &mut self.content.content {
+        let next = match &mut self.content {
             Content::Whole(bytes) => Some(std::mem::take(bytes)).filter(|bytes| !bytes.is_empty()),
             Content::Pieces(pieces) => pieces.next(),
         };
@@ -267,11 +244,11 @@ impl Body for AnswerBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(&self.content.content, Content::Whole(bytes) if bytes.is_empty())
+        matches!(&self.content, Content::Whole(bytes) if bytes.is_empty())
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.content.content {
+        match &self.content {
             Content::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Content::Pieces(_) => SizeHint::default(),
         }

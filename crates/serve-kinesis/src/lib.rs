@@ -2,9 +2,9 @@
 //!
 //! ```text
 //!  listener ─► connection ─► http ──────────► operations ─► handlers/* ─► broker
-//!              (server)      (one request:    (dispatch,    (one file an
+//!              (kolk_http:   (one request:    (dispatch,    (one file an
 //!              limits, idle   target, auth,    decode,       operation)
-//!              and stalls     body, headers)   encode)
+//!              and stalls)    body, headers)   encode)
 //! ```
 //!
 //! Promises: every request is admitted by its bytes before its body is read; a client that stalls, floods or lies about
@@ -13,15 +13,21 @@
 //!
 //! Start reading at `handlers/put_record.rs`. Source: Kinesis Data Streams API reference, 2013-12-02.
 
-mod activity;
 mod handlers;
 mod http;
 mod operations;
-mod server;
 mod service;
 mod sigv4;
 mod texts;
 
 pub use operations::is_served;
-pub use server::{ServerSettings, Serving};
 pub use service::{Service, Settings};
+
+use kolk_engine::door::Listener;
+use kolk_http::Serving;
+
+/// Serves what comes in by `listeners`.
+pub fn serve(service: Service, listeners: Vec<Box<dyn Listener>>, settings: kolk_http::Settings) -> Serving {
+    let door = service.broker().door().clone();
+    Serving::start(&door, http::Face(service), listeners, settings)
+}

@@ -11,7 +11,8 @@ use kolk_broker::shards::Shards;
 use kolk_broker::{Broker, Settings as BrokerSettings};
 use kolk_engine::door::{Door, Stream, real};
 use kolk_engine::memory::{MemoryEngine, MemoryOptions};
-use kolk_serve_kinesis::{ServerSettings, Service, Serving, Settings};
+use kolk_http::{Serving, Settings as ServerSettings};
+use kolk_serve_kinesis::{Service, Settings, serve};
 use kolk_wire_kinesis::decode_reply;
 use kolk_wire_kinesis::requests::*;
 use kolk_wire_kinesis::{Format, Request as Operation, encode, replies};
@@ -34,7 +35,7 @@ async fn face(change: impl FnOnce(&mut Settings, &mut ServerSettings)) -> Face {
     let mut server = ServerSettings::default();
     change(&mut settings, &mut server);
     let listener = door.network.listen(([127, 0, 0, 1], 0).into()).await.expect("a free port");
-    let serving = Serving::start(Service::new(Shards::new(broker), settings), vec![listener], server);
+    let serving = serve(Service::new(Shards::new(broker), settings), vec![listener], server);
     Face { door, serving: Some(serving) }
 }
 

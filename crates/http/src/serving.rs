@@ -1,27 +1,53 @@
 //! Connections: accepts them up to a cap, serves each in a task of its own, stops them cleanly.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::rt::Executor;
 use hyper::service::service_fn;
+use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use kolk_engine::door::{Door, Listener, TaskHandle};
-use tokio::io::{AsyncRead, AsyncWrite};
+use kolk_engine::door::{Accepted, Door, Listener, TaskHandle};
 use tokio::sync::{Notify, Semaphore};
 
-use crate::activity::{Activity, Watched};
-use crate::http;
-use crate::service::Service;
+use crate::activity::{Activity, AnswerGuard, Watched};
+
+/// Who answers requests. A cheap handle: each connection has one.
+pub trait Service: Clone + Send + Sync + 'static {
+    /// What answers consist of.
+    type Body: Body<Data = Bytes, Error = Infallible> + Send + Unpin + 'static;
+
+    /// Answers one request. It is dropped half-way when the connection ends.
+    fn answer(
+        &self,
+        request: Request<Incoming>,
+        from: Sender,
+    ) -> impl Future<Output = Response<Self::Body>> + Send;
+}
+
+/// Who sent a request.
+#[derive(Clone, Copy, Debug)]
+pub struct Sender {
+    /// The peer's address.
+    pub peer: SocketAddr,
+    /// The address that the peer came in by.
+    pub local: SocketAddr,
+    /// A body of which nothing comes for so long is given up (see [`read_body`](crate::read_body)).
+    pub stall: Duration,
+}
 
 /// What connections may do.
 #[derive(Clone, Debug)]
-pub struct ServerSettings {
+pub struct Settings {
     /// Connections over all listeners; more wait in the system's backlog.
     pub connections_max: usize,
     /// A connection that sends no (further) request for so long is closed; clients' pools give up after 60 s.
@@ -32,9 +58,9 @@ pub struct ServerSettings {
     pub grace: Duration,
 }
 
-impl Default for ServerSettings {
+impl Default for Settings {
     fn default() -> Self {
-        ServerSettings {
+        Settings {
             connections_max: 10_000,
             idle: Duration::from_secs(75),
             stall: Duration::from_secs(30),
@@ -43,7 +69,7 @@ impl Default for ServerSettings {
     }
 }
 
-/// Header bytes of a request at most; signed requests have well under 4 KiB.
+/// Header bytes of a request at most; signed AWS requests have well under 4 KiB.
 const HEADER_BYTES_MAX: usize = 64 * 1024;
 /// Requests that one HTTP/2 connection may have in flight.
 const STREAMS_MAX: u32 = 256;
@@ -56,7 +82,7 @@ const SEND_BUFFER_BYTES: usize = 256 * 1024;
 const PENDING_RESETS_MAX: usize = 20;
 const LOCAL_RESETS_MAX: usize = 256;
 
-/// The Kinesis face at work. Dropping it does not stop it; [`Serving::stop`] does.
+/// Listeners and connections at work. Dropping it does not stop them; [`Serving::stop`] does.
 #[derive(Debug)]
 pub struct Serving {
     shared: Arc<Shared>,
@@ -66,23 +92,28 @@ pub struct Serving {
 
 #[derive(Debug)]
 struct Shared {
-    service: Service,
-    settings: ServerSettings,
+    door: Door,
+    settings: Settings,
     slots: Arc<Semaphore>,
     stop: Stop,
 }
 
 impl Serving {
-    /// Serves what comes in by `listeners`.
-    pub fn start(service: Service, listeners: Vec<Box<dyn Listener>>, settings: ServerSettings) -> Serving {
+    /// Answers by `service` what comes in by `listeners`.
+    pub fn start(
+        door: &Door,
+        service: impl Service,
+        listeners: Vec<Box<dyn Listener>>,
+        settings: Settings,
+    ) -> Serving {
         let addresses = listeners.iter().map(|listener| listener.local_address()).collect();
-        let door = service.broker().door().clone();
         let slots = Arc::new(Semaphore::new(settings.connections_max));
-        let shared = Arc::new(Shared { service, settings, slots, stop: Stop::default() });
+        let shared = Arc::new(Shared { door: door.clone(), settings, slots, stop: Stop::default() });
         let accepting = listeners
             .into_iter()
             .map(|listener| {
-                door.tasks.spawn("kinesis-accept", Box::pin(accept(listener, Arc::clone(&shared))))
+                let task = accept(listener, service.clone(), Arc::clone(&shared));
+                door.tasks.spawn("http-accept", Box::pin(task))
             })
             .collect();
         Serving { shared, addresses, accepting }
@@ -93,8 +124,8 @@ impl Serving {
         &self.addresses
     }
 
-    /// Closes the listeners, takes no more requests, lets answers in flight end (for [`ServerSettings::grace`] at
-    /// most), closes the connections.
+    /// Closes the listeners, takes no more requests, lets answers in flight end (for [`Settings::grace`] at most),
+    /// closes the connections.
     pub async fn stop(self) {
         self.shared.stop.tell();
         for task in self.accepting {
@@ -106,7 +137,7 @@ impl Serving {
     }
 }
 
-async fn accept(listener: Box<dyn Listener>, shared: Arc<Shared>) {
+async fn accept(listener: Box<dyn Listener>, service: impl Service, shared: Arc<Shared>) {
     loop {
         let slot = tokio::select! {
             biased;
@@ -120,13 +151,12 @@ async fn accept(listener: Box<dyn Listener>, shared: Arc<Shared>) {
         };
         match accepted {
             Ok(accepted) => {
-                let shared = Arc::clone(&shared);
-                let door = shared.service.broker().door().clone();
-                door.tasks.spawn(
-                    "kinesis-connection",
+                let (shared, service) = (Arc::clone(&shared), service.clone());
+                let tasks = Arc::clone(&shared.door.tasks);
+                tasks.spawn(
+                    "http-connection",
                     Box::pin(async move {
-                        let Shared { service, settings, stop, .. } = &*shared;
-                        serve_connection(accepted.stream, service.clone(), settings, stop).await;
+                        serve_connection(accepted, service, &shared).await;
                         drop(slot);
                     }),
                 );
@@ -142,7 +172,7 @@ async fn accept(listener: Box<dyn Listener>, shared: Arc<Shared>) {
 
 /// Whether to stop. (A `watch` channel would do, but wakes its receivers in random order.)
 #[derive(Debug, Default)]
-pub(crate) struct Stop {
+struct Stop {
     is_told: AtomicBool,
     tell: Notify,
 }
@@ -164,15 +194,12 @@ impl Stop {
 }
 
 /// Serves one connection to its end, in whichever HTTP its first bytes choose.
-pub(crate) async fn serve_connection(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    service: Service,
-    settings: &ServerSettings,
-    stop: &Stop,
-) {
+async fn serve_connection(accepted: Accepted, service: impl Service, shared: &Shared) {
+    let Shared { door, settings, stop, .. } = shared;
+    let from = Sender { peer: accepted.peer, local: accepted.local, stall: settings.stall };
     let activity = Activity::new();
-    let stream = TokioIo::new(Watched::new(stream, Arc::clone(&activity)));
-    let mut builder = auto::Builder::new(DoorExecutor(service.broker().door().clone()));
+    let stream = TokioIo::new(Watched::new(accepted.stream, Arc::clone(&activity)));
+    let mut builder = auto::Builder::new(DoorExecutor(door.clone()));
     builder
         .http1()
         .timer(TokioTimer::new())
@@ -192,13 +219,16 @@ pub(crate) async fn serve_connection(
         .keep_alive_interval(settings.idle)
         .keep_alive_timeout(settings.stall)
         .auto_date_header(false);
-    let stall = settings.stall;
     let requests = service_fn(|request| {
         let (service, activity) = (service.clone(), Arc::clone(&activity));
-        async move { Ok::<_, std::convert::Infallible>(http::answer(&service, request, &activity, stall).await) }
+        async move {
+            let response = service.answer(request, from).await;
+            let guard = activity.answer();
+            Ok::<_, Infallible>(response.map(|body| AnswerBody { body, guard }))
+        }
     });
     let mut connection = pin!(builder.serve_connection(stream, requests));
-    let mut look = tokio::time::interval(stall / 4);
+    let mut look = tokio::time::interval(settings.stall / 4);
     loop {
         tokio::select! {
             biased;
@@ -209,7 +239,7 @@ pub(crate) async fn serve_connection(
                 return;
             }
             _ = look.tick() => {
-                if let Some(reason) = activity.stalled(stall) {
+                if let Some(reason) = activity.stalled(settings.stall) {
                     tracing::debug!(reason, "a connection is closed");
                     return;
                 }
@@ -231,6 +261,34 @@ struct DoorExecutor(Door);
 
 impl<F: Future<Output: Send> + Send + 'static> Executor<F> for DoorExecutor {
     fn execute(&self, future: F) {
-        self.0.tasks.spawn("kinesis-request", Box::pin(async move { drop(future.await) }));
+        self.0.tasks.spawn("http-request", Box::pin(async move { drop(future.await) }));
+    }
+}
+
+/// The body of an answer, which notes that it moves.
+#[derive(Debug)]
+pub struct AnswerBody<B> {
+    body: B,
+    guard: AnswerGuard,
+}
+
+impl<B: Body + Unpin> Body for AnswerBody<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        self.guard.progress();
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }

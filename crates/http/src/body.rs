@@ -1,0 +1,55 @@
+//! Reading a request's body, as much of it as was granted.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use hyper::body::{Body, Frame, Incoming};
+
+/// Why a body did not come. The rest of it is not worth reading: close the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyError {
+    /// It is longer than the limit.
+    TooLarge,
+    /// The peer ended it early or broke its framing.
+    Broken,
+    /// Nothing of it came for too long.
+    Stalled,
+}
+
+/// Reads a body of at most `limit` bytes, of which `expected` are announced, and waits for each piece for `stall`.
+pub async fn read_body(
+    mut body: Incoming,
+    limit: usize,
+    expected: usize,
+    stall: Duration,
+) -> Result<Bytes, BodyError> {
+    let mut first = Bytes::new();
+    let mut rest = BytesMut::new();
+    loop {
+        let data = match tokio::time::timeout(stall, frame(&mut body)).await {
+            Ok(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
+            Ok(Some(Err(_))) => return Err(BodyError::Broken),
+            Ok(None) => break,
+            Err(_) => return Err(BodyError::Stalled),
+        };
+        if first.len() + rest.len() + data.len() > limit {
+            return Err(BodyError::TooLarge);
+        }
+        // Most bodies come in one piece, and then need no copy.
+        if first.is_empty() && rest.is_empty() {
+            first = data;
+        } else {
+            if rest.is_empty() {
+                rest.reserve(expected.max(first.len() + data.len()));
+                rest.extend_from_slice(&std::mem::take(&mut first));
+            }
+            rest.extend_from_slice(&data);
+        }
+    }
+    Ok(if rest.is_empty() { first } else { rest.freeze() })
+}
+
+async fn frame(body: &mut Incoming) -> Option<Result<Frame<Bytes>, hyper::Error>> {
+    std::future::poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await
+}
