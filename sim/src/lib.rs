@@ -12,6 +12,7 @@
 //! | `plan` | what a run consists of, chosen by its seed: which faults may come, for how long |
 //! | `world` | the run: the server's process, the faults, what workloads see of it all |
 //! | `workload` | **where workloads plug in**: the contract [`Workload`], and which ones a run has |
+//! | `history`, `checker` | what clients did and were told, and which promises of the log that breaks: a pure function |
 //! | `clients`, `ledger`, `check` | the first workload: one topic, both protocols, one group |
 //!
 //! One seed is one run, to the last byte and microsecond: the trace hash in the [`Report`] tells. What breaks an
@@ -21,7 +22,9 @@
 //! by one to the engine's own tests.
 
 mod check;
+pub mod checker;
 mod clients;
+pub mod history;
 mod ledger;
 pub mod plan;
 pub mod workload;
