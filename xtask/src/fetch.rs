@@ -179,6 +179,22 @@ pub fn rdkafka_performance() -> Result<PathBuf> {
     Ok(built)
 }
 
+/// ferrokinesis, which the bench runs beside Kolk; answers the binary.
+pub fn ferrokinesis() -> Result<PathBuf> {
+    const VERSION: &str = "0.7.0";
+    let dir = tree::work("ferrokinesis")?;
+    once(&dir.join(".made-from"), VERSION, || {
+        let log = tree::work("logs")?.join("fetch-ferrokinesis.log");
+        run::with_retries("ferrokinesis", &log, || {
+            let mut command = Command::new(env!("CARGO"));
+            command.args(["install", "--quiet", "--locked", "--version", VERSION, "ferrokinesis", "--root"]);
+            command.arg(&dir).arg("--target-dir").arg(dir.join("target"));
+            command
+        })
+    })?;
+    Ok(dir.join("bin/ferrokinesis"))
+}
+
 /// Copies every dependency of `pom` into `dir/libs`.
 fn maven(dir: &Path, pom: &Path, what: &str) -> Result<()> {
     let wanted = std::fs::read_to_string(pom)?;

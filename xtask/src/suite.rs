@@ -101,10 +101,12 @@ impl Part {
             Part::Docs => docs::run(&run.server()?),
             Part::Bench => {
                 let args = bench::BenchArgs {
-                    peer: None,
+                    peer: Vec::new(),
                     rows: Vec::new(),
                     runs: 1,
                     seconds: 0.1,
+                    bulk_seconds: 0.1,
+                    brief: false,
                     quick: true,
                     busy: true,
                 };

@@ -10,6 +10,8 @@
     reason = "a load client measures wall time over real sockets; it is not part of the simulated server"
 )]
 
+mod consume;
+mod end_to_end;
 mod http;
 mod kafka;
 
@@ -29,8 +31,26 @@ struct Cli {
 enum Command {
     /// Kafka Produce requests, acks=all, one batch each.
     Produce(Produce),
-    /// Kinesis PutRecords requests of 500 records (JSON 1.1 over HTTP/1.1).
+    /// Read a topic whole.
+    Consume(consume::Consume),
+    /// Latency from one client to another at a steady rate.
+    EndToEnd(end_to_end::EndToEnd),
+    /// Kinesis PutRecords requests of 500 records over HTTP/1.1; with `--records 1` PutRecord requests.
     PutRecords(PutRecords),
+    /// Kinesis GetRecords: full pages of 10,000 records of 1 KiB, which are put there first.
+    GetRecords {
+        #[arg(long)]
+        server: String,
+        #[arg(long)]
+        stream: String,
+        #[arg(long, value_enum, default_value = "json")]
+        encoding: http::Encoding,
+        #[arg(long, default_value_t = 20)]
+        pages: usize,
+        /// Requests of 500 records that are put first.
+        #[arg(long, default_value_t = 20)]
+        requests: u64,
+    },
     /// Create topics of this many partitions in all, at most 1,000 a topic, in as few requests as fit.
     CreateTopics {
         #[arg(long)]
@@ -61,6 +81,9 @@ struct Produce {
     /// Partitions to write to in turn (each connection starts at another one).
     #[arg(long, default_value_t = 1)]
     partitions: u32,
+    /// Spread the partitions over topics NAME-0, NAME-1, ... of so many each, which exist.
+    #[arg(long)]
+    topic_partitions: Option<u32>,
     #[arg(long, default_value_t = 1)]
     connections: usize,
     /// Requests in flight on each connection.
@@ -94,6 +117,8 @@ struct PutRecords {
     stream: String,
     #[arg(long, default_value_t = 4)]
     shards: u32,
+    #[arg(long, value_enum, default_value = "json")]
+    encoding: http::Encoding,
     #[arg(long, default_value_t = 4)]
     connections: usize,
     #[arg(long, default_value_t = 500)]
@@ -109,7 +134,12 @@ struct PutRecords {
 fn main() -> Result<()> {
     match Cli::parse().command {
         Command::Produce(args) => produce(&args),
+        Command::Consume(args) => consume::run(&args),
+        Command::EndToEnd(args) => end_to_end::run(&args),
         Command::PutRecords(args) => put_records(&args),
+        Command::GetRecords { server, stream, encoding, pages, requests } => {
+            get_records(&server, &stream, encoding, pages, requests)
+        }
         Command::CreateTopics { server, topic, partitions } => {
             let start = Instant::now();
             let mut socket = connect(&server)?;
@@ -159,13 +189,21 @@ struct Seen {
 }
 
 fn produce(args: &Produce) -> Result<()> {
-    if !args.no_create {
+    if !args.no_create && args.topic_partitions.is_none() {
         let mut socket = connect(&args.server)?;
         kafka::create_topic(&mut socket, &args.topic, args.partitions, &args.config)?;
         kafka::wait_writable(&mut socket, &args.topic, args.partitions)?;
     }
     let requests: Vec<_> = (0..args.partitions)
-        .map(|p| kafka::produce_request(&args.topic, p, args.records, args.size))
+        .map(|p| match args.topic_partitions {
+            None => kafka::produce_request(&args.topic, p, args.records, args.size),
+            Some(each) => kafka::produce_request(
+                &format!("{}-{}", args.topic, p / each),
+                p % each,
+                args.records,
+                args.size,
+            ),
+        })
         .collect();
     let bytes = u64::from(args.records) * args.size as u64;
     run(args.connections, bytes, u64::from(args.records), |number| {
@@ -178,12 +216,36 @@ fn produce(args: &Produce) -> Result<()> {
 
 fn put_records(args: &PutRecords) -> Result<()> {
     http::create_stream(&args.server, &args.stream, args.shards)?;
-    let request = http::put_records_request(&args.server, &args.stream, args.records, args.size);
+    let request = http::put_request(&args.server, &args.stream, args.encoding, args.records, args.size);
     let bytes = (args.records * args.size) as u64;
     run(args.connections, bytes, args.records as u64, |_| {
         let limit = (args.seconds, args.requests);
         pipeline(connect(&args.server)?, 1, limit, &mut || &request, &mut http::count_replies)
     })
+}
+
+fn get_records(
+    server: &str,
+    stream: &str,
+    encoding: http::Encoding,
+    pages: usize,
+    requests: u64,
+) -> Result<()> {
+    http::create_stream(server, stream, 1)?;
+    let put = http::put_request(server, stream, http::Encoding::Json, 500, 1024);
+    let limit = (600.0, requests);
+    pipeline(connect(server)?, 1, limit, &mut || &put, &mut http::count_replies)?;
+    let mut seen = http::get_records(server, stream, encoding, pages)?;
+    seen.latencies.sort_unstable();
+    let at = |share: f64| seen.latencies[(seen.latencies.len() as f64 * share) as usize].as_secs_f64() * 1e6;
+    println!(
+        "{{\"pages\":{pages},\"records\":{},\"bytes\":{},\"p50_us\":{:.1},\"p99_us\":{:.1}}}",
+        seen.records,
+        seen.bytes,
+        at(0.50),
+        at(0.99)
+    );
+    Ok(())
 }
 
 /// Runs all connections at once and prints what they saw together.

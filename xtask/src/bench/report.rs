@@ -1,7 +1,8 @@
 //! The table on the terminal and the dated page in `docs/benchmarks/`.
 
 use super::Bench;
-use super::rows::{Row, Sample, Samples};
+use super::chart::{self, Panel};
+use super::rows::{Row, Sample, Samples, TITLES};
 use super::target::Kind;
 use crate::{run, tree};
 use anyhow::{Context, Result};
@@ -14,9 +15,12 @@ pub struct Report {
     machine: String,
     load_before: f64,
     rows: Vec<Measured>,
+    /// Where it is written, once it was.
+    path: Option<PathBuf>,
 }
 
 struct Measured {
+    number: u32,
     name: &'static str,
     goal: &'static str,
     samples: Samples,
@@ -57,8 +61,9 @@ impl Report {
         let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease")?;
         Ok(Report {
             scale: format!(
-                "{} runs of {} s a server and row, interleaved, medians; librdkafka rows of {} messages",
-                bench.runs, bench.seconds, bench.messages
+                "{} runs of {} s a server and row ({} s where it is about bytes), interleaved, medians; librdkafka rows \
+                 of {} messages",
+                bench.runs, bench.seconds, bench.bulk_seconds, bench.messages
             ),
             machine: format!(
                 "{cores} cores of {}, {:.0} GiB, Linux {}, client and servers on the same cores",
@@ -68,53 +73,81 @@ impl Report {
             ),
             load_before,
             rows: Vec::new(),
+            path: None,
         })
     }
 
     /// Adds a row's samples.
     pub fn add(&mut self, row: &Row, samples: Samples, raw_us: (f64, f64)) {
-        self.rows.push(Measured { name: row.name, goal: row.goal, samples, raw_us });
+        self.rows.push(Measured { number: row.number, name: row.name, goal: row.goal, samples, raw_us });
     }
 
     /// One line a row and server, medians.
     pub fn table(&self) -> String {
-        let mut text = String::from("| row | server | median of the runs | goal |\n|---|---|---|---|\n");
+        let mut text = String::from(
+            "| # | row | server | median of the runs | Kolk against it | goal |\n|---|---|---|---|---|---|\n",
+        );
         for row in &self.rows {
+            let ours = row.samples.iter().find(|(kind, _)| *kind == Kind::Kolk).map(|(_, samples)| samples);
             for (kind, samples) in &row.samples {
                 let goal = if *kind == Kind::Kolk { row.goal } else { "" };
                 let mut figures = medians(samples);
-                if let Some((_, p50)) = figures.iter().find(|(name, _)| *name == "p50 us")
-                    && row.name.ends_with("window 1")
-                {
+                if let Some((_, p50)) = figures.iter().find(|(name, _)| *name == "p50 us") {
                     let raw = (row.raw_us.0 + row.raw_us.1) / 2.0;
                     figures.push(("x raw write", p50 / raw));
                 }
                 let figures: Vec<_> =
                     figures.iter().map(|(name, value)| format!("{} {name}", short(*value))).collect();
-                let _ =
-                    writeln!(text, "| {} | {} | {} | {goal} |", row.name, kind.name(), figures.join(", "));
+                let against = match ours {
+                    Some(ours) if *kind != Kind::Kolk => ratios(ours, samples),
+                    _ => String::new(),
+                };
+                let _ = writeln!(
+                    text,
+                    "| {} | {} | {} | {} | {against} | {goal} |",
+                    row.number,
+                    row.name,
+                    kind.name(),
+                    figures.join(", ")
+                );
             }
         }
         text
     }
 
-    /// Writes the page of today and answers its path.
-    pub fn write(&self, command: &str) -> Result<PathBuf> {
+    /// The pictures: title, file name and content, one for each row of the scoreboard that was measured.
+    fn charts(&self) -> Vec<(&'static str, String, String)> {
+        let mut charts = Vec::new();
+        for (number, title) in (1..).zip(TITLES) {
+            let rows = self.rows.iter().filter(|row| row.number == number);
+            let panels: Vec<_> = rows.flat_map(Measured::panels).collect();
+            if !panels.is_empty() {
+                charts.push((title, format!("row-{number:02}.svg"), chart::svg(title, &panels)));
+            }
+        }
+        charts
+    }
+
+    /// Writes the page of today, or again over the one that was begun, and its pictures beside it; answers its path.
+    pub fn write(&mut self, command: &str) -> Result<PathBuf> {
         let date = run::answers("date", &["-u", "+%Y-%m-%d"]).context("no date")?.trim().to_owned();
         let commit = run::answers(
             "git",
             &["-C", &tree::root().display().to_string(), "describe", "--always", "--dirty", "--abbrev=12"],
         )
         .unwrap_or_else(|| "unknown".to_owned());
-        let dir = tree::root().join("docs/benchmarks");
-        std::fs::create_dir_all(&dir)?;
-        let mut path = dir.join(format!("{date}.md"));
-        for number in 2.. {
-            if !path.exists() {
-                break;
+        let path = match &self.path {
+            Some(path) => path.clone(),
+            None => {
+                let dir = tree::root().join("docs/benchmarks");
+                std::fs::create_dir_all(&dir)?;
+                let names =
+                    std::iter::once(date.clone()).chain((2..).map(|number| format!("{date}-{number}")));
+                let mut paths = names.map(|name| dir.join(name + ".md"));
+                paths.find(|path| !path.exists()).context("names do not end")?
             }
-            path = dir.join(format!("{date}-{number}.md"));
-        }
+        };
+        self.path = Some(path.clone());
         let mut text = format!(
             "# Bench of {date}\n\n- Command: `cargo xtask {command}`\n- Commit: {}\n- Machine: {}\n- Load average before: {}\n\
              - {}\n- Kolk: defaults, every ack durable. Probe: `benches/floor`, every ack durable. Kafka: 4.4.0, one KRaft \
@@ -126,6 +159,14 @@ impl Report {
             self.scale,
             self.table()
         );
+        let pictures = path.with_extension("");
+        std::fs::create_dir_all(&pictures)?;
+        let folder = pictures.file_name().context("a folder's name")?.to_string_lossy().into_owned();
+        text.push_str("## Charts\n\n");
+        for (title, name, picture) in self.charts() {
+            std::fs::write(pictures.join(&name), picture)?;
+            let _ = writeln!(text, "![{title}]({folder}/{name})\n");
+        }
         text.push_str("## Raw numbers\n\nBare durable 4 KiB write (median of 200) before and after each row, in microseconds:\n\n");
         for row in &self.rows {
             let _ = writeln!(text, "- {}: {:.0}, {:.0}", row.name, row.raw_us.0, row.raw_us.1);
@@ -144,6 +185,54 @@ impl Report {
         std::fs::write(&path, text)?;
         Ok(path)
     }
+}
+
+impl Measured {
+    /// The figures that a picture shows, for all servers.
+    fn panels(&self) -> Vec<Panel> {
+        let shown = COMPARED.iter().filter_map(|(name, _)| {
+            let bars: Vec<_> = self
+                .samples
+                .iter()
+                .filter_map(|(kind, samples)| {
+                    let (_, value) = medians(samples).into_iter().find(|(figure, _)| figure == name)?;
+                    Some((kind.name(), value))
+                })
+                .collect();
+            (!bars.is_empty()).then(|| Panel { title: format!("{}: {name}", self.name), bars })
+        });
+        shown.collect()
+    }
+}
+
+/// The figures that servers are compared by, and what to call them in few words.
+const COMPARED: [(&str, &str); 16] = [
+    ("requests/s", "rate"),
+    ("messages/s", "rate"),
+    ("records/s", "rate"),
+    ("GB/s", "bytes"),
+    ("us CPU/request", "CPU"),
+    ("us CPU/record", "CPU"),
+    ("CPU-s/GB", "CPU"),
+    ("records/CPU-s", "records a CPU second"),
+    ("p50 us", "p50"),
+    ("p99 us", "p99"),
+    ("p50 ms", "p50"),
+    ("ms to first ack", "first ack"),
+    ("s to create", "create"),
+    ("s to first ack after kill -9", "first ack"),
+    ("MiB idle", "memory"),
+    ("x worst step", "worst step"),
+];
+
+/// Kolk's figures as multiples of another server's: the median of the ratios of runs made one after the other.
+fn ratios(ours: &[Sample], theirs: &[Sample]) -> String {
+    let ratio = |(name, label): &(&'static str, &str)| {
+        let pairs = ours.iter().zip(theirs).filter_map(|(a, b)| Some(a.get(name)? / b.get(name)?));
+        let pairs: Vec<f64> = pairs.filter(|ratio| ratio.is_finite()).collect();
+        (!pairs.is_empty()).then(|| format!("{label} {}x", short(median(pairs.into_iter()))))
+    };
+    COMPARED.iter().filter_map(ratio).collect::<Vec<_>>().join(", ")
 }
 
 /// The median of each figure over the runs, in the order of the first run.
@@ -165,6 +254,14 @@ mod tests {
         assert_eq!(short(60_123.0), "60 k");
         assert_eq!(short(4_567.0), "4.6 k");
         assert_eq!(short(0.456), "0.46");
+    }
+
+    #[test]
+    fn ratios_are_those_of_pairs() {
+        let sample = |rate| Sample::from([("requests/s", rate), ("MiB", 1.0)]);
+        let ours = [sample(10.0), sample(30.0), sample(20.0)];
+        let theirs = [sample(1.0), sample(10.0), sample(5.0)];
+        assert_eq!(ratios(&ours, &theirs), "rate 4.00x");
     }
 
     #[test]

@@ -1,34 +1,22 @@
-//! The rows of the bench: what load, which servers, what is noted.
+//! The rows of the scoreboard: what load, which servers, which goal.
 
+use super::Bench;
+use super::loads::{self, Growth, Load};
 use super::target::{Kind, Target};
-use super::{Bench, Peer};
-use anyhow::{Context, Result};
+use anyhow::Result;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
 
-/// One row of the table.
+/// One line of the table.
 pub struct Row {
+    /// The scoreboard's row that it belongs to, which `--rows` takes too.
+    pub number: u32,
     /// Its name, which `--rows` looks into.
     pub name: &'static str,
-    /// What the issue that built the engine asked for.
+    /// What was asked for.
     pub goal: &'static str,
-    load: Load,
-}
-
-enum Load {
-    /// Encoded Produce requests.
-    Replay { connections: u32, window: u32, records: u32, size: u32, fsync_peer: bool },
-    /// `rdkafka_performance -P`, messages of 1 KiB.
-    RdkafkaProduce { partitions: u32 },
-    /// `rdkafka_performance -C` over what was just written and read once.
-    RdkafkaConsume,
-    /// PutRecords of 500 x 1 KiB over 4 connections.
-    PutRecords,
-    /// From the start of the process to the first ack, on an empty directory; then memory at rest.
-    Start,
-    /// Many partitions: creating them, first ack after `kill -9`.
-    Partitions,
+    servers: &'static [Kind],
+    /// The load.
+    pub load: Load,
 }
 
 /// One run on one server: figure name (with its unit) to value.
@@ -37,85 +25,188 @@ pub type Sample = BTreeMap<&'static str, f64>;
 /// All runs of a row, per server.
 pub type Samples = Vec<(Kind, Vec<Sample>)>;
 
-/// All rows, in the order of the table.
+use Kind::{Ferrokinesis, FloorLeader, FloorThread, Kafka, KafkaFsync, Kolk};
+const ALONE: &[Kind] = &[Kolk];
+const KAFKA: &[Kind] = &[Kolk, Kafka];
+const FSYNC: &[Kind] = &[Kolk, KafkaFsync];
+const FLOOR: &[Kind] = &[Kolk, FloorLeader, FloorThread, Kafka];
+const FLOOR_AND_FSYNC: &[Kind] = &[Kolk, FloorLeader, FloorThread, Kafka, KafkaFsync];
+const KINESIS: &[Kind] = &[Kolk, Ferrokinesis];
+
+/// The titles of the scoreboard's rows, by number.
+pub const TITLES: [&str; 12] = [
+    "librdkafka and replay, big batches",
+    "one record a request",
+    "one record a request, window 1",
+    "both fsyncing",
+    "end to end at 1,000 messages/s",
+    "catch-up consume",
+    "Kinesis: PutRecords, PutRecord, GetRecords",
+    "end to end across protocols",
+    "start, idle memory, binary",
+    "10,000 partitions",
+    "first ack after kill -9",
+    "growth",
+];
+
+/// All rows, in the order of the scoreboard.
 pub fn all() -> Vec<Row> {
-    let replay = |name, goal, connections, window, records, size, fsync_peer| Row {
+    let row = |number, name, goal, servers, load| Row { number, name, goal, servers, load };
+    let replay = |number, name, goal, servers, connections, window, partitions| {
+        let load = Load::Replay { connections, window, partitions, records: 1, size: 100 };
+        Row { number, name, goal, servers, load }
+    };
+    let rdkafka = |name, partitions, size| Row {
+        number: 1,
+        name,
+        goal: if size == 100 { ">= 2x Kafka, <= 0.08 us CPU/record" } else { ">= 2x Kafka, <= 0.5 CPU-s/GB" },
+        servers: KAFKA,
+        load: Load::RdkafkaProduce { partitions, size },
+    };
+    let consume = |name, goal, servers, readers, cold, megabytes| Row {
+        number: 6,
         name,
         goal,
-        load: Load::Replay { connections, window, records, size, fsync_peer },
+        servers,
+        load: Load::Consume { readers, cold, megabytes },
     };
-    let row = |name, goal, load| Row { name, goal, load };
+    const ROW_2: &str = ">= 0.8x the better probe, <= 1.5x its CPU";
+    const ROW_4: &str = ">= 30x Kafka at 32, >= 70x at 128; 1,000 partitions <= 1.3x the cost of 1";
+    const ROW_6: &str = ">= 1.5x Kafka, <= 0.25 CPU-s/GB";
     vec![
-        replay("1 x 100 B, window 1", "p50 <= 1.5x raw write", 1, 1, 1, 100, true),
-        replay("1 x 100 B, window 32", ">= 60 k/s, <= 11 us", 1, 32, 1, 100, true),
-        replay("1 x 100 B, window 128", ">= 120 k/s, <= 6 us", 1, 128, 1, 100, false),
-        replay("1 x 100 B, 4 connections x 8", ">= 50 k/s, <= 13 us", 4, 8, 1, 100, false),
-        replay("1 x 100 B, 64 connections x 1", "", 64, 1, 1, 100, false),
-        replay("100 x 100 B, window 8", "", 1, 8, 100, 100, false),
-        replay("900 x 1 KiB, window 4", ">= 1 GB/s, <= 0.7 CPU-s/GB", 1, 4, 900, 1024, false),
+        rdkafka("librdkafka 100 B, 1 partition", 1, 100),
+        rdkafka("librdkafka 100 B, 12 partitions", 12, 100),
+        rdkafka("librdkafka 1 KiB, 1 partition", 1, 1024),
+        rdkafka("librdkafka 1 KiB, 12 partitions", 12, 1024),
         row(
-            "librdkafka 1 KiB, 1 partition",
-            ">= 1.5x Kafka, CPU <= 0.5x",
-            Load::RdkafkaProduce { partitions: 1 },
+            1,
+            "replay 900 x 1 KiB, window 4",
+            ">= 1.2 GB/s, <= 0.5 CPU-s/GB",
+            FLOOR,
+            Load::Replay { connections: 1, window: 4, partitions: 1, records: 900, size: 1024 },
+        ),
+        replay(2, "1 x 100 B, window 32", ROW_2, FLOOR, 1, 32, 1),
+        replay(2, "1 x 100 B, window 128", ROW_2, FLOOR, 1, 128, 1),
+        replay(2, "1 x 100 B, 4 connections x 8", ROW_2, FLOOR, 4, 8, 4),
+        replay(2, "1 x 100 B, 16 connections x 1", ROW_2, FLOOR, 16, 1, 12),
+        replay(3, "1 x 100 B, window 1", "p50 <= 1.4x raw write", FLOOR_AND_FSYNC, 1, 1, 1),
+        replay(4, "both fsyncing, window 32, 1 partition", ROW_4, FSYNC, 1, 32, 1),
+        replay(4, "both fsyncing, window 32, 12 partitions", ROW_4, FSYNC, 1, 32, 12),
+        replay(4, "both fsyncing, window 32, 1,000 partitions", ROW_4, FSYNC, 1, 32, 1000),
+        replay(4, "both fsyncing, window 128, 1 partition", ROW_4, FSYNC, 1, 128, 1),
+        replay(4, "both fsyncing, window 128, 12 partitions", ROW_4, FSYNC, 1, 128, 12),
+        replay(4, "both fsyncing, window 128, 1,000 partitions", ROW_4, FSYNC, 1, 128, 1000),
+        row(
+            5,
+            "end to end, Kafka to Kafka",
+            "p50 <= raw write + 0.25 ms and below Kafka's, p99 <= Kafka's",
+            KAFKA,
+            Load::EndToEnd { from: "kafka", to: "kafka" },
+        ),
+        row(6, "consume 1 KiB with librdkafka, hot", ROW_6, KAFKA, Load::RdkafkaConsume),
+        consume("catch-up, 1 reader, tail cache", ROW_6, ALONE, 1, false, 16),
+        consume("catch-up, 1 reader, hot", ROW_6, KAFKA, 1, false, 512),
+        consume("catch-up, 4 readers, hot", ROW_6, KAFKA, 4, false, 512),
+        consume("catch-up, 16 readers, hot", ROW_6, KAFKA, 16, false, 512),
+        consume("catch-up, 1 reader, cold", "no worse than Kafka", KAFKA, 1, true, 512),
+        consume("catch-up, 4 readers, cold", "no worse than Kafka", KAFKA, 4, true, 512),
+        row(
+            7,
+            "PutRecords 500 x 1 KiB, JSON",
+            ">= 150 k records/CPU-s, ahead of ferrokinesis",
+            KINESIS,
+            Load::Put { connections: 4, records: 500, encoding: "json" },
         ),
         row(
-            "librdkafka 1 KiB, 12 partitions",
-            ">= 1.5x Kafka, CPU <= 0.5x",
-            Load::RdkafkaProduce { partitions: 12 },
+            7,
+            "PutRecords 500 x 1 KiB, CBOR",
+            ">= 150 k records/CPU-s, ahead of ferrokinesis",
+            KINESIS,
+            Load::Put { connections: 4, records: 500, encoding: "cbor" },
         ),
-        row("consume 1 KiB, hot", ">= 1x Kafka, CPU <= Kafka's", Load::RdkafkaConsume),
-        row("PutRecords 500 x 1 KiB, 4 connections", ">= 60 k records/CPU-s", Load::PutRecords),
-        row("start to first ack, idle memory", "<= 50 ms, <= 25 MiB", Load::Start),
-        row("10,000 partitions: create, first ack after kill -9", "<= 2 s, <= 1 s", Load::Partitions),
+        row(
+            7,
+            "PutRecord 1 KiB, one connection",
+            "p50 <= raw write + 0.15 ms",
+            KINESIS,
+            Load::Put { connections: 1, records: 1, encoding: "json" },
+        ),
+        row(7, "GetRecords 10 MiB pages, JSON", "< 25 ms", KINESIS, Load::GetRecords { encoding: "json" }),
+        row(7, "GetRecords 10 MiB pages, CBOR", "< 25 ms", KINESIS, Load::GetRecords { encoding: "cbor" }),
+        row(
+            8,
+            "end to end, Kinesis to Kafka",
+            "p50 <= 1.5x row 5",
+            ALONE,
+            Load::EndToEnd { from: "kinesis", to: "kafka" },
+        ),
+        row(
+            8,
+            "end to end, Kafka to Kinesis",
+            "p50 <= 1.5x row 5",
+            ALONE,
+            Load::EndToEnd { from: "kafka", to: "kinesis" },
+        ),
+        row(
+            9,
+            "start to first ack, idle memory",
+            "<= 20 ms, <= 15 MiB, binary <= 20 MiB",
+            KAFKA,
+            Load::Start,
+        ),
+        row(
+            10,
+            "10,000 partitions",
+            "create <= 1 s, <= 2 KiB each, < 100 handles, >= 0.5x of 12 partitions",
+            KAFKA,
+            Load::Partitions,
+        ),
+        row(11, "first ack after kill -9, log of 1 GB", "< 1 s", KAFKA, Load::AfterKill { gigabytes: 1 }),
+        row(11, "first ack after kill -9, log of 4 GB", "< 1 s", ALONE, Load::AfterKill { gigabytes: 4 }),
+        row(11, "first ack after kill -9, log of 16 GB", "< 1 s", ALONE, Load::AfterKill { gigabytes: 16 }),
+        row(11, "first ack after kill -9, 12,000 partitions", "< 1 s", ALONE, Load::AfterKillPartitions),
+        row(12, "growth: size of the log", "<= 1.1x a step", ALONE, Load::Growth(Growth::Log)),
+        row(12, "growth: topics", "<= 1.1x a step", ALONE, Load::Growth(Growth::Topics)),
+        row(12, "growth: connections", "<= 1.1x a step", ALONE, Load::Growth(Growth::Connections)),
+        row(12, "growth: groups", "<= 1.1x a step", ALONE, Load::Growth(Growth::Groups)),
     ]
 }
 
-/// A topic name that no run had before.
-fn fresh(prefix: &str) -> String {
-    static NUMBER: AtomicU32 = AtomicU32::new(0);
-    format!("{prefix}-{}", NUMBER.fetch_add(1, Ordering::Relaxed))
-}
-
-fn strings(args: &[&str]) -> Vec<String> {
-    args.iter().map(|arg| (*arg).to_owned()).collect()
-}
-
-fn number(value: &serde_json::Value, name: &str) -> Result<f64> {
-    value[name].as_f64().with_context(|| format!("the client did not print {name}"))
-}
-
 impl Row {
+    /// Whether `--rows` chose it, by number or by a part of its name.
+    pub fn is_chosen(&self, words: &[String]) -> bool {
+        words.is_empty()
+            || words.iter().any(|word| match word.parse::<u32>() {
+                Ok(number) => number == self.number,
+                Err(_) => self.name.contains(word.as_str()),
+            })
+    }
+
     /// True if the row's load is made by librdkafka.
     pub fn needs_rdkafka(&self) -> bool {
         matches!(self.load, Load::RdkafkaProduce { .. } | Load::RdkafkaConsume)
     }
 
-    fn kinds(&self, bench: &Bench) -> Vec<Kind> {
-        let mut kinds = vec![Kind::Kolk];
-        if matches!(self.load, Load::Replay { .. }) {
-            kinds.extend([Kind::FloorLeader, Kind::FloorThread]);
-        }
-        if bench.peer().is_some() && !matches!(self.load, Load::PutRecords) {
-            kinds.push(Kind::Kafka);
-            if matches!(self.load, Load::Replay { fsync_peer: true, .. }) {
-                kinds.push(Kind::KafkaFsync);
-            }
-        }
-        kinds
+    /// True if a quick run has it: all but what needs programs to be fetched, takes long however small, or only
+    /// repeats another row's load.
+    pub fn is_quick(&self) -> bool {
+        !self.needs_rdkafka() && !matches!(self.load, Load::Growth(Growth::Topics | Growth::Groups))
     }
 
-    /// Runs the row on every server, interleaved.
+    /// True if a server of its own is started for each run.
+    fn starts_its_own(&self) -> bool {
+        use Load::{AfterKill, AfterKillPartitions, Growth, Partitions, Start};
+        matches!(self.load, Start | Partitions | AfterKill { .. } | AfterKillPartitions | Growth(_))
+    }
+
+    /// Runs the row on every server in turn, as often as the bench says.
     pub fn run(&self, bench: &Bench) -> Result<Samples> {
-        let kinds = self.kinds(bench);
+        let kinds: Vec<_> = self.servers.iter().copied().filter(|kind| bench.has(*kind)).collect();
         let mut samples: Samples = kinds.iter().map(|kind| (*kind, Vec::new())).collect();
-        if matches!(self.load, Load::Start | Load::Partitions) {
-            for _ in 0..bench.runs {
+        if self.starts_its_own() {
+            for _ in 0..self.load.runs(bench) {
                 for (kind, samples) in &mut samples {
-                    let sample = if matches!(self.load, Load::Start) {
-                        start(bench, *kind)?
-                    } else {
-                        partitions(bench, *kind)?
-                    };
+                    let sample = loads::alone(&self.load, bench, *kind)?;
                     show(*kind, &sample);
                     samples.push(sample);
                 }
@@ -126,97 +217,25 @@ impl Row {
         for kind in kinds {
             let mut target = Target::start(bench, kind)?;
             target.wait()?;
-            targets.push(target);
+            let prepared = loads::prepare(&self.load, bench, &target)?;
+            targets.push((target, prepared));
         }
-        for target in &targets {
+        for (target, prepared) in &targets {
             // The JVM compiles what is hot: its first runs say nothing.
-            let warm_ups = if matches!(target.kind, Kind::Kafka | Kind::KafkaFsync) { 3 } else { 1 };
-            for _ in 0..warm_ups {
-                self.once(bench, target)?;
+            let warm_ups = if matches!(target.kind, Kafka | KafkaFsync) { 3 } else { 1 };
+            for _ in 0..if self.load.is_long(bench) { 1 } else { warm_ups } {
+                loads::once(&self.load, &bench.shorter(), target, prepared)?;
             }
         }
         for _ in 0..bench.runs {
-            for (target, (kind, samples)) in targets.iter().zip(&mut samples) {
-                let mut sample = self.once(bench, target)?;
+            for ((target, prepared), (kind, samples)) in targets.iter().zip(&mut samples) {
+                let mut sample = loads::once(&self.load, bench, target, prepared)?;
                 sample.insert("MiB most", target.memory_mib("VmHWM")?);
                 show(*kind, &sample);
                 samples.push(sample);
             }
         }
         Ok(samples)
-    }
-
-    fn once(&self, bench: &Bench, target: &Target) -> Result<Sample> {
-        match self.load {
-            Load::Replay { connections, window, records, size, .. } => {
-                let topic = fresh("replay");
-                let mut args = strings(&["produce", "--server", &target.kafka, "--topic", &topic]);
-                let figures = [
-                    ("--connections", connections),
-                    ("--partitions", connections.min(12)),
-                    ("--window", window),
-                    ("--records", records),
-                    ("--size", size),
-                ];
-                args.extend(figures.iter().flat_map(|(name, value)| [(*name).to_owned(), value.to_string()]));
-                args.extend(["--seconds".to_owned(), bench.seconds.to_string()]);
-                match target.kind {
-                    Kind::FloorLeader | Kind::FloorThread => args.push("--no-create".to_owned()),
-                    Kind::KafkaFsync => args.extend(strings(&["--config", "flush.messages=1"])),
-                    Kind::Kolk | Kind::Kafka => {}
-                }
-                let (seen, cpu) = cpu_of(target, || bench.replay(&args))?;
-                let (requests, seconds) = (number(&seen, "requests")?, number(&seen, "seconds")?);
-                let mut sample = Sample::from([
-                    ("requests/s", requests / seconds),
-                    ("us CPU/request", cpu * 1e6 / requests),
-                    ("p50 us", number(&seen, "p50_us")?),
-                    ("p99 us", number(&seen, "p99_us")?),
-                ]);
-                // Bytes say something only where there are many.
-                if records * size >= 10_000 {
-                    let gigabytes = number(&seen, "bytes")? / 1e9;
-                    sample.extend([("GB/s", gigabytes / seconds), ("CPU-s/GB", cpu / gigabytes)]);
-                }
-                Ok(sample)
-            }
-            Load::RdkafkaProduce { partitions } => {
-                let topic = fresh("rdkafka");
-                create(bench, target, &topic, partitions)?;
-                produce(bench, target, &topic)
-            }
-            Load::RdkafkaConsume => {
-                let topic = fresh("consume");
-                create(bench, target, &topic, 1)?;
-                produce(bench, target, &topic)?;
-                let count = bench.messages.to_string();
-                let args = ["-C", "-t", &topic, "-p", "0", "-o", "beginning", "-c", &count];
-                bench.rdkafka(target, &args)?;
-                let (milliseconds, cpu) = cpu_of(target, || bench.rdkafka(target, &args))?;
-                Ok(throughput(bench.messages, milliseconds, cpu))
-            }
-            Load::PutRecords => {
-                let stream = fresh("put");
-                let server = target.kinesis.as_ref().context("no Kinesis face")?;
-                let mut args =
-                    strings(&["put-records", "--server", server, "--stream", &stream, "--seconds"]);
-                args.push(bench.seconds.to_string());
-                let (seen, cpu) = cpu_of(target, || bench.replay(&args))?;
-                let (records, seconds) = (number(&seen, "records")?, number(&seen, "seconds")?);
-                Ok(Sample::from([
-                    ("records/s", records / seconds),
-                    ("records/CPU-s", records / cpu),
-                    ("p50 us", number(&seen, "p50_us")?),
-                ]))
-            }
-            Load::Start | Load::Partitions => unreachable!("these rows start their own servers"),
-        }
-    }
-}
-
-impl Bench {
-    fn peer(&self) -> Option<Peer> {
-        self.peer_class_path.as_ref().map(|_| Peer::Kafka)
     }
 }
 
@@ -226,80 +245,21 @@ fn show(kind: Kind, sample: &Sample) {
     println!("   {:<14} {}", kind.name(), figures.join(", "));
 }
 
-/// Runs the load and answers the server's CPU seconds beside the load's own result.
-fn cpu_of<T>(target: &Target, load: impl FnOnce() -> Result<T>) -> Result<(T, f64)> {
-    let before = target.cpu_seconds()?;
-    let result = load()?;
-    // A load too small to show in hundredths of a second (a quick run) counts as one hundredth.
-    Ok((result, (target.cpu_seconds()? - before).max(0.01)))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Makes the topic and waits until every partition takes records.
-fn create(bench: &Bench, target: &Target, topic: &str, partitions: u32) -> Result<()> {
-    let mut args = strings(&["produce", "--server", &target.kafka, "--topic", topic, "--requests", "1"]);
-    args.extend(["--partitions".to_owned(), partitions.to_string()]);
-    bench.replay(&args)?;
-    Ok(())
-}
-
-fn produce(bench: &Bench, target: &Target, topic: &str) -> Result<Sample> {
-    let count = bench.messages.to_string();
-    let args = ["-P", "-t", topic, "-s", "1024", "-c", &count, "-a", "-1", "-X", "linger.ms=5"];
-    let (milliseconds, cpu) = cpu_of(target, || bench.rdkafka(target, &args))?;
-    Ok(throughput(bench.messages, milliseconds, cpu))
-}
-
-fn throughput(messages: u64, milliseconds: f64, cpu: f64) -> Sample {
-    let gigabytes = messages as f64 * 1024.0 / 1e9;
-    let seconds = milliseconds.max(1.0) / 1e3;
-    Sample::from([
-        ("messages/s", messages as f64 / seconds),
-        ("GB/s", gigabytes / seconds),
-        ("CPU-s/GB", cpu / gigabytes),
-    ])
-}
-
-fn first_ack(bench: &Bench, target: &Target, topic: &str, create: bool) -> Result<()> {
-    let mut args = strings(&["first-ack", "--server", &target.kafka, "--topic", topic]);
-    if create {
-        args.push("--create".to_owned());
+    #[test]
+    fn rows_are_chosen_by_number_and_by_name() {
+        let chosen = |words: &[&str]| {
+            let words: Vec<_> = words.iter().map(|word| (*word).to_owned()).collect();
+            all().iter().filter(|row| row.is_chosen(&words)).count()
+        };
+        assert_eq!(chosen(&[]), all().len());
+        assert_eq!(chosen(&["3"]), 1);
+        assert_eq!(chosen(&["growth"]), 4);
+        for number in 1..=TITLES.len() {
+            assert!(chosen(&[&number.to_string()]) > 0, "row {number} has no load");
+        }
     }
-    bench.replay(&args)?;
-    Ok(())
-}
-
-fn start(bench: &Bench, kind: Kind) -> Result<Sample> {
-    let begin = Instant::now();
-    let target = Target::start(bench, kind)?;
-    // Kafka's directory is formatted inside `start`: a broker of its own is started again to leave that out.
-    let (begin, target) =
-        if kind == Kind::Kafka { (Instant::now(), target.kill_and_start(bench)?) } else { (begin, target) };
-    first_ack(bench, &target, "first", true)?;
-    let milliseconds = begin.elapsed().as_secs_f64() * 1e3;
-    std::thread::sleep(Duration::from_secs(2));
-    Ok(Sample::from([("ms to first ack", milliseconds), ("MiB idle", target.memory_mib("VmRSS")?)]))
-}
-
-fn partitions(bench: &Bench, kind: Kind) -> Result<Sample> {
-    let mut target = Target::start(bench, kind)?;
-    target.wait()?;
-    first_ack(bench, &target, "first", true)?;
-    let count = bench.partitions.to_string();
-    let create =
-        strings(&["create-topics", "--server", &target.kafka, "--topic", "many", "--partitions", &count]);
-    let begin = Instant::now();
-    bench.replay(&create)?;
-    // Created means: the last of them takes a record.
-    let last = format!("many-{}", (bench.partitions - 1) / 1000);
-    first_ack(bench, &target, &last, false)?;
-    let created = begin.elapsed().as_secs_f64();
-    let memory = target.memory_mib("VmRSS")?;
-    let begin = Instant::now();
-    let target = target.kill_and_start(bench)?;
-    first_ack(bench, &target, &last, false)?;
-    Ok(Sample::from([
-        ("s to create", created),
-        ("s to first ack after kill -9", begin.elapsed().as_secs_f64()),
-        ("MiB", memory),
-    ]))
 }

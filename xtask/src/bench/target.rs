@@ -23,6 +23,8 @@ pub enum Kind {
     Kafka,
     /// Apache Kafka with `flush.messages=1` on the topic: acks after fsync.
     KafkaFsync,
+    /// ferrokinesis: Kinesis in memory.
+    Ferrokinesis,
 }
 
 impl Kind {
@@ -34,6 +36,7 @@ impl Kind {
             Kind::FloorThread => "probe, thread",
             Kind::Kafka => "Kafka",
             Kind::KafkaFsync => "Kafka, fsync",
+            Kind::Ferrokinesis => "ferrokinesis",
         }
     }
 }
@@ -47,6 +50,7 @@ pub struct Target {
     /// Where Kinesis clients connect, if it has that face.
     pub kinesis: Option<String>,
     child: Child,
+    started: Instant,
     dir: PathBuf,
     keep: bool,
 }
@@ -61,6 +65,9 @@ impl Drop for Target {
     }
 }
 
+/// Both servers look for expired data this often: runs that write for long then hold some gigabytes.
+const RETENTION_CHECK: &str = "log.retention.check.interval.ms=2000";
+
 /// A port that was free a moment ago; servers are told theirs so that they keep it over a restart.
 fn free_port() -> Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
@@ -74,13 +81,14 @@ impl Target {
         let _ = std::fs::remove_dir_all(&dir);
         std::fs::create_dir_all(&dir)?;
         let kafka = format!("127.0.0.1:{}", free_port()?);
-        let kinesis =
-            (kind == Kind::Kolk).then(free_port).transpose()?.map(|port| format!("127.0.0.1:{port}"));
+        let kinesis = matches!(kind, Kind::Kolk | Kind::Ferrokinesis).then(free_port).transpose()?;
+        let kinesis = kinesis.map(|port| format!("127.0.0.1:{port}"));
         if matches!(kind, Kind::Kafka | Kind::KafkaFsync) {
             format_kafka(bench, &dir, &kafka)?;
         }
+        let started = Instant::now();
         let child = spawn(bench, kind, &dir, &kafka, kinesis.as_deref())?;
-        Ok(Target { kind, kafka, kinesis, child, dir, keep: false })
+        Ok(Target { kind, kafka, kinesis, child, started, dir, keep: false })
     }
 
     /// Kills the server with SIGKILL and starts it again on the same data and addresses.
@@ -89,14 +97,16 @@ impl Target {
         let (kind, kafka, kinesis, dir) =
             (self.kind, self.kafka.clone(), self.kinesis.clone(), self.dir.clone());
         drop(self);
+        let started = Instant::now();
         let child = spawn(bench, kind, &dir, &kafka, kinesis.as_deref())?;
-        Ok(Target { kind, kafka, kinesis, child, dir, keep: false })
+        Ok(Target { kind, kafka, kinesis, child, started, dir, keep: false })
     }
 
     /// Waits until the server takes connections.
     pub fn wait(&mut self) -> Result<()> {
         let end = Instant::now() + Duration::from_secs(120);
-        while std::net::TcpStream::connect(&self.kafka).is_err() {
+        let address = if self.kind == Kind::Ferrokinesis { self.kinesis()? } else { &self.kafka }.to_owned();
+        while std::net::TcpStream::connect(&address).is_err() {
             if let Some(status) = self.child.try_wait()? {
                 anyhow::bail!(
                     "{} ended with {status}; its log is in {}",
@@ -106,6 +116,38 @@ impl Target {
             }
             ensure!(Instant::now() < end, "{} does not listen after 120 s", self.kind.name());
             std::thread::sleep(Duration::from_millis(10));
+        }
+        Ok(())
+    }
+
+    /// Where Kinesis clients connect.
+    pub fn kinesis(&self) -> Result<&str> {
+        self.kinesis.as_deref().context("no Kinesis face")
+    }
+
+    /// Time since the process was started.
+    pub fn age(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Descriptors that the process has open.
+    pub fn handles(&self) -> Result<usize> {
+        Ok(std::fs::read_dir(format!("/proc/{}/fd", self.child.id()))?.count())
+    }
+
+    /// Takes what the server wrote out of the page cache.
+    pub fn forget_pages(&self) -> Result<()> {
+        let mut folders = vec![self.dir.clone()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder)? {
+                let entry = entry?;
+                if entry.file_type()?.is_dir() {
+                    folders.push(entry.path());
+                } else if let Ok(file) = File::open(entry.path()) {
+                    file.sync_all()?;
+                    rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed)?;
+                }
+            }
         }
         Ok(())
     }
@@ -137,12 +179,20 @@ fn spawn(bench: &Bench, kind: Kind, dir: &Path, kafka: &str, kinesis: Option<&st
             let mut command = Command::new(&bench.kolk);
             command.args(["serve", "--log", "warn", "--kafka", kafka, "--kinesis"]);
             command.arg(kinesis.context("Kolk has two faces")?).arg("--data-dir").arg(dir.join("data"));
+            command.args(["--kafka-set", RETENTION_CHECK]);
             command
         }
         Kind::FloorLeader | Kind::FloorThread => {
             let mut command = Command::new(&bench.floor);
             let arrangement = if kind == Kind::FloorLeader { "leader" } else { "thread" };
             command.args(["serve", "--listen", kafka, "--arrangement", arrangement, "--dir"]).arg(dir);
+            command
+        }
+        Kind::Ferrokinesis => {
+            let mut command =
+                Command::new(bench.ferrokinesis.as_ref().context("the peer was not asked for")?);
+            let port = kinesis.and_then(|address| address.rsplit(':').next()).context("a port")?;
+            command.args(["--port", port]);
             command
         }
         Kind::Kafka | Kind::KafkaFsync => {
@@ -169,7 +219,7 @@ fn java(bench: &Bench) -> Result<Command> {
     command.args(["-Xms1g", "-Xmx1g", "-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20"]);
     command.args(["-XX:InitiatingHeapOccupancyPercent=35", "-XX:+ExplicitGCInvokesConcurrent"]);
     command.args(["-Djava.awt.headless=true", "-cp"]);
-    command.arg(bench.peer_class_path.as_ref().context("the peer was not asked for")?);
+    command.arg(bench.kafka_class_path.as_ref().context("the peer was not asked for")?);
     Ok(command)
 }
 
@@ -182,7 +232,7 @@ fn format_kafka(bench: &Bench, dir: &Path, kafka: &str) -> Result<()> {
          offsets.topic.replication.factor=1\ntransaction.state.log.replication.factor=1\n\
          transaction.state.log.min.isr=1\nshare.coordinator.state.topic.replication.factor=1\n\
          share.coordinator.state.topic.min.isr=1\ngroup.initial.rebalance.delay.ms=0\n\
-         log.segment.delete.delay.ms=1000\n",
+         log.segment.delete.delay.ms=1000\n{RETENTION_CHECK}\n",
         dir.join("data").display()
     );
     let path = dir.join("server.properties");
