@@ -10,13 +10,15 @@
 //! | file | what |
 //! |---|---|
 //! | `plan` | what a run consists of, chosen by its seed: which faults may come, for how long |
-//! | `world` | the run: the server's process, the faults, what workloads see of it all |
+//! | `world` | the run: the server's process, its operator, what workloads see of it all |
+//! | `faults` | which fault comes when |
+//! | `coverage` | the places in the server where it calls the disk: how many there are, how many were reached |
 //! | `workload` | **where workloads plug in**: the contract [`Workload`], and which ones a run has |
 //! | `history`, `checker` | what clients did and were told, and which promises of the log that breaks: a pure function |
 //! | `clients`, `ledger`, `check` | the first workload: one topic, both protocols, one group |
 //!
 //! One seed is one run, to the last byte and microsecond: the trace hash in the [`Report`] tells. What breaks an
-//! invariant panics with the facts.
+//! invariant panics with the facts and the last events. `cargo xtask sim` runs many seeds.
 //!
 //! Leaves the fault model of disk, network, process and clock to `kolk_engine::door::sim`, and crash points counted one
 //! by one to the engine's own tests.
@@ -25,14 +27,17 @@ mod check;
 pub mod checker;
 mod clients;
 pub mod history;
+pub mod coverage;
+mod faults;
 mod ledger;
+mod log;
 pub mod plan;
 pub mod workload;
 pub mod world;
 
-pub use plan::{Faults, Plan};
+pub use plan::{Faults, Plan, Sizes};
 pub use workload::Workload;
-pub use world::{Report, World, run, start};
+pub use world::{Failure, Report, World, attempt, run, start};
 
 /// Where Kafka clients connect; the same before and after a crash.
 pub const KAFKA: &str = "127.0.0.1:9092";

@@ -6,7 +6,8 @@
 //! 1. [`Workload::prepare`] while nothing goes wrong: topics, configs.
 //! 2. [`Workload::start`]: clients live outside of the process, meet every fault, and go on. They end by themselves soon
 //!    after [`World::is_winding_down`] says so: from then on the server is healthy and stays.
-//! 3. A last power loss and a start; then [`Workload::check`] reads everything back. What does not hold panics.
+//! 3. A last power loss and a start; then [`Workload::check`] reads everything back. What does not hold panics. It is asked
+//!    again where a run goes on to damage the log at rest, each time after a start.
 //!
 //! Choices come from [`World::below`], time from `tokio::time`, tasks from [`World::spawn`]: nothing else, or the seed
 //! does not repeat itself.

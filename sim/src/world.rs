@@ -2,21 +2,31 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::panic::AssertUnwindSafe;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use kolk::Server;
+use kolk::server::ServerError;
 use kolk_client::{kafka, kinesis};
 use kolk_engine::door::TaskHandle;
-use kolk_engine::door::sim::{self, Sim};
+use kolk_engine::door::sim::{self, FaultPoint, Sim};
+use kolk_engine::local::{self, OpenError};
 use tokio::time::Instant;
 
-use crate::plan::Plan;
+use crate::faults::{Ends, Weather};
+use crate::plan::{Plan, Sizes};
+use crate::workload::Workload;
 use crate::{DATA_DIR, KAFKA, KINESIS, workload};
 
 /// Simulated time that a run may take; most take a minute.
-const TIME_MAX: Duration = Duration::from_secs(3600);
+const TIME_MAX: Duration = Duration::from_secs(6 * 3600);
+/// Starts in a row that may meet a fault.
+const FAILED_STARTS_MAX: u32 = 5;
+/// Bits that flip, one by one, once all is done.
+const FLIPS: u32 = 3;
 
 /// What a run was like.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,8 +37,23 @@ pub struct Report {
     pub calls: u64,
     /// Simulated time that the run took.
     pub time: Duration,
-    /// Crashes that came under load.
-    pub crashes: u32,
+    /// Times that the process ended under load, or while it started.
+    pub ends: u32,
+    /// Disk calls that failed.
+    pub failed_calls: u64,
+    /// Starts that were refused because of a flipped bit.
+    pub refused_starts: u32,
+    /// Where the server called the disk.
+    pub fault_points: Vec<FaultPoint>,
+}
+
+/// A run in which something did not hold.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// What did not hold.
+    pub message: String,
+    /// The last events, a line each, oldest first.
+    pub trace: Vec<String>,
 }
 
 /// What workloads see of a run. Cheap to clone.
@@ -74,72 +99,265 @@ impl World {
     pub fn is_winding_down(&self) -> bool {
         self.winding_down.load(Ordering::Relaxed)
     }
+
+    /// Puts a line between the events that are shown when the run fails.
+    pub fn note(&self, line: impl Into<String>) {
+        self.sim.note(line);
+    }
 }
 
 /// Starts a server in the world, on the directory and the addresses that it always has there.
 pub async fn start(sim: &Sim) -> Server {
+    let server = try_start(sim, &Sizes::SMALL).await;
+    server.expect("nothing keeps a server from starting, least of all a crash before")
+}
+
+async fn try_start(sim: &Sim, sizes: &Sizes) -> Result<Server, ServerError> {
     let address = |text: &str| -> SocketAddr { text.parse().expect("a constant address") };
-    let server = Server::builder()
+    let retention_ms = sizes.retention_interval.as_millis().to_string();
+    Server::builder()
         .door(sim.door())
         .data_dir(DATA_DIR)
         .kafka(address(KAFKA))
         .kinesis(address(KINESIS))
+        .local(sizes.options())
+        .kafka_set("log.retention.check.interval.ms", &retention_ms)
+        .expect("a setting of Kafka's")
         .start()
-        .await;
-    server.expect("nothing keeps a server from starting, least of all a crash before")
+        .await
 }
 
-/// One run. Panics if an invariant does not hold.
+/// One run. Panics if an invariant does not hold, having shown the last events.
 pub fn run(seed: u64, plan: &Plan) -> Report {
-    sim::run(seed, |sim| async {
-        let whole = tokio::time::timeout(TIME_MAX, whole(World::new(sim), plan.clone()));
-        whole.await.expect("a run comes to an end: somebody waits for what never comes")
+    match attempt(seed, plan) {
+        Ok(report) => report,
+        Err(failure) => {
+            let shown = failure.trace.len().saturating_sub(200);
+            panic!("seed {seed}: {}\n{}\n{plan:#?}", failure.message, failure.trace[shown..].join("\n"));
+        }
+    }
+}
+
+/// One run, and what did not hold in it.
+pub fn attempt(seed: u64, plan: &Plan) -> Result<Report, Failure> {
+    let seen = OnceLock::new();
+    let ran = std::panic::catch_unwind(AssertUnwindSafe(|| {
+        sim::run(seed, |sim| async {
+            seen.set(sim.clone()).expect("a run has one world");
+            let _log = crate::log::notes_of(&sim);
+            let whole = tokio::time::timeout(TIME_MAX, whole(World::new(sim), plan));
+            whole.await.expect("a run comes to an end: somebody waits for what never comes")
+        })
+    }));
+    ran.map_err(|panicked| {
+        let message = panicked.downcast_ref::<String>().cloned();
+        let message = message.or_else(|| panicked.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        Failure {
+            message: message.unwrap_or_else(|| "a panic without a message".to_owned()),
+            trace: seen.get().map(Sim::recent).unwrap_or_default(),
+        }
     })
 }
 
-async fn whole(world: World, plan: Plan) -> Report {
-    let began = Instant::now();
+async fn whole(world: World, plan: &Plan) -> Report {
     let sim = world.sim.clone();
-    let mut server = start(&sim).await;
-    let workloads = workload::of(&plan);
+    let mut run = Run { world, plan, server: None, failed_before: 0, ends: 0, refused_starts: 0 };
+    run.start_again(None).await;
+    let workloads = workload::of(plan);
     for workload in &workloads {
-        workload.prepare(&world).await;
+        workload.prepare(&run.world).await;
     }
-
-    let mut crashes = 0;
-    let arm = |left: u32| {
-        if plan.faults.power_losses && left > 0 {
-            sim.crash_at(sim.durable_operations() + 5 + sim.below(40));
-        }
-    };
-    arm(plan.crashes);
-    let clients: Vec<_> = workloads.iter().flat_map(|workload| workload.start(&world)).collect();
-    let load_ends = Instant::now() + plan.load;
-    while !clients.iter().all(|client| client.0.is_finished()) {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-        if sim.has_crashed() {
-            crashes += 1;
-            drop(server);
-            sim.crash().await;
-            server = start(&sim).await;
-            arm(plan.crashes.saturating_sub(crashes));
-        }
-        if Instant::now() >= load_ends && crashes >= plan.crashes {
-            // No crash is to come any more.
-            sim.crash_at(u64::MAX);
-            world.winding_down.store(true, Ordering::Relaxed);
-        }
-    }
+    let clients: Vec<_> = workloads.iter().flat_map(|workload| workload.start(&run.world)).collect();
+    run.under_load(&clients).await;
     for client in clients {
         client.0.await.expect("a client panicked, see above");
     }
 
-    drop(server);
-    sim.crash().await;
-    let server = start(&sim).await;
-    for workload in &workloads {
-        workload.check(&world).await;
+    run.end(Ends::PowerLoss).await;
+    run.start_again(None).await;
+    run.check(&workloads).await;
+    run.stop().await;
+    let damage = run.verify().await.expect("what was just closed can be looked at");
+    assert!(damage.is_empty(), "a log that was closed well: {damage:#?}");
+    if plan.faults.rot {
+        for _ in 0..FLIPS {
+            run.flip_a_bit(&workloads).await;
+        }
     }
-    server.stop().await.expect("a healthy log closes");
-    Report { trace_hash: sim.trace_hash(), calls: sim.calls(), time: began.elapsed(), crashes }
+    Report {
+        trace_hash: sim.trace_hash(),
+        calls: sim.calls(),
+        time: sim.elapsed(),
+        ends: run.ends,
+        failed_calls: sim.failed_calls(),
+        refused_starts: run.refused_starts,
+        fault_points: sim.fault_points(),
+    }
+}
+
+/// What the run itself does: everything that an operator does, and what makes one necessary.
+struct Run<'a> {
+    world: World,
+    plan: &'a Plan,
+    server: Option<Server>,
+    /// Disk calls that had failed when this process began.
+    failed_before: u64,
+    ends: u32,
+    refused_starts: u32,
+}
+
+impl Run<'_> {
+    fn sim(&self) -> &Sim {
+        &self.world.sim
+    }
+
+    /// Faults come, the process ends and starts again; then all is well until every client has ended.
+    async fn under_load(&mut self, clients: &[TaskHandle]) {
+        let mut weather = Weather::new(self.world.sim.clone(), self.plan);
+        let load_ends = Instant::now() + self.plan.load;
+        let all_ended = || clients.iter().all(|client| client.0.is_finished());
+        while !all_ended() && Instant::now() < load_ends {
+            if let Some(ends) = self.goes_on_until(weather.next_at()).await {
+                self.end(weather.how(ends)).await;
+                self.world.pause(1000).await;
+                self.start_again(Some(&mut weather)).await;
+            } else if let Some(ends) = weather.changes() {
+                self.end(ends).await;
+                self.world.pause(1000).await;
+                self.start_again(Some(&mut weather)).await;
+            }
+        }
+        self.world.note("the world heals");
+        weather.clears();
+        self.world.winding_down.store(true, Ordering::Relaxed);
+        while !all_ended() {
+            if self.goes_on_until(Instant::now() + Duration::from_millis(100)).await.is_some() {
+                // What had failed before it healed.
+                self.end(Ends::Kill).await;
+                self.start_again(None).await;
+            }
+        }
+    }
+
+    /// Lets time pass, unless the process ends before: `Some(true)` if it was ended, else it failed and gave up.
+    async fn goes_on_until(&self, until: Instant) -> Option<bool> {
+        let server = self.server.as_ref().expect("a server runs under load");
+        tokio::select! {
+            biased;
+            () = self.world.sim.until_crashed() => Some(true),
+            reason = server.failed() => {
+                let failed = self.sim().failed_calls() - self.failed_before;
+                assert!(failed > 0, "the log failed on a healthy disk: {reason}");
+                self.world.note(format!("the server gives up: {reason}"));
+                Some(false)
+            }
+            () = tokio::time::sleep_until(until) => None,
+        }
+    }
+
+    /// The process is gone.
+    async fn end(&mut self, how: Ends) {
+        self.ends += 1;
+        match how {
+            Ends::PowerLoss => self.sim().crash().await,
+            Ends::Kill => self.sim().kill().await,
+        }
+        self.server = None;
+    }
+
+    /// Starts the server as an operator does: again if the disk or the power failed meanwhile.
+    async fn start_again(&mut self, mut weather: Option<&mut Weather>) {
+        for failed in 0..=FAILED_STARTS_MAX {
+            self.failed_before = self.sim().failed_calls();
+            if failed == FAILED_STARTS_MAX
+                && let Some(weather) = &mut weather
+            {
+                weather.clears();
+            } else if let Some(weather) = &mut weather {
+                weather.before_a_start();
+            }
+            self.world.note("the server starts");
+            let started = try_start(self.sim(), &self.plan.sizes).await;
+            if self.sim().has_crashed() {
+                drop(started);
+                let how = weather.as_ref().expect("nothing ends a start in good weather").how(true);
+                self.end(how).await;
+                continue;
+            }
+            match started {
+                Ok(server) => {
+                    self.server = Some(server);
+                    return;
+                }
+                Err(error) => {
+                    let failed = self.sim().failed_calls() - self.failed_before;
+                    assert!(failed > 0, "the server does not start on a healthy disk: {error}");
+                    self.world.note(format!("the start is refused: {error}"));
+                    self.end(Ends::Kill).await;
+                }
+            }
+        }
+        panic!("the server did not start in {FAILED_STARTS_MAX} tries, the last in good weather");
+    }
+
+    async fn check(&self, workloads: &[Box<dyn Workload>]) {
+        for workload in workloads {
+            self.world.note(format!("{} is checked", workload.name()));
+            workload.check(&self.world).await;
+        }
+    }
+
+    async fn stop(&mut self) {
+        let server = self.server.take().expect("a server runs");
+        server.stop().await.expect("a healthy log closes");
+    }
+
+    /// What `kolk verify` finds.
+    async fn verify(&self) -> Result<Vec<String>, OpenError> {
+        local::verify(&self.sim().door(), Path::new(DATA_DIR), &mut |_, _| {})
+            .await
+            .map(|report| report.damage)
+    }
+
+    /// A bit of the log flips while nobody runs. Where `verify` finds nothing, nothing that counts has changed: then all
+    /// holds as before. Where it finds damage, a start refuses with a sentence, or goes on without touching it; once
+    /// the bit is back, as from a copy, all holds again.
+    async fn flip_a_bit(&mut self, workloads: &[Box<dyn Workload>]) {
+        let whole = self.sim().save_disk();
+        let files: Vec<_> = self.sim().files().into_iter().filter(|(_, size)| *size > 0).collect();
+        let (path, size) = &files[self.world.below(files.len() as u64) as usize];
+        let byte = self.world.below(*size);
+        let bit = self.world.below(8) as u8;
+        self.world.note(format!("bit {bit} of byte {byte} of {} flips", path.display()));
+        self.sim().flip_bit(path, byte, bit);
+        let verified = self.verify().await;
+        self.sim().kill().await;
+        let is_found = !matches!(&verified, Ok(damage) if damage.is_empty());
+        self.world.note(format!("verify: {verified:?}"));
+        match try_start(self.sim(), &self.plan.sizes).await {
+            Ok(server) => {
+                self.server = Some(server);
+                if !is_found {
+                    self.check(workloads).await;
+                }
+                self.stop().await;
+            }
+            Err(error) => {
+                self.refused_starts += 1;
+                assert!(is_found, "a start is refused where verify finds nothing: {error}");
+                assert!(
+                    matches!(error, ServerError::Open(OpenError::Damaged { .. } | OpenError::Newer { .. })),
+                    "a flipped bit is damage, or a version: {error}"
+                );
+                self.world.note(format!("the start is refused: {error}"));
+                self.sim().kill().await;
+                self.sim().flip_bit(path, byte, bit);
+                self.start_again(None).await;
+                self.check(workloads).await;
+                self.stop().await;
+            }
+        }
+        self.sim().kill().await;
+        self.sim().restore_disk(&whole);
+    }
 }

@@ -16,6 +16,7 @@ mod docs;
 mod fetch;
 mod run;
 mod server;
+mod sim;
 mod suite;
 mod tree;
 
@@ -43,6 +44,8 @@ enum Command {
     Full,
     /// Measure Kolk beside the durable probe and, if asked, the real Kafka; writes `docs/benchmarks/<date>.md`.
     Bench(bench::BenchArgs),
+    /// Run many seeds of the simulation: the whole server, its clients and every fault in one seeded world.
+    Sim(sim::SimArgs),
     /// Run one foreign client's programs against a fresh server (`--list` of `test` names them).
     Compat {
         /// Name of the part without `compat/`, such as `boto3`.
@@ -58,6 +61,7 @@ fn main() -> Result<()> {
             true
         }
         Command::Full => suite::full()?,
+        Command::Sim(args) => sim::run(&args)?,
         Command::Bench(args) => bench::run(&args)? > 0,
         Command::Compat { name } => {
             suite::test(&suite::TestArgs { only: vec![format!("compat/{name}")], ..Default::default() })?

@@ -3,7 +3,7 @@
 //! A part's count is that of its single cases: cargo's own summaries, the foreign programs' case lines, the
 //! documentation's commands. A missing toolchain skips a part; with `CI=true` it fails it.
 
-use crate::{bench, compat, docs, run, server, tree};
+use crate::{bench, compat, docs, run, server, sim, tree};
 use anyhow::Result;
 use std::path::PathBuf;
 use std::process::Command;
@@ -55,6 +55,7 @@ enum Part {
     Fmt,
     Clippy,
     Rust,
+    Sim,
     Docs,
     Bench,
     Client(&'static compat::Client),
@@ -62,7 +63,7 @@ enum Part {
 
 impl Part {
     fn all() -> Vec<Part> {
-        let mut parts = vec![Part::Fmt, Part::Clippy, Part::Rust, Part::Docs, Part::Bench];
+        let mut parts = vec![Part::Fmt, Part::Clippy, Part::Rust, Part::Sim, Part::Docs, Part::Bench];
         parts.extend(compat::CLIENTS.iter().map(Part::Client));
         parts
     }
@@ -72,6 +73,7 @@ impl Part {
             Part::Fmt => "fmt",
             Part::Clippy => "clippy",
             Part::Rust => "rust",
+            Part::Sim => "sim",
             Part::Docs => "docs",
             Part::Bench => "bench-quick",
             Part::Client(client) => client.name,
@@ -86,7 +88,7 @@ impl Part {
         match self {
             Part::Docs => docs::NEEDS,
             Part::Client(client) => client.needs,
-            Part::Fmt | Part::Clippy | Part::Rust | Part::Bench => &[],
+            Part::Fmt | Part::Clippy | Part::Rust | Part::Sim | Part::Bench => &[],
         }
     }
 
@@ -98,6 +100,7 @@ impl Part {
                 &["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"],
             ),
             Part::Rust => rust_tests(run.full),
+            Part::Sim => sim::fresh(run.full),
             Part::Docs => docs::run(&run.server()?),
             Part::Bench => {
                 let args = bench::BenchArgs {

@@ -25,7 +25,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::config::values::{ByteSize, HostPort, KafkaListener, TopicSpec};
-use crate::config::{Config, Durability};
+use crate::config::{Config, ConfigError, Durability, Origin};
 
 /// Why a server did not start, or stopped. Each is one sentence for its operator.
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +72,7 @@ pub enum ServerError {
 pub struct Builder {
     config: Config,
     door: Option<Door>,
+    local: LocalOptions,
 }
 
 impl Builder {
@@ -84,6 +85,13 @@ impl Builder {
     /// Goes to time, randomness, disk, network and tasks through `door` (a simulation's) instead of the machine's.
     pub fn door(mut self, door: Door) -> Self {
         self.door = Some(door);
+        self
+    }
+
+    /// Sizes and times of the log on disk. Limits, the retention interval and what happens on failure come from the
+    /// settings.
+    pub fn local(mut self, options: LocalOptions) -> Self {
+        self.local = options;
         self
     }
 
@@ -109,6 +117,12 @@ impl Builder {
     pub fn kinesis(mut self, address: SocketAddr) -> Self {
         self.config.settings.kinesis = vec![address.into()];
         self
+    }
+
+    /// One of Kafka's own broker settings, by Kafka's name.
+    pub fn kafka_set(mut self, name: &str, value: &str) -> Result<Self, ConfigError> {
+        self.config.kafka.set(name, value, Origin::Flag, "the builder")?;
+        Ok(self)
     }
 
     /// Makes a topic unless it is there.
@@ -191,7 +205,7 @@ const STOP_GRACE: Duration = Duration::from_secs(3);
 impl Builder {
     /// Opens the log, makes the topics asked for, listens. Nothing runs on after an error.
     pub async fn start(self) -> Result<Server, ServerError> {
-        let Builder { config, door } = self;
+        let Builder { config, door, local } = self;
         let settings = &config.settings;
         let door = door.unwrap_or_else(|| {
             door::real::door(door::real::DiskOptions {
@@ -210,7 +224,7 @@ impl Builder {
         }
 
         let (tell_failed, failed) = watch::channel(None);
-        let log = open(&door, &config, tell_failed).await?;
+        let log = open(&door, &config, local, tell_failed).await?;
         let broker = Broker::new(Arc::clone(&log.engine), door, broker_settings(&config, log.cluster_id));
         let made = async {
             for topic in &settings.create {
@@ -256,6 +270,7 @@ struct OpenLog {
 async fn open(
     door: &Door,
     config: &Config,
+    local: LocalOptions,
     tell_failed: watch::Sender<Option<Arc<str>>>,
 ) -> Result<OpenLog, ServerError> {
     let settings = &config.settings;
@@ -279,7 +294,7 @@ async fn open(
         on_failure: Some(Arc::new(move |reason| {
             tell_failed.send_replace(Some(reason.into()));
         })),
-        ..Default::default()
+        ..local
     };
     let engine = LocalEngine::open(door.clone(), &settings.data_dir, options).await?;
     let (cluster_id, token_key) = (engine.cluster_id(), engine.secret());

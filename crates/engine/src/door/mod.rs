@@ -20,6 +20,7 @@ pub mod sim;
 use std::fmt::Debug;
 use std::io;
 use std::net::SocketAddr;
+use std::panic::Location;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -121,38 +122,98 @@ pub struct Accepted {
     pub local: SocketAddr,
 }
 
-/// A directory tree of files.
+/// Where in the server a call through the door was made: a fault point of the simulation. Production does not look.
+pub type Site = &'static Location<'static>;
+
+/// A directory tree of files: what a back end of the door implements. Callers use the methods of `dyn Disk`, which say
+/// where they were called from.
 ///
 /// Paths are absolute or relative to the working directory, as given by the configuration. Errors are the
 /// operating system's.
 pub trait Disk: Send + Sync + Debug {
+    /// See `open` on `dyn Disk`.
+    fn open_from(&self, site: Site, path: &Path, how: Open) -> BoxFuture<'_, io::Result<Arc<dyn File>>>;
+
+    /// See `create_dir_all` on `dyn Disk`.
+    fn create_dir_all_from(&self, site: Site, path: &Path) -> BoxFuture<'_, io::Result<()>>;
+
+    /// See `list` on `dyn Disk`.
+    fn list_from(&self, site: Site, path: &Path) -> BoxFuture<'_, io::Result<Vec<String>>>;
+
+    /// See `rename` on `dyn Disk`.
+    fn rename_from(&self, site: Site, from: &Path, to: &Path) -> BoxFuture<'_, io::Result<()>>;
+
+    /// See `link` on `dyn Disk`.
+    fn link_from(&self, site: Site, from: &Path, to: &Path) -> BoxFuture<'_, io::Result<()>>;
+
+    /// See `remove` on `dyn Disk`.
+    fn remove_from(&self, site: Site, path: &Path) -> BoxFuture<'_, io::Result<()>>;
+
+    /// See `sync_dir` on `dyn Disk`.
+    fn sync_dir_from(&self, site: Site, path: &Path) -> BoxFuture<'_, io::Result<()>>;
+
+    /// See `lock` on `dyn Disk`.
+    fn lock_from(&self, site: Site, path: &Path) -> BoxFuture<'_, io::Result<Box<dyn Send + Sync>>>;
+
+    /// See `free_bytes` on `dyn Disk`.
+    fn free_bytes_from(&self, site: Site, path: &Path) -> BoxFuture<'_, io::Result<u64>>;
+}
+
+impl dyn Disk + '_ {
     /// Opens a file.
-    fn open(&self, path: &Path, how: Open) -> BoxFuture<'_, io::Result<Arc<dyn File>>>;
+    #[track_caller]
+    pub fn open(&self, path: &Path, how: Open) -> BoxFuture<'_, io::Result<Arc<dyn File>>> {
+        self.open_from(Location::caller(), path, how)
+    }
 
     /// Makes a directory and its parents.
-    fn create_dir_all(&self, path: &Path) -> BoxFuture<'_, io::Result<()>>;
+    #[track_caller]
+    pub fn create_dir_all(&self, path: &Path) -> BoxFuture<'_, io::Result<()>> {
+        self.create_dir_all_from(Location::caller(), path)
+    }
 
     /// Names of what is in a directory, without its path, sorted.
-    fn list(&self, path: &Path) -> BoxFuture<'_, io::Result<Vec<String>>>;
+    #[track_caller]
+    pub fn list(&self, path: &Path) -> BoxFuture<'_, io::Result<Vec<String>>> {
+        self.list_from(Location::caller(), path)
+    }
 
-    /// Renames within one file system, replacing the target. Durable after [`Disk::sync_dir`].
-    fn rename(&self, from: &Path, to: &Path) -> BoxFuture<'_, io::Result<()>>;
+    /// Renames within one file system, replacing the target. Durable after `sync_dir`.
+    #[track_caller]
+    pub fn rename(&self, from: &Path, to: &Path) -> BoxFuture<'_, io::Result<()>> {
+        self.rename_from(Location::caller(), from, to)
+    }
 
-    /// Gives a file a second name on the same file system. Durable after [`Disk::sync_dir`] of the new name's directory.
+    /// Gives a file a second name on the same file system. Durable after `sync_dir` of the new name's directory.
     /// Some file systems cannot.
-    fn link(&self, from: &Path, to: &Path) -> BoxFuture<'_, io::Result<()>>;
+    #[track_caller]
+    pub fn link(&self, from: &Path, to: &Path) -> BoxFuture<'_, io::Result<()>> {
+        self.link_from(Location::caller(), from, to)
+    }
 
-    /// Removes a file's name, and the file with its last one. Durable after [`Disk::sync_dir`].
-    fn remove(&self, path: &Path) -> BoxFuture<'_, io::Result<()>>;
+    /// Removes a file's name, and the file with its last one. Durable after `sync_dir`.
+    #[track_caller]
+    pub fn remove(&self, path: &Path) -> BoxFuture<'_, io::Result<()>> {
+        self.remove_from(Location::caller(), path)
+    }
 
     /// Makes creations, renames and removals in a directory durable.
-    fn sync_dir(&self, path: &Path) -> BoxFuture<'_, io::Result<()>>;
+    #[track_caller]
+    pub fn sync_dir(&self, path: &Path) -> BoxFuture<'_, io::Result<()>> {
+        self.sync_dir_from(Location::caller(), path)
+    }
 
     /// Takes an exclusive lock on a file for as long as the guard lives; `WouldBlock` if another process has it.
-    fn lock(&self, path: &Path) -> BoxFuture<'_, io::Result<Box<dyn Send + Sync>>>;
+    #[track_caller]
+    pub fn lock(&self, path: &Path) -> BoxFuture<'_, io::Result<Box<dyn Send + Sync>>> {
+        self.lock_from(Location::caller(), path)
+    }
 
     /// Bytes free for this process on the file system that holds `path`.
-    fn free_bytes(&self, path: &Path) -> BoxFuture<'_, io::Result<u64>>;
+    #[track_caller]
+    pub fn free_bytes(&self, path: &Path) -> BoxFuture<'_, io::Result<u64>> {
+        self.free_bytes_from(Location::caller(), path)
+    }
 }
 
 /// How to open a file.
@@ -167,45 +228,109 @@ pub enum Open {
     Durable,
 }
 
-/// An open file. All positions in bytes. Writes at one position by one owner at a time.
+/// An open file: what a back end of the door implements. Callers use the methods of `dyn File`.
+///
+/// All positions in bytes. Writes at one position by one owner at a time.
 pub trait File: Send + Sync + Debug {
+    /// See `read_at` on `dyn File`.
+    fn read_at_from(&self, site: Site, position: u64, len: usize) -> BoxFuture<'_, io::Result<Bytes>>;
+
+    /// See `write_at` on `dyn File`.
+    fn write_at_from(&self, site: Site, position: u64, bytes: Bytes) -> BoxFuture<'_, io::Result<()>>;
+
+    /// See `write_durable` on `dyn File`.
+    fn write_durable_from(&self, site: Site, position: u64, bytes: Bytes) -> BoxFuture<'_, io::Result<()>>;
+
+    /// See `sync` on `dyn File`.
+    fn sync_from(&self, site: Site) -> BoxFuture<'_, io::Result<()>>;
+
+    /// See `allocate` on `dyn File`.
+    fn allocate_from(&self, site: Site, len: u64) -> BoxFuture<'_, io::Result<()>>;
+
+    /// See `reserve` on `dyn File`.
+    fn reserve_from(&self, site: Site, len: u64) -> BoxFuture<'_, io::Result<()>>;
+
+    /// See `punch` on `dyn File`.
+    fn punch_from(&self, site: Site, position: u64, len: u64) -> BoxFuture<'_, io::Result<()>>;
+
+    /// See `set_len` on `dyn File`.
+    fn set_len_from(&self, site: Site, len: u64) -> BoxFuture<'_, io::Result<()>>;
+
+    /// See `sync_and_evict` on `dyn File`.
+    fn sync_and_evict_from(&self, site: Site) -> BoxFuture<'_, io::Result<()>>;
+
+    /// See `size` on `dyn File`.
+    fn size_from(&self, site: Site) -> BoxFuture<'_, io::Result<u64>>;
+}
+
+impl dyn File + '_ {
     /// Reads exactly `len` bytes at `position`; `UnexpectedEof` if the file ends before. Never blocks a worker: answers
     /// from the page cache in place, else through a bounded pool of readers.
-    fn read_at(&self, position: u64, len: usize) -> BoxFuture<'_, io::Result<Bytes>>;
+    #[track_caller]
+    pub fn read_at(&self, position: u64, len: usize) -> BoxFuture<'_, io::Result<Bytes>> {
+        self.read_at_from(Location::caller(), position, len)
+    }
 
-    /// Writes through the page cache; durable after [`File::sync`]. Off the workers.
-    fn write_at(&self, position: u64, bytes: Bytes) -> BoxFuture<'_, io::Result<()>>;
+    /// Writes through the page cache; durable after `sync`. Off the workers.
+    #[track_caller]
+    pub fn write_at(&self, position: u64, bytes: Bytes) -> BoxFuture<'_, io::Result<()>> {
+        self.write_at_from(Location::caller(), position, bytes)
+    }
 
     /// Writes `bytes` at `position` durably. `position` and length are multiples of [`ALIGNMENT`]; if `bytes` is
     /// aligned in memory too (see [`AlignedChunk`]) nothing is copied. In production this completes within one
     /// poll (it blocks the thread for one sync); in a simulation it suspends.
     ///
     /// After an error what the file holds there is unknown, and later syncs may lie: never try again.
-    fn write_durable(&self, position: u64, bytes: Bytes) -> BoxFuture<'_, io::Result<()>>;
+    #[track_caller]
+    pub fn write_durable(&self, position: u64, bytes: Bytes) -> BoxFuture<'_, io::Result<()>> {
+        self.write_durable_from(Location::caller(), position, bytes)
+    }
 
     /// Makes everything written so far durable (fdatasync). Off the workers.
-    fn sync(&self) -> BoxFuture<'_, io::Result<()>>;
+    #[track_caller]
+    pub fn sync(&self) -> BoxFuture<'_, io::Result<()>> {
+        self.sync_from(Location::caller())
+    }
 
     /// Allocates blocks up to `len` and writes them with zeros where they were never written, so that later writes
     /// change no metadata. Off the workers.
-    fn allocate(&self, len: u64) -> BoxFuture<'_, io::Result<()>>;
+    #[track_caller]
+    pub fn allocate(&self, len: u64) -> BoxFuture<'_, io::Result<()>> {
+        self.allocate_from(Location::caller(), len)
+    }
 
     /// Allocates blocks up to `len` without writing them, where the file system can; else as [`File::allocate`]. The
     /// first write to a block then changes metadata, which a large write does not notice. Off the workers.
-    fn reserve(&self, len: u64) -> BoxFuture<'_, io::Result<()>>;
+    #[track_caller]
+    pub fn reserve(&self, len: u64) -> BoxFuture<'_, io::Result<()>> {
+        self.reserve_from(Location::caller(), len)
+    }
 
     /// Gives blocks of a range back; they read as zeros. A no-op where the file system cannot.
-    fn punch(&self, position: u64, len: u64) -> BoxFuture<'_, io::Result<()>>;
+    #[track_caller]
+    pub fn punch(&self, position: u64, len: u64) -> BoxFuture<'_, io::Result<()>> {
+        self.punch_from(Location::caller(), position, len)
+    }
 
     /// Cuts or extends the file.
-    fn set_len(&self, len: u64) -> BoxFuture<'_, io::Result<()>>;
+    #[track_caller]
+    pub fn set_len(&self, len: u64) -> BoxFuture<'_, io::Result<()>> {
+        self.set_len_from(Location::caller(), len)
+    }
 
     /// Makes everything written so far durable and forgets what the page cache holds of the file, so that the
     /// next read tells what the device has: after a failed sync the cache may show what was never written.
-    fn sync_and_evict(&self) -> BoxFuture<'_, io::Result<()>>;
+    #[track_caller]
+    pub fn sync_and_evict(&self) -> BoxFuture<'_, io::Result<()>> {
+        self.sync_and_evict_from(Location::caller())
+    }
 
     /// Bytes in the file.
-    fn size(&self) -> BoxFuture<'_, io::Result<u64>>;
+    #[track_caller]
+    pub fn size(&self) -> BoxFuture<'_, io::Result<u64>> {
+        self.size_from(Location::caller())
+    }
 }
 
 /// What direct writes are aligned to, in bytes.

@@ -14,7 +14,7 @@
 //! A crash before step 3 leaves left-overs that the next start removes; after it the old files are free.
 //!
 //! Small partitions share a segment, and such segments merge in tiers of like size, four into one, until they
-//! are [`MERGED_BYTES_MAX`] large: a byte is copied about three times in its life. What a large partition
+//! are [`RewriteOptions::merged_bytes_max`] large: a byte is copied about three times in its life. What a large partition
 //! brings goes into a segment of large extents, which is copied again only when more than half of it is dead.
 //! A segment in which nothing is alive is removed; expired bytes are never copied.
 
@@ -34,18 +34,10 @@ use crate::contract::{BatchAt, EngineError, RangeRead, Source};
 use crate::state::Lane;
 use crate::types::{LogPosition, Offset, PartitionId};
 
-/// From this many bytes in one rewrite on, a partition's batches go into a segment of large extents.
-const LARGE_BYTES: u64 = 4 << 20;
-/// Shared segments of at least this size are not merged further.
-const MERGED_BYTES_MAX: u64 = 256 << 20;
 /// So many segments of one tier become one.
 const MERGE_FAN_IN: usize = 4;
-/// The upper bound of the lowest tier; each further tier is four times as large.
-const TIER_BYTES: u64 = 16 << 20;
-/// A segment whose extents are this large on average is one of large extents.
-const LARGE_EXTENT_BYTES: u64 = 128 << 10;
 
-/// When the rewrite runs.
+/// When the rewrite runs, and from what size on it does what.
 #[derive(Clone, Copy, Debug)]
 pub struct RewriteOptions {
     /// Complete write-ahead files are rewritten once they hold this much, in bytes. With the file being written
@@ -55,6 +47,14 @@ pub struct RewriteOptions {
     pub interval: Duration,
     /// A write-ahead file whose extents are this large on average becomes a segment as it is, in bytes.
     pub promote_extent_bytes: u64,
+    /// From this many bytes in one rewrite on, a partition's batches go into a segment of large extents.
+    pub large_partition_bytes: u64,
+    /// A segment whose extents are this large on average is one of large extents, which is not merged.
+    pub large_extent_bytes: u64,
+    /// The upper bound of the lowest tier of shared segments, in bytes; each further tier is four times as large.
+    pub tier_bytes: u64,
+    /// Shared segments of at least this size are not merged further, in bytes.
+    pub merged_bytes_max: u64,
 }
 
 impl Default for RewriteOptions {
@@ -62,7 +62,11 @@ impl Default for RewriteOptions {
         RewriteOptions {
             wal_bytes: 96 << 20,
             interval: Duration::from_secs(10),
-            promote_extent_bytes: LARGE_EXTENT_BYTES,
+            promote_extent_bytes: 128 << 10,
+            large_partition_bytes: 4 << 20,
+            large_extent_bytes: 128 << 10,
+            tier_bytes: 16 << 20,
+            merged_bytes_max: 256 << 20,
         }
     }
 }
@@ -131,7 +135,7 @@ impl Rewriter {
             self.checkpoint().await?;
         }
         self.remove_dead().await?;
-        while let Some(merge) = plan_merge(&self.log.archive.segments()) {
+        while let Some(merge) = plan_merge(&self.log.archive.segments(), &self.options) {
             self.merge(&merge).await?;
         }
         Ok(())
@@ -270,7 +274,7 @@ impl Rewriter {
         };
         partitions.sort_unstable();
         let (large, small): (Vec<_>, Vec<_>) =
-            partitions.into_iter().partition(|(_, bytes)| *bytes >= LARGE_BYTES);
+            partitions.into_iter().partition(|(_, bytes)| *bytes >= self.options.large_partition_bytes);
         for group in [small, large] {
             if group.is_empty() {
                 continue;
@@ -431,7 +435,7 @@ impl Rewriter {
 }
 
 /// Which segments to merge next: one that is more than half dead, or enough of one tier.
-fn plan_merge(segments: &[SegmentUse]) -> Option<Vec<SegmentId>> {
+fn plan_merge(segments: &[SegmentUse], options: &RewriteOptions) -> Option<Vec<SegmentId>> {
     let half_dead = segments
         .iter()
         .find(|segment| segment.live_bytes > 0 && segment.live_bytes * 2 < segment.total_bytes);
@@ -439,12 +443,12 @@ fn plan_merge(segments: &[SegmentUse]) -> Option<Vec<SegmentId>> {
         return Some(vec![segment.id]);
     }
     let is_shared = |segment: &&SegmentUse| {
-        segment.total_bytes < MERGED_BYTES_MAX
-            && segment.total_bytes / u64::from(segment.extents.max(1)) < LARGE_EXTENT_BYTES
+        segment.total_bytes < options.merged_bytes_max
+            && segment.total_bytes / u64::from(segment.extents.max(1)) < options.large_extent_bytes
     };
     let mut tiers: Vec<Vec<SegmentId>> = Vec::new();
     for segment in segments.iter().filter(is_shared) {
-        let tier = tier_of(segment.live_bytes);
+        let tier = tier_of(segment.live_bytes, options.tier_bytes);
         if tiers.len() <= tier {
             tiers.resize(tier + 1, Vec::new());
         }
@@ -453,9 +457,9 @@ fn plan_merge(segments: &[SegmentUse]) -> Option<Vec<SegmentId>> {
     tiers.into_iter().find(|tier| tier.len() >= MERGE_FAN_IN)
 }
 
-fn tier_of(bytes: u64) -> usize {
+fn tier_of(bytes: u64, lowest: u64) -> usize {
     let mut tier = 0;
-    let mut bound = TIER_BYTES;
+    let mut bound = lowest;
     while bytes >= bound {
         tier += 1;
         bound *= MERGE_FAN_IN as u64;
@@ -513,28 +517,29 @@ mod tests {
         SegmentUse { id: SegmentId(id), total_bytes, live_bytes, extents }
     }
 
+    fn plan(segments: &[SegmentUse]) -> Option<Vec<SegmentId>> {
+        plan_merge(segments, &RewriteOptions::default())
+    }
+
     #[test]
     fn four_small_segments_of_a_tier_merge_and_large_extents_stay() {
         let small = |id| segment(id, 1 << 20, 1 << 20, 100);
-        assert_eq!(plan_merge(&[small(1), small(2), small(3)]), None);
+        assert_eq!(plan(&[small(1), small(2), small(3)]), None);
         let large = segment(9, 64 << 20, 64 << 20, 16);
-        let plan = plan_merge(&[small(1), small(2), large, small(3), small(4)]);
-        assert_eq!(plan, Some(vec![SegmentId(1), SegmentId(2), SegmentId(3), SegmentId(4)]));
-        assert_eq!(plan_merge(&[large; 8]), None);
+        let planned = plan(&[small(1), small(2), large, small(3), small(4)]);
+        assert_eq!(planned, Some(vec![SegmentId(1), SegmentId(2), SegmentId(3), SegmentId(4)]));
+        assert_eq!(plan(&[large; 8]), None);
     }
 
     #[test]
     fn a_segment_that_is_mostly_dead_is_copied_alone_and_a_dead_one_is_not() {
-        assert_eq!(plan_merge(&[segment(1, 100, 49, 1)]), Some(vec![SegmentId(1)]));
-        assert_eq!(plan_merge(&[segment(1, 100, 50, 1)]), None);
-        assert_eq!(plan_merge(&[segment(1, 100, 0, 1)]), None);
+        assert_eq!(plan(&[segment(1, 100, 49, 1)]), Some(vec![SegmentId(1)]));
+        assert_eq!(plan(&[segment(1, 100, 50, 1)]), None);
+        assert_eq!(plan(&[segment(1, 100, 0, 1)]), None);
     }
 
     #[test]
     fn tiers_grow_by_four() {
-        assert_eq!(
-            [tier_of(0), tier_of(TIER_BYTES - 1), tier_of(TIER_BYTES), tier_of(4 * TIER_BYTES)],
-            [0, 0, 1, 2]
-        );
+        assert_eq!([0, 99, 100, 400].map(|bytes| tier_of(bytes, 100)), [0, 0, 1, 2]);
     }
 }

@@ -18,7 +18,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::sync::Semaphore;
 
 use crate::contract::BoxFuture;
-use crate::door::{ALIGNMENT, Disk, File, Open};
+use crate::door::{ALIGNMENT, Disk, File, Open, Site};
 
 /// How the disk is used.
 #[derive(Clone, Copy, Debug)]
@@ -168,7 +168,7 @@ async fn off_the_workers<T: Send + 'static>(
 }
 
 impl Disk for RealDisk {
-    fn open(&self, path: &Path, how: Open) -> BoxFuture<'_, io::Result<Arc<dyn File>>> {
+    fn open_from(&self, _site: Site, path: &Path, how: Open) -> BoxFuture<'_, io::Result<Arc<dyn File>>> {
         let path = path.to_path_buf();
         Box::pin(async move {
             let options = self.options;
@@ -197,12 +197,12 @@ impl Disk for RealDisk {
         })
     }
 
-    fn create_dir_all(&self, path: &Path) -> BoxFuture<'_, io::Result<()>> {
+    fn create_dir_all_from(&self, _site: Site, path: &Path) -> BoxFuture<'_, io::Result<()>> {
         let path = path.to_path_buf();
         Box::pin(off_the_workers(move || std::fs::create_dir_all(path)))
     }
 
-    fn list(&self, path: &Path) -> BoxFuture<'_, io::Result<Vec<String>>> {
+    fn list_from(&self, _site: Site, path: &Path) -> BoxFuture<'_, io::Result<Vec<String>>> {
         let path = path.to_path_buf();
         Box::pin(off_the_workers(move || {
             let mut names = Vec::new();
@@ -214,28 +214,28 @@ impl Disk for RealDisk {
         }))
     }
 
-    fn rename(&self, from: &Path, to: &Path) -> BoxFuture<'_, io::Result<()>> {
+    fn rename_from(&self, _site: Site, from: &Path, to: &Path) -> BoxFuture<'_, io::Result<()>> {
         let (from, to) = (from.to_path_buf(), to.to_path_buf());
         Box::pin(off_the_workers(move || std::fs::rename(from, to)))
     }
 
-    fn link(&self, from: &Path, to: &Path) -> BoxFuture<'_, io::Result<()>> {
+    fn link_from(&self, _site: Site, from: &Path, to: &Path) -> BoxFuture<'_, io::Result<()>> {
         let (from, to) = (from.to_path_buf(), to.to_path_buf());
         Box::pin(off_the_workers(move || std::fs::hard_link(from, to)))
     }
 
-    fn remove(&self, path: &Path) -> BoxFuture<'_, io::Result<()>> {
+    fn remove_from(&self, _site: Site, path: &Path) -> BoxFuture<'_, io::Result<()>> {
         let path = path.to_path_buf();
         Box::pin(off_the_workers(move || std::fs::remove_file(path)))
     }
 
-    fn sync_dir(&self, path: &Path) -> BoxFuture<'_, io::Result<()>> {
+    fn sync_dir_from(&self, _site: Site, path: &Path) -> BoxFuture<'_, io::Result<()>> {
         let path = path.to_path_buf();
         let durable = self.options.durable;
         Box::pin(off_the_workers(move || if durable { StdFile::open(path)?.sync_all() } else { Ok(()) }))
     }
 
-    fn lock(&self, path: &Path) -> BoxFuture<'_, io::Result<Box<dyn Send + Sync>>> {
+    fn lock_from(&self, _site: Site, path: &Path) -> BoxFuture<'_, io::Result<Box<dyn Send + Sync>>> {
         let path = path.to_path_buf();
         Box::pin(off_the_workers(move || {
             let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
@@ -244,7 +244,7 @@ impl Disk for RealDisk {
         }))
     }
 
-    fn free_bytes(&self, path: &Path) -> BoxFuture<'_, io::Result<u64>> {
+    fn free_bytes_from(&self, _site: Site, path: &Path) -> BoxFuture<'_, io::Result<u64>> {
         let path = path.to_path_buf();
         Box::pin(off_the_workers(move || {
             let stat = rustix::fs::statvfs(&path)?;
@@ -479,7 +479,7 @@ impl RealFile {
 }
 
 impl File for RealFile {
-    fn read_at(&self, position: u64, len: usize) -> BoxFuture<'_, io::Result<Bytes>> {
+    fn read_at_from(&self, _site: Site, position: u64, len: usize) -> BoxFuture<'_, io::Result<Bytes>> {
         Box::pin(async move {
             let mut buffer = self.readers.buffer(len);
             let done = self.inner.read_cached(&mut buffer.memory[..len], position);
@@ -496,11 +496,11 @@ impl File for RealFile {
         })
     }
 
-    fn write_at(&self, position: u64, bytes: Bytes) -> BoxFuture<'_, io::Result<()>> {
+    fn write_at_from(&self, _site: Site, position: u64, bytes: Bytes) -> BoxFuture<'_, io::Result<()>> {
         Box::pin(self.blocking(move |file| file.cached.write_all_at(&bytes, position)))
     }
 
-    fn write_durable(&self, position: u64, bytes: Bytes) -> BoxFuture<'_, io::Result<()>> {
+    fn write_durable_from(&self, _site: Site, position: u64, bytes: Bytes) -> BoxFuture<'_, io::Result<()>> {
         let aligned = ALIGNMENT as u64;
         assert!(
             position.is_multiple_of(aligned) && (bytes.len() as u64).is_multiple_of(aligned),
@@ -512,34 +512,34 @@ impl File for RealFile {
         })
     }
 
-    fn sync(&self) -> BoxFuture<'_, io::Result<()>> {
+    fn sync_from(&self, _site: Site) -> BoxFuture<'_, io::Result<()>> {
         Box::pin(self.blocking(|file| file.sync()))
     }
 
-    fn sync_and_evict(&self) -> BoxFuture<'_, io::Result<()>> {
+    fn sync_and_evict_from(&self, _site: Site) -> BoxFuture<'_, io::Result<()>> {
         Box::pin(self.blocking(|file| {
             file.sync()?;
             file.evict()
         }))
     }
 
-    fn allocate(&self, len: u64) -> BoxFuture<'_, io::Result<()>> {
+    fn allocate_from(&self, _site: Site, len: u64) -> BoxFuture<'_, io::Result<()>> {
         Box::pin(self.blocking(move |file| file.allocate(len)))
     }
 
-    fn reserve(&self, len: u64) -> BoxFuture<'_, io::Result<()>> {
+    fn reserve_from(&self, _site: Site, len: u64) -> BoxFuture<'_, io::Result<()>> {
         Box::pin(self.blocking(move |file| if file.reserve(len)? { Ok(()) } else { file.allocate(len) }))
     }
 
-    fn punch(&self, position: u64, len: u64) -> BoxFuture<'_, io::Result<()>> {
+    fn punch_from(&self, _site: Site, position: u64, len: u64) -> BoxFuture<'_, io::Result<()>> {
         Box::pin(self.blocking(move |file| file.punch(position, len)))
     }
 
-    fn set_len(&self, len: u64) -> BoxFuture<'_, io::Result<()>> {
+    fn set_len_from(&self, _site: Site, len: u64) -> BoxFuture<'_, io::Result<()>> {
         Box::pin(self.blocking(move |file| file.cached.set_len(len)))
     }
 
-    fn size(&self) -> BoxFuture<'_, io::Result<u64>> {
+    fn size_from(&self, _site: Site) -> BoxFuture<'_, io::Result<u64>> {
         Box::pin(self.blocking(|file| Ok(file.cached.metadata()?.len())))
     }
 }

@@ -1,4 +1,9 @@
-//! A disk in memory that forgets what was not made durable. The fault model stands in the parent module.
+//! A disk in memory with a page cache in front of it. The fault model stands in the parent module.
+//!
+//! ```text
+//!            write_at ─► now ─ since ─┐ sync            write_durable ─► under way ─► now and durable at once
+//!  processes read it ────┘            └─► durable ◄── all that is left after the power went
+//! ```
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -9,9 +14,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
 
-use super::World;
+use super::{DiskCall, World, lock};
 use crate::contract::BoxFuture;
-use crate::door::{ALIGNMENT, Disk, File, Open};
+use crate::door::{ALIGNMENT, Disk, File, Open, Site};
 
 /// What survives or not as one, in bytes.
 const SECTOR: usize = 512;
@@ -25,7 +30,11 @@ pub(super) struct SimDisk {
     inner: Arc<Mutex<Inner>>,
 }
 
-#[derive(Debug)]
+/// A disk at rest, kept to come back to. Cheap: pages are shared.
+#[derive(Clone, Debug)]
+pub struct SavedDisk(Inner);
+
+#[derive(Clone, Debug)]
 struct Inner {
     directories: BTreeMap<PathBuf, Directory>,
     files: BTreeMap<u64, Content>,
@@ -35,7 +44,7 @@ struct Inner {
 }
 
 /// Names as processes see them, and what happened to them since the last sync.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Directory {
     now: BTreeMap<String, u64>,
     durable: BTreeMap<String, u64>,
@@ -68,12 +77,17 @@ impl Change {
 }
 
 /// A file's bytes as processes see them, as the device has them, and what lies between.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Content {
     now: Pages,
     durable: Pages,
+    /// Written through the page cache, in order.
     since: Vec<(u64, Write)>,
+    /// Direct writes that have not ended.
+    under_way: Vec<(u64, u64, Bytes)>,
     next_write: u64,
+    /// The page cache shows what a failed sync has lost.
+    lies: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -83,11 +97,11 @@ enum Write {
     Len(u64),
 }
 
-/// Sparse bytes: pages that were never written are zeros and take no memory.
+/// Sparse bytes: pages that were never written are zeros and take no memory; copies share pages.
 #[derive(Clone, Debug, Default)]
 struct Pages {
     len: u64,
-    pages: BTreeMap<u64, Box<[u8]>>,
+    pages: BTreeMap<u64, Arc<[u8; PAGE as usize]>>,
 }
 
 impl Pages {
@@ -98,8 +112,8 @@ impl Pages {
             let within = (at % PAGE) as usize;
             let len = rest.len().min(PAGE as usize - within);
             let (now, later) = rest.split_at(len);
-            let page = self.pages.entry(at / PAGE).or_insert_with(|| vec![0; PAGE as usize].into());
-            page[within..within + len].copy_from_slice(now);
+            let page = self.pages.entry(at / PAGE).or_insert_with(|| Arc::new([0; PAGE as usize]));
+            Arc::make_mut(page)[within..within + len].copy_from_slice(now);
             at += len as u64;
             rest = later;
         }
@@ -116,7 +130,7 @@ impl Pages {
             if to - from == PAGE {
                 self.pages.remove(&at);
             } else if let Some(page) = self.pages.get_mut(&at) {
-                page[from as usize..to as usize].fill(0);
+                Arc::make_mut(page)[from as usize..to as usize].fill(0);
             }
         }
     }
@@ -154,31 +168,94 @@ impl Pages {
             Write::Len(len) => self.set_len(*len),
         }
     }
+
+    /// Applies a write in parts: each sector is there or not.
+    fn apply_some(&mut self, world: &World, write: &Write) {
+        match write {
+            Write::Bytes(position, bytes) => {
+                let mut at = 0;
+                while at < bytes.len() {
+                    let aligned = SECTOR - (*position as usize + at) % SECTOR;
+                    let end = (at + aligned).min(bytes.len());
+                    if world.below(2) == 0 {
+                        self.write(position + at as u64, &bytes[at..end]);
+                    }
+                    at = end;
+                }
+            }
+            other if world.below(2) == 0 => self.apply(other),
+            _ => {}
+        }
+    }
 }
 
 impl Content {
-    /// Writes; the answer names the write until it is durable.
-    fn write(&mut self, write: Write) -> u64 {
+    /// Writes through the page cache.
+    fn write(&mut self, write: Write) {
         self.now.apply(&write);
         self.next_write += 1;
         self.since.push((self.next_write, write));
-        self.next_write
     }
 
-    /// Makes the writes that `which` names durable, in order.
-    fn settle(&mut self, which: impl Fn(u64) -> bool) {
+    /// Makes what was written until then durable, in order.
+    fn settle(&mut self, last: u64) {
         let durable = &mut self.durable;
         self.since.retain(|(id, write)| {
-            if which(*id) {
+            if *id <= last {
                 durable.apply(write);
             }
-            !which(*id)
+            *id > last
         });
+    }
+
+    /// A sync fails: what it should have made durable is so in parts, and the rest is lost though it can be read.
+    fn settle_some(&mut self, world: &World, last: u64) {
+        let durable = &mut self.durable;
+        self.since.retain(|(id, write)| {
+            if *id <= last {
+                durable.apply_some(world, write);
+            }
+            *id > last
+        });
+        self.lies = true;
+    }
+
+    /// The page cache shows what the device has, and what is not written back yet.
+    fn evict(&mut self) {
+        if std::mem::take(&mut self.lies) {
+            self.now = self.durable.clone();
+            for (_, write) in &self.since {
+                self.now.apply(write);
+            }
+        }
+    }
+
+    /// A direct write ends well.
+    fn arrives(&mut self, id: u64) {
+        if let Some(at) = self.under_way.iter().position(|(other, ..)| *other == id) {
+            let (_, position, bytes) = self.under_way.remove(at);
+            self.now.write(position, &bytes);
+            self.durable.write(position, &bytes);
+        }
+    }
+
+    /// A direct write fails: parts of it are there.
+    fn arrives_in_part(&mut self, world: &World, id: u64) {
+        if let Some(at) = self.under_way.iter().position(|(other, ..)| *other == id) {
+            let (_, position, bytes) = self.under_way.remove(at);
+            self.durable.apply_some(world, &Write::Bytes(position, bytes));
+            self.lies = true;
+            self.evict();
+        }
     }
 }
 
 fn missing() -> io::Error {
     io::ErrorKind::NotFound.into()
+}
+
+fn has_ended() -> io::Error {
+    io::Error::other("the process has crashed")
 }
 
 fn split(path: &Path) -> io::Result<(PathBuf, String)> {
@@ -206,12 +283,43 @@ impl SimDisk {
         self.lock_inner().bytes_max = bytes;
     }
 
+    pub fn bytes_used(&self) -> u64 {
+        self.lock_inner().bytes()
+    }
+
+    pub fn files(&self) -> Vec<(PathBuf, u64)> {
+        let inner = self.lock_inner();
+        let named = inner.directories.iter().flat_map(|(parent, directory)| {
+            directory.now.iter().map(|(name, id)| (parent.join(name), inner.files[id].now.len))
+        });
+        named.collect()
+    }
+
+    pub fn flip_bit(&self, path: &Path, byte: u64, bit: u8) {
+        let (parent, name) = split(path).expect("a file's path");
+        let mut inner = self.lock_inner();
+        let id = inner.directories[&parent].now[&name];
+        let content = inner.files.get_mut(&id).expect("names are of files");
+        for pages in [&mut content.now, &mut content.durable] {
+            let old = pages.read(byte, 1).expect("the byte is in the file");
+            pages.write(byte, &[old[0] ^ (1 << (bit % 8))]);
+        }
+    }
+
+    pub fn save(&self) -> SavedDisk {
+        SavedDisk(self.lock_inner().clone())
+    }
+
+    pub fn restore(&self, saved: &SavedDisk) {
+        *self.lock_inner() = saved.0.clone();
+    }
+
     fn lock_inner(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().expect("no panics under this lock")
+        lock(&self.inner)
     }
 
     /// Forgets, by the seed, what was not durable.
-    pub fn crash(&self) {
+    pub fn lose_power(&self) {
         let world = &self.world;
         let mut inner = self.lock_inner();
         let inner = &mut *inner;
@@ -224,23 +332,13 @@ impl SimDisk {
         }
         for content in inner.files.values_mut() {
             for (_, write) in std::mem::take(&mut content.since) {
-                match &write {
-                    Write::Bytes(position, bytes) => {
-                        let mut at = 0;
-                        while at < bytes.len() {
-                            let aligned = SECTOR - (*position as usize + at) % SECTOR;
-                            let end = (at + aligned).min(bytes.len());
-                            if world.below(2) == 0 {
-                                content.durable.write(position + at as u64, &bytes[at..end]);
-                            }
-                            at = end;
-                        }
-                    }
-                    other if world.below(2) == 0 => content.durable.apply(other),
-                    _ => {}
-                }
+                content.durable.apply_some(world, &write);
+            }
+            for (_, position, bytes) in std::mem::take(&mut content.under_way) {
+                content.durable.apply_some(world, &Write::Bytes(position, bytes));
             }
             content.now = content.durable.clone();
+            content.lies = false;
         }
         let named: BTreeSet<u64> =
             inner.directories.values().flat_map(|directory| directory.now.values().copied()).collect();
@@ -248,48 +346,111 @@ impl SimDisk {
         inner.locks.clear();
     }
 
-    /// A call that changes nothing durable begins.
-    async fn call(&self, what: &str, detail: u64) -> io::Result<()> {
-        self.world.trace(what, detail);
-        self.world.pause().await;
-        if !self.world.runs(self.process) {
-            return Err(io::Error::other("the process has crashed"));
+    /// The machine goes on: direct writes under way end at some block, which is not known to be durable.
+    pub fn outlive_process(&self) {
+        let world = &self.world;
+        let mut inner = self.lock_inner();
+        for content in inner.files.values_mut() {
+            for (_, position, bytes) in std::mem::take(&mut content.under_way) {
+                let blocks = bytes.len() as u64 / PAGE;
+                let done = world.below(blocks + 1) * PAGE;
+                if done > 0 {
+                    content.write(Write::Bytes(position, bytes.slice(..done as usize)));
+                }
+            }
         }
-        Ok(())
+        inner.locks.clear();
     }
 
-    /// A durable operation: `settle` is its effect, which an error leaves open.
-    async fn durable(&self, what: &str, detail: u64, settle: impl FnOnce(&mut Inner)) -> io::Result<()> {
-        let number = self.world.durable_operations.fetch_add(1, Ordering::Relaxed);
-        self.world.trace(what, detail ^ number);
+    /// A call begins; the error is that of a process that has ended, or one that was put here.
+    async fn call(
+        &self,
+        site: Site,
+        kind: DiskCall,
+        what: &'static str,
+        path: &Arc<Path>,
+        detail: u64,
+    ) -> io::Result<()> {
+        let calls_before = self.world.trace_disk(site, what, path, detail);
+        self.world.pause().await;
         if !self.world.runs(self.process) {
-            return Err(io::Error::other("the process has crashed"));
+            return Err(has_ended());
+        }
+        if self.world.may_end(calls_before) {
+            lock(&self.world.trace).ended(self.world.started.elapsed(), site);
+            return Err(has_ended());
+        }
+        match self.world.may_fail(kind, calls_before) {
+            Some(error) => Err(self.failed(site, error)),
+            None => Ok(()),
+        }
+    }
+
+    fn failed(&self, site: Site, error: io::Error) -> io::Error {
+        lock(&self.world.trace).failed(self.world.started.elapsed(), site, &error);
+        error
+    }
+
+    /// A durable operation, with its effect if it ends well and if it fails.
+    async fn durable(
+        &self,
+        site: Site,
+        what: &'static str,
+        path: &Arc<Path>,
+        detail: u64,
+        well: impl FnOnce(&mut Inner),
+        badly: impl FnOnce(&mut Inner, &World),
+    ) -> io::Result<()> {
+        let number = self.world.durable_operations.fetch_add(1, Ordering::Relaxed);
+        let calls_before = self.world.trace_disk(site, what, path, detail);
+        if !self.world.runs(self.process) {
+            return Err(has_ended());
         }
         self.world.sync_time().await;
         if !self.world.runs(self.process) {
-            return Err(io::Error::other("the process has crashed"));
+            return Err(has_ended());
         }
-        let crashes = number == self.world.crash_at.load(Ordering::Relaxed);
-        let fails = number == self.world.fail_at.load(Ordering::Relaxed);
-        if !(crashes || fails) || self.world.below(3) == 0 {
-            settle(&mut self.lock_inner());
+        let is_here = number == self.world.crash_at.load(Ordering::Relaxed);
+        if is_here || self.world.may_end(calls_before) {
+            self.world.end_now();
+            lock(&self.world.trace).ended(self.world.started.elapsed(), site);
+            if self.world.below(3) == 0 {
+                well(&mut self.lock_inner());
+            }
+            return Err(has_ended());
         }
-        if crashes {
-            self.world.crash_now();
-            return Err(io::Error::other("the process has crashed"));
+        let error = match number == self.world.fail_at.load(Ordering::Relaxed) {
+            true => Some(io::Error::other("simulated I/O error")),
+            false => self.world.may_fail(DiskCall::Sync, calls_before),
+        };
+        match error {
+            Some(error) => {
+                badly(&mut self.lock_inner(), &self.world);
+                Err(self.failed(site, error))
+            }
+            None => {
+                well(&mut self.lock_inner());
+                Ok(())
+            }
         }
-        if fails {
-            return Err(io::Error::other("simulated I/O error"));
-        }
+    }
+
+    fn change(&self, parent: &Path, change: impl FnOnce(&mut Inner) -> io::Result<Change>) -> io::Result<()> {
+        let mut inner = self.lock_inner();
+        let change = change(&mut inner)?;
+        let directory = inner.directories.get_mut(parent).ok_or_else(missing)?;
+        change.apply(&mut directory.now);
+        directory.since.push(change);
         Ok(())
     }
 }
 
 impl Disk for SimDisk {
-    fn open(&self, path: &Path, how: Open) -> BoxFuture<'_, io::Result<Arc<dyn File>>> {
-        let path = path.to_path_buf();
+    fn open_from(&self, site: Site, path: &Path, how: Open) -> BoxFuture<'_, io::Result<Arc<dyn File>>> {
+        let path: Arc<Path> = path.into();
         Box::pin(async move {
-            self.call("open", how as u64).await?;
+            let kind = if how == Open::Read { DiskCall::Read } else { DiskCall::Write };
+            self.call(site, kind, "open", &path, how as u64).await?;
             let (parent, name) = split(&path)?;
             let mut inner = self.lock_inner();
             let inner = &mut *inner;
@@ -311,110 +472,102 @@ impl Disk for SimDisk {
         })
     }
 
-    fn create_dir_all(&self, path: &Path) -> BoxFuture<'_, io::Result<()>> {
-        let path = path.to_path_buf();
+    fn create_dir_all_from(&self, site: Site, path: &Path) -> BoxFuture<'_, io::Result<()>> {
+        let path: Arc<Path> = path.into();
         Box::pin(async move {
-            self.call("mkdir", 0).await?;
-            self.lock_inner().directories.entry(path).or_default();
+            self.call(site, DiskCall::Write, "create_dir_all", &path, 0).await?;
+            self.lock_inner().directories.entry(path.to_path_buf()).or_default();
             Ok(())
         })
     }
 
-    fn list(&self, path: &Path) -> BoxFuture<'_, io::Result<Vec<String>>> {
-        let path = path.to_path_buf();
+    fn list_from(&self, site: Site, path: &Path) -> BoxFuture<'_, io::Result<Vec<String>>> {
+        let path: Arc<Path> = path.into();
         Box::pin(async move {
-            self.call("list", 0).await?;
+            self.call(site, DiskCall::Read, "list", &path, 0).await?;
             let inner = self.lock_inner();
-            let directory = inner.directories.get(&path).ok_or_else(missing)?;
+            let directory = inner.directories.get(&*path).ok_or_else(missing)?;
             let mut names: Vec<String> = directory.now.keys().cloned().collect();
             let below = inner.directories.keys().filter(|other| other.parent() == Some(&path));
-            names.extend(below.filter_map(|other| Some(other.file_name()?.to_str()?.to_string())));
+            names.extend(below.filter_map(|other| other.file_name()?.to_str().map(str::to_owned)));
             names.sort_unstable();
             Ok(names)
         })
     }
 
-    fn rename(&self, from: &Path, to: &Path) -> BoxFuture<'_, io::Result<()>> {
-        let (from, to) = (from.to_path_buf(), to.to_path_buf());
+    fn rename_from(&self, site: Site, from: &Path, to: &Path) -> BoxFuture<'_, io::Result<()>> {
+        let (from, to): (Arc<Path>, PathBuf) = (from.into(), to.to_path_buf());
         Box::pin(async move {
-            self.call("rename", 0).await?;
+            self.call(site, DiskCall::Write, "rename", &from, 0).await?;
             let ((parent, from), (other, to)) = (split(&from)?, split(&to)?);
             if parent != other {
                 return Err(io::Error::other("renames between directories are not simulated"));
             }
-            let mut inner = self.lock_inner();
-            let directory = inner.directories.get_mut(&parent).ok_or_else(missing)?;
-            if !directory.now.contains_key(&from) {
-                return Err(missing());
-            }
-            let change = Change::Rename(from, to);
-            change.apply(&mut directory.now);
-            directory.since.push(change);
-            Ok(())
+            self.change(&parent, |inner| {
+                let directory = inner.directories.get(&parent).ok_or_else(missing)?;
+                directory.now.contains_key(&from).then_some(Change::Rename(from, to)).ok_or_else(missing)
+            })
         })
     }
 
-    fn link(&self, from: &Path, to: &Path) -> BoxFuture<'_, io::Result<()>> {
-        let (from, to) = (from.to_path_buf(), to.to_path_buf());
+    fn link_from(&self, site: Site, from: &Path, to: &Path) -> BoxFuture<'_, io::Result<()>> {
+        let (from, to): (Arc<Path>, PathBuf) = (from.into(), to.to_path_buf());
         Box::pin(async move {
-            self.call("link", 0).await?;
+            self.call(site, DiskCall::Write, "link", &from, 0).await?;
             let ((parent, from), (other, to)) = (split(&from)?, split(&to)?);
-            let mut inner = self.lock_inner();
-            let directory = inner.directories.get(&parent).ok_or_else(missing)?;
-            let file = *directory.now.get(&from).ok_or_else(missing)?;
-            let directory = inner.directories.get_mut(&other).ok_or_else(missing)?;
-            if directory.now.contains_key(&to) {
-                return Err(io::ErrorKind::AlreadyExists.into());
-            }
-            let change = Change::Put(to, file);
-            change.apply(&mut directory.now);
-            directory.since.push(change);
-            Ok(())
+            self.change(&other, |inner| {
+                let directory = inner.directories.get(&parent).ok_or_else(missing)?;
+                let file = *directory.now.get(&from).ok_or_else(missing)?;
+                let directory = inner.directories.get(&other).ok_or_else(missing)?;
+                if directory.now.contains_key(&to) {
+                    return Err(io::ErrorKind::AlreadyExists.into());
+                }
+                Ok(Change::Put(to, file))
+            })
         })
     }
 
-    fn remove(&self, path: &Path) -> BoxFuture<'_, io::Result<()>> {
-        let path = path.to_path_buf();
+    fn remove_from(&self, site: Site, path: &Path) -> BoxFuture<'_, io::Result<()>> {
+        let path: Arc<Path> = path.into();
         Box::pin(async move {
-            self.call("remove", 0).await?;
+            self.call(site, DiskCall::Write, "remove", &path, 0).await?;
             let (parent, name) = split(&path)?;
-            let mut inner = self.lock_inner();
-            let directory = inner.directories.get_mut(&parent).ok_or_else(missing)?;
-            if !directory.now.contains_key(&name) {
-                return Err(missing());
-            }
-            let change = Change::Remove(name);
-            change.apply(&mut directory.now);
-            directory.since.push(change);
-            Ok(())
+            self.change(&parent, |inner| {
+                let directory = inner.directories.get(&parent).ok_or_else(missing)?;
+                directory.now.contains_key(&name).then_some(Change::Remove(name)).ok_or_else(missing)
+            })
         })
     }
 
-    fn sync_dir(&self, path: &Path) -> BoxFuture<'_, io::Result<()>> {
-        let path = path.to_path_buf();
+    fn sync_dir_from(&self, site: Site, path: &Path) -> BoxFuture<'_, io::Result<()>> {
+        let path: Arc<Path> = path.into();
         Box::pin(async move {
-            let changes = match self.lock_inner().directories.get(&path) {
+            let changes = match self.lock_inner().directories.get(&*path) {
                 Some(directory) => directory.since.len(),
                 None => return Err(missing()),
             };
-            let settle = |inner: &mut Inner| {
-                if let Some(directory) = inner.directories.get_mut(&path) {
+            let settle = |inner: &mut Inner, changes: usize| {
+                if let Some(directory) = inner.directories.get_mut(&*path) {
                     let changes = changes.min(directory.since.len());
                     for change in directory.since.drain(..changes) {
                         change.apply(&mut directory.durable);
                     }
                 }
             };
-            self.durable("sync_dir", 0, settle).await
+            let well = |inner: &mut Inner| settle(inner, changes);
+            // What a failed sync of a directory leaves behind is written back later: a journal is not given up.
+            let badly =
+                |inner: &mut Inner, world: &World| settle(inner, world.below(changes as u64 + 1) as usize);
+            self.durable(site, "sync_dir", &path, 0, well, badly).await
         })
     }
 
-    fn lock(&self, path: &Path) -> BoxFuture<'_, io::Result<Box<dyn Send + Sync>>> {
-        let path = path.to_path_buf();
+    fn lock_from(&self, site: Site, path: &Path) -> BoxFuture<'_, io::Result<Box<dyn Send + Sync>>> {
+        let path: Arc<Path> = path.into();
         Box::pin(async move {
-            self.call("lock", 0).await?;
+            self.call(site, DiskCall::Write, "lock", &path, 0).await?;
             let mut inner = self.lock_inner();
-            if !inner.locks.insert(path.clone()) {
+            if !inner.locks.insert(path.to_path_buf()) {
                 return Err(io::ErrorKind::WouldBlock.into());
             }
             let (world, process) = (self.world.clone(), self.process);
@@ -422,9 +575,10 @@ impl Disk for SimDisk {
         })
     }
 
-    fn free_bytes(&self, _path: &Path) -> BoxFuture<'_, io::Result<u64>> {
+    fn free_bytes_from(&self, site: Site, path: &Path) -> BoxFuture<'_, io::Result<u64>> {
+        let path: Arc<Path> = path.into();
         Box::pin(async move {
-            self.call("free_bytes", 0).await?;
+            self.call(site, DiskCall::Read, "free_bytes", &path, 0).await?;
             let inner = self.lock_inner();
             Ok(inner.bytes_max.saturating_sub(inner.bytes()))
         })
@@ -440,18 +594,10 @@ impl Inner {
         self.files.get_mut(&id).ok_or_else(|| io::Error::other("the file did not survive the crash"))
     }
 
-    /// Writes if there is space; the answer names the write until it is durable.
-    fn write(&mut self, id: u64, write: Write) -> io::Result<u64> {
-        let end = match &write {
-            Write::Bytes(position, bytes) => position + bytes.len() as u64,
-            Write::Len(len) => *len,
-            Write::Zeros(..) => 0,
-        };
+    /// Whether a file may end there.
+    fn has_space(&mut self, id: u64, end: u64) -> io::Result<bool> {
         let grows = end.saturating_sub(self.content(id)?.now.len);
-        if grows > 0 && self.bytes().saturating_add(grows) > self.bytes_max {
-            return Err(io::ErrorKind::StorageFull.into());
-        }
-        Ok(self.content(id)?.write(write))
+        Ok(grows == 0 || self.bytes().saturating_add(grows) <= self.bytes_max)
     }
 }
 
@@ -459,14 +605,14 @@ struct Lock {
     inner: Arc<Mutex<Inner>>,
     world: Arc<World>,
     process: u64,
-    path: PathBuf,
+    path: Arc<Path>,
 }
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // The lock of a crashed process went with it; the next one may hold it by now.
+        // The lock of a process that ended went with it; the next one may hold it by now.
         if self.world.runs(self.process) {
-            self.inner.lock().expect("no panics under this lock").locks.remove(&self.path);
+            lock(&self.inner).locks.remove(&*self.path);
         }
     }
 }
@@ -474,7 +620,7 @@ impl Drop for Lock {
 struct SimFile {
     disk: SimDisk,
     id: u64,
-    path: PathBuf,
+    path: Arc<Path>,
 }
 
 impl fmt::Debug for SimFile {
@@ -484,94 +630,145 @@ impl fmt::Debug for SimFile {
 }
 
 impl SimFile {
+    async fn call(&self, site: Site, kind: DiskCall, what: &'static str, detail: u64) -> io::Result<()> {
+        self.disk.call(site, kind, what, &self.path, detail).await
+    }
+
+    /// Writes through the page cache if there is space.
+    fn write(&self, site: Site, write: Write) -> io::Result<()> {
+        let end = match &write {
+            Write::Bytes(position, bytes) => position + bytes.len() as u64,
+            Write::Len(len) => *len,
+            Write::Zeros(..) => 0,
+        };
+        self.must_have_space(site, end)?;
+        self.disk.lock_inner().content(self.id)?.write(write);
+        Ok(())
+    }
+
+    fn must_have_space(&self, site: Site, end: u64) -> io::Result<()> {
+        if self.disk.lock_inner().has_space(self.id, end)? {
+            return Ok(());
+        }
+        self.disk.world.failed.fetch_add(1, Ordering::Relaxed);
+        Err(self.disk.failed(site, io::ErrorKind::StorageFull.into()))
+    }
+
     /// Makes everything durable that was written when it is called.
-    async fn settle(&self, what: &str) -> io::Result<()> {
+    async fn settle(&self, site: Site, what: &'static str) -> io::Result<()> {
         let last = self.disk.lock_inner().content(self.id)?.next_write;
-        let settle = |inner: &mut Inner| {
+        let well = |inner: &mut Inner| {
             if let Ok(content) = inner.content(self.id) {
-                content.settle(|id| id <= last);
+                content.settle(last);
             }
         };
-        self.disk.durable(what, self.id, settle).await
+        let badly = |inner: &mut Inner, world: &World| {
+            if let Ok(content) = inner.content(self.id) {
+                content.settle_some(world, last);
+            }
+        };
+        self.disk.durable(site, what, &self.path, 0, well, badly).await
     }
 }
 
 impl File for SimFile {
-    fn read_at(&self, position: u64, len: usize) -> BoxFuture<'_, io::Result<Bytes>> {
+    fn read_at_from(&self, site: Site, position: u64, len: usize) -> BoxFuture<'_, io::Result<Bytes>> {
         Box::pin(async move {
-            self.disk.call("read_at", position ^ len as u64).await?;
+            self.call(site, DiskCall::Read, "read_at", position ^ len as u64).await?;
             let mut inner = self.disk.lock_inner();
             inner.content(self.id)?.now.read(position, len).ok_or(io::ErrorKind::UnexpectedEof.into())
         })
     }
 
-    fn write_at(&self, position: u64, bytes: Bytes) -> BoxFuture<'_, io::Result<()>> {
+    fn write_at_from(&self, site: Site, position: u64, bytes: Bytes) -> BoxFuture<'_, io::Result<()>> {
         Box::pin(async move {
-            self.disk.call("write_at", position ^ bytes.len() as u64).await?;
-            self.disk.lock_inner().write(self.id, Write::Bytes(position, bytes)).map(drop)
+            if let Err(error) =
+                self.call(site, DiskCall::Write, "write_at", position ^ bytes.len() as u64).await
+            {
+                // It may have been cut short.
+                if self.disk.world.runs(self.disk.process) {
+                    let done = self.disk.world.below(bytes.len() as u64 + 1) as usize;
+                    let _ = self.write(site, Write::Bytes(position, bytes.slice(..done)));
+                }
+                return Err(error);
+            }
+            self.write(site, Write::Bytes(position, bytes))
         })
     }
 
-    fn write_durable(&self, position: u64, bytes: Bytes) -> BoxFuture<'_, io::Result<()>> {
+    fn write_durable_from(&self, site: Site, position: u64, bytes: Bytes) -> BoxFuture<'_, io::Result<()>> {
         let aligned = ALIGNMENT as u64;
         assert!(
             position.is_multiple_of(aligned) && (bytes.len() as u64).is_multiple_of(aligned),
             "a durable write is aligned"
         );
         Box::pin(async move {
-            self.disk.call("write", position ^ bytes.len() as u64).await?;
-            let written = self.disk.lock_inner().write(self.id, Write::Bytes(position, bytes))?;
-            let settle = |inner: &mut Inner| {
+            self.call(site, DiskCall::Write, "write", position ^ bytes.len() as u64).await?;
+            self.must_have_space(site, position + bytes.len() as u64)?;
+            let id = {
+                let mut inner = self.disk.lock_inner();
+                let content = inner.content(self.id)?;
+                content.next_write += 1;
+                content.under_way.push((content.next_write, position, bytes));
+                content.next_write
+            };
+            let well = |inner: &mut Inner| {
                 if let Ok(content) = inner.content(self.id) {
-                    content.settle(|id| id == written);
+                    content.arrives(id);
                 }
             };
-            self.disk.durable("write_durable", position, settle).await
-        })
-    }
-
-    fn sync(&self) -> BoxFuture<'_, io::Result<()>> {
-        Box::pin(self.settle("sync"))
-    }
-
-    fn allocate(&self, len: u64) -> BoxFuture<'_, io::Result<()>> {
-        Box::pin(async move {
-            self.disk.call("allocate", len).await?;
-            {
-                let mut inner = self.disk.lock_inner();
-                if inner.content(self.id)?.now.len < len {
-                    inner.write(self.id, Write::Len(len))?;
+            let badly = |inner: &mut Inner, world: &World| {
+                if let Ok(content) = inner.content(self.id) {
+                    content.arrives_in_part(world, id);
                 }
+            };
+            self.disk.durable(site, "write_durable", &self.path, position, well, badly).await
+        })
+    }
+
+    fn sync_from(&self, site: Site) -> BoxFuture<'_, io::Result<()>> {
+        Box::pin(self.settle(site, "sync"))
+    }
+
+    fn allocate_from(&self, site: Site, len: u64) -> BoxFuture<'_, io::Result<()>> {
+        Box::pin(async move {
+            self.call(site, DiskCall::Write, "allocate", len).await?;
+            if self.disk.lock_inner().content(self.id)?.now.len < len {
+                self.write(site, Write::Len(len))?;
             }
-            self.settle("allocated").await
+            self.settle(site, "allocated").await
         })
     }
 
-    fn reserve(&self, len: u64) -> BoxFuture<'_, io::Result<()>> {
-        self.allocate(len)
+    fn reserve_from(&self, site: Site, len: u64) -> BoxFuture<'_, io::Result<()>> {
+        self.allocate_from(site, len)
     }
 
-    fn punch(&self, position: u64, len: u64) -> BoxFuture<'_, io::Result<()>> {
+    fn punch_from(&self, site: Site, position: u64, len: u64) -> BoxFuture<'_, io::Result<()>> {
         Box::pin(async move {
-            self.disk.call("punch", position ^ len).await?;
-            self.disk.lock_inner().write(self.id, Write::Zeros(position, len)).map(drop)
+            self.call(site, DiskCall::Write, "punch", position ^ len).await?;
+            self.write(site, Write::Zeros(position, len))
         })
     }
 
-    fn set_len(&self, len: u64) -> BoxFuture<'_, io::Result<()>> {
+    fn set_len_from(&self, site: Site, len: u64) -> BoxFuture<'_, io::Result<()>> {
         Box::pin(async move {
-            self.disk.call("set_len", len).await?;
-            self.disk.lock_inner().write(self.id, Write::Len(len)).map(drop)
+            self.call(site, DiskCall::Write, "set_len", len).await?;
+            self.write(site, Write::Len(len))
         })
     }
 
-    fn sync_and_evict(&self) -> BoxFuture<'_, io::Result<()>> {
-        self.sync()
+    fn sync_and_evict_from(&self, site: Site) -> BoxFuture<'_, io::Result<()>> {
+        Box::pin(async move {
+            self.settle(site, "sync_and_evict").await?;
+            self.disk.lock_inner().content(self.id)?.evict();
+            Ok(())
+        })
     }
 
-    fn size(&self) -> BoxFuture<'_, io::Result<u64>> {
+    fn size_from(&self, site: Site) -> BoxFuture<'_, io::Result<u64>> {
         Box::pin(async move {
-            self.disk.call("size", 0).await?;
+            self.call(site, DiskCall::Read, "size", 0).await?;
             Ok(self.disk.lock_inner().content(self.id)?.now.len)
         })
     }

@@ -20,6 +20,7 @@ fn small() -> LocalOptions {
             wal_bytes: 128 << 10,
             interval: Duration::from_millis(20),
             promote_extent_bytes: 0,
+            ..Default::default()
         },
         ..Default::default()
     }

@@ -24,6 +24,7 @@ fn small(promote_extent_bytes: u64) -> LocalOptions {
             wal_bytes: 64 << 10,
             interval: Duration::from_millis(2),
             promote_extent_bytes,
+            ..Default::default()
         },
         ..Default::default()
     }
@@ -292,6 +293,53 @@ fn a_leader_that_is_dropped_half_way_hands_on() {
                 second.await.unwrap().remove(0).unwrap();
                 assert_eq!(engine.published(partition(0)).unwrap().high_watermark, Offset(2 * (round + 1)));
             }
+        });
+    }
+}
+
+/// A lane's part of a snapshot stands for every decision up to its position. Were later decisions put into the frame
+/// that is open at that position, the next start would skip them: acknowledged, and gone.
+#[test]
+fn what_is_decided_after_a_snapshot_looked_is_not_taken_for_part_of_it() {
+    for seed in 0..20 {
+        sim::run(seed, |sim| async move {
+            let options = LocalOptions {
+                rewrite: RewriteOptions { interval: Duration::from_secs(3600), ..small(0).rewrite },
+                ..small(0)
+            };
+            let open = || LocalEngine::open(sim.door(), Path::new("/data"), options.clone());
+            let engine = open().await.unwrap();
+            create_topic(&engine, 1).await;
+            sim.set_sync_time(Duration::from_millis(20));
+            let acknowledged = |append| {
+                let pending = engine.append(vec![append]);
+                let awaited = async move { pending.await.unwrap()[0].as_ref().unwrap().base_offset };
+                let (tell, told) = tokio::sync::oneshot::channel();
+                let task = Box::pin(async move { tell.send(awaited.await).unwrap() });
+                sim.outside().tasks.spawn("writer", task);
+                told
+            };
+            let first = acknowledged(append_of(0, b"written", 0));
+            tokio::time::sleep(Duration::from_millis(2)).await;
+            assert!(engine.log.core().queued_bytes > 0, "the first frame is being written");
+            let second = acknowledged(append_of(0, b"queued", 0));
+            let rewriter = engine.rewriter.clone();
+            let snapshot = async move { rewriter.checkpoint().await.unwrap() };
+            let snapshot = sim.outside().tasks.spawn("snapshot", Box::pin(snapshot));
+            // All lanes are looked at now, and the snapshot's file is being synced.
+            tokio::time::sleep(Duration::from_millis(3)).await;
+            let third = acknowledged(append_of(0, b"later", 0));
+            assert!(engine.log.durable() < engine.log.core().tail, "nothing of it is durable yet");
+            snapshot.0.await.unwrap();
+            for (offset, told) in [first, second, third].into_iter().enumerate() {
+                assert_eq!(told.await.unwrap(), Offset(offset as i64));
+            }
+            drop(engine);
+            sim.crash().await;
+            let engine = open().await.unwrap();
+            assert_eq!(values(&engine, 0, 0).await, ["0:written", "1:queued", "2:later"], "seed {seed}");
+            let next = engine.query(|state| state.partition(partition(0)).unwrap().next).await.unwrap();
+            assert_eq!(next, Offset(3), "seed {seed}");
         });
     }
 }

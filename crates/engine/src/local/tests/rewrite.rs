@@ -16,6 +16,7 @@ fn options() -> LocalOptions {
             wal_bytes: u64::MAX,
             interval: Duration::from_secs(3600),
             promote_extent_bytes: u64::MAX,
+            ..Default::default()
         },
         ..Default::default()
     }
