@@ -144,6 +144,22 @@ async fn requests_are_pipelined_and_answers_go_to_whom_they_belong() {
     }
 }
 
+/// A connection that had fallen silent was used again and again: each try of a producer waited for its timeout on it.
+#[tokio::test]
+async fn a_request_that_is_not_answered_in_time_ends_the_connection() {
+    let (mut broker, door) = Broker::new();
+    let (connection, ()) = tokio::join!(open(&door), broker.answer_versions());
+    let connection = connection.expect("it opens");
+    let other = connection.submit(&beat("other")).await.expect("it is queued");
+    let late = connection.call(&beat("g"), Duration::from_millis(1)).await;
+    assert!(matches!(late, Err(Error::TimedOut { what: "Heartbeat", .. })), "{late:?}");
+    assert!(connection.is_closed());
+    assert!(matches!(other.await, Err(Error::Closed { .. })));
+    drop(connection);
+    let mut rest = Vec::new();
+    broker.stream.read_to_end(&mut rest).await.expect("the broker sees it close");
+}
+
 #[tokio::test]
 async fn when_the_broker_goes_everybody_learns_it() {
     let (mut broker, door) = Broker::new();

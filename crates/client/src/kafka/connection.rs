@@ -3,7 +3,8 @@
 //! ```text
 //!  submit ──► queue (bounded) ──► writer task ──► socket ──► reader task ──► the reply of the oldest request
 //! ```
-//! When either task ends, every request without an answer gets [`Error::Closed`].
+//! When either task ends, every request without an answer gets [`Error::Closed`]. A request that is not answered in time
+//! ends the connection, as in Kafka's own clients: it may be half open, and the next request goes out on another one.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -21,7 +22,7 @@ use kolk_wire_kafka::frame::{self, Frame, RequestHeader};
 use kolk_wire_kafka::messages::api_versions::{ApiVersionsRequest, ApiVersionsResponse};
 use kolk_wire_kafka::{ApiKey, ErrorCode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::{Address, Error};
 
@@ -52,6 +53,8 @@ struct Inner {
 struct Shared {
     address: Address,
     state: Mutex<State>,
+    /// Ends the reader, which would wait for ever on a half-open connection.
+    closing: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -85,6 +88,7 @@ impl Shared {
         let mut state = self.state();
         state.closed.get_or_insert_with(|| reason.into());
         state.waiting.clear();
+        self.closing.notify_one();
     }
 
     fn closed(&self) -> Error {
@@ -205,13 +209,18 @@ impl Connection {
         let call = async { self.submit_version(version, request).await?.await };
         let timed_out =
             || Error::TimedOut { address: self.address().clone(), what: R::KEY.name(), after: timeout };
-        tokio::time::timeout(timeout, call).await.map_err(|_| timed_out())?
+        let answered = tokio::time::timeout(timeout, call).await;
+        answered.map_err(|_| {
+            self.0.shared.close("a request was not answered in time");
+            timed_out()
+        })?
     }
 }
 
 impl Inner {
     fn start(door: &Door, address: &Address, client_id: &str, stream: Box<dyn Stream>) -> Inner {
-        let shared = Arc::new(Shared { address: address.clone(), state: Mutex::default() });
+        let shared =
+            Arc::new(Shared { address: address.clone(), state: Mutex::default(), closing: Notify::new() });
         let (queue, requests) = mpsc::channel(64);
         let (read, write) = tokio::io::split(stream);
         door.tasks.spawn("client-write", Box::pin(write_requests(write, requests, Arc::clone(&shared))));
@@ -335,7 +344,12 @@ async fn read_answers(mut read: ReadHalf<Box<dyn Stream>>, shared: Arc<Shared>) 
                 } else {
                     buffer.reserve(16 * 1024);
                 }
-                match read.read_buf(&mut buffer).await {
+                let read = tokio::select! {
+                    biased;
+                    () = shared.closing.notified() => return,
+                    read = read.read_buf(&mut buffer) => read,
+                };
+                match read {
                     Ok(0) => return shared.close("the broker closed it"),
                     Ok(_) => {}
                     Err(error) => return shared.close(&error.to_string()),
