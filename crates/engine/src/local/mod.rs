@@ -405,6 +405,8 @@ impl Engine for LocalEngine {
                 core.tail
             };
             let durable = async {
+                // The rewrite, which would free a file for these last frames, ends when it sees that the log is closed.
+                let _beyond = self.log.spares.beyond_bound();
                 self.log.until_durable(position).await?;
                 let seal = if position > 0 { self.log.push_seal() } else { 0 };
                 self.log.until_durable(seal).await

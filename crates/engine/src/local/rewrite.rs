@@ -354,10 +354,8 @@ impl Rewriter {
         writer.finish().await?;
         // What a lane has seen must be in the log before the snapshot stands for it. Where commits wait for a free
         // file they wait for this rewrite: then the log may grow a little.
-        self.log.spares.set_beyond_bound(true);
-        let durable = self.log.until_durable(newest).await;
-        self.log.spares.set_beyond_bound(false);
-        durable?;
+        let _beyond = self.log.spares.beyond_bound();
+        self.log.until_durable(newest).await?;
         Ok(id)
     }
 

@@ -158,7 +158,8 @@ impl SegmentWriter {
     }
 
     /// Adds whole batches of one partition, in offset order; `entries` has one entry for each, positions
-    /// counted from the start of `bytes`. A change of partition, or a full extent, starts a new extent.
+    /// counted from the start of `bytes`. A change of partition, a gap, or a full extent, starts a new extent: the
+    /// batches in a gap may stand in another segment, and extents of a partition never overlap.
     ///
     /// The caller brings the batches of a partition one after another: extents of one partition never
     /// interleave with another's within a segment.
@@ -182,8 +183,12 @@ impl SegmentWriter {
     }
 
     fn add_batch(&mut self, partition: PartitionId, bytes: &[u8], entry: TableEntry, last: Offset) {
-        let full = |b: &Building| b.extent.partition != partition || b.extent.len >= EXTENT_BYTES_MAX;
-        if self.current.as_ref().is_some_and(full) {
+        let ends = |b: &Building| {
+            b.extent.partition != partition
+                || b.extent.last + 1 != entry.base_offset
+                || b.extent.len >= EXTENT_BYTES_MAX
+        };
+        if self.current.as_ref().is_some_and(ends) {
             self.end_extent();
         }
         let position = self.position + self.buffer.len() as u64;

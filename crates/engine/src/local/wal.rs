@@ -128,8 +128,8 @@ pub(super) struct Spares {
     arrived: Notify,
     /// Told when another spare file is wanted.
     wanted: Notify,
-    /// The rewrite, which frees files, waits for a commit: the bound must not keep it waiting.
-    beyond_bound: AtomicBool,
+    /// So many wait for a commit that must not wait for the rewrite: see [`Spares::beyond_bound`].
+    beyond_bound: AtomicU64,
     /// No blocks could be allocated: appends that do not fit into what is allocated are refused.
     disk_full: AtomicBool,
     /// Bytes that frames can still be written to, in the current file and the spare ones.
@@ -190,7 +190,7 @@ impl Spares {
             }),
             arrived: Notify::new(),
             wanted: Notify::new(),
-            beyond_bound: AtomicBool::new(false),
+            beyond_bound: AtomicU64::new(0),
             disk_full: AtomicBool::new(false),
             room: AtomicU64::new(room),
             frame_bytes: AtomicU64::new(0),
@@ -238,12 +238,12 @@ impl Spares {
         debug_assert!(before >= bytes, "frames only go where there is room");
     }
 
-    /// Lets the log grow beyond its bound while the rewrite needs a commit to go on.
-    pub fn set_beyond_bound(&self, beyond: bool) {
-        self.beyond_bound.store(beyond, Ordering::Relaxed);
-        if beyond {
-            self.wanted.notify_one();
-        }
+    /// Lets the log grow beyond its bound until the answer is dropped: for commits that the rewrite, which frees files,
+    /// waits for itself, or that come when it is over.
+    pub fn beyond_bound(&self) -> BeyondBound<'_> {
+        self.beyond_bound.fetch_add(1, Ordering::Relaxed);
+        self.wanted.notify_one();
+        BeyondBound(self)
     }
 
     /// Counts the room that a frame took, and its size.
@@ -272,7 +272,7 @@ impl Spares {
             let bound = self.bytes_max <= inner.bytes && inner.needed <= inner.capacity_max;
             // After a failure it tries until it succeeds: that is how appends are taken again.
             let healing = self.disk_full.load(Ordering::Relaxed);
-            if (enough && !healing) || (bound && !self.beyond_bound.load(Ordering::Relaxed)) {
+            if (enough && !healing) || (bound && self.beyond_bound.load(Ordering::Relaxed) == 0) {
                 return Ok(());
             }
             let capacity = inner.next_capacity.max(inner.needed).next_multiple_of(ALIGNMENT as u64);
@@ -314,6 +314,15 @@ impl Spares {
     /// Waits until another file is wanted.
     pub async fn wanted(&self) {
         self.wanted.notified().await;
+    }
+}
+
+/// Somebody for whom the log may grow beyond its bound.
+pub(super) struct BeyondBound<'a>(&'a Spares);
+
+impl Drop for BeyondBound<'_> {
+    fn drop(&mut self) {
+        self.0.beyond_bound.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -326,3 +326,84 @@ async fn files_of_large_extents_become_segments_where_they_stand() {
     engine.propose(trim).await.unwrap().unwrap();
     assert_eq!(all(&engine, 0, 350).await, expected(0, 350..400));
 }
+
+/// A merged segment had one extent over all that it took of a partition, and with it over what lay between in a segment of
+/// another tier: two extents overlapped, the engine panicked, and the directory could not be opened any more.
+#[tokio::test]
+async fn segments_merge_around_one_of_another_tier() {
+    let dir = Dir::new();
+    let options = LocalOptions {
+        wal_file_bytes_first: 32 << 10,
+        wal_file_bytes_max: 32 << 10,
+        frame_bytes_max: 16 << 10,
+        rewrite: RewriteOptions { tier_bytes: 64 << 10, ..options().rewrite },
+        ..options()
+    };
+    let engine = dir.try_open(options.clone()).await.unwrap();
+    create_topic(&engine, 1).await;
+    let mut written = 0;
+    for rounds in [20, 20, 80, 20, 20, 20] {
+        fill(&engine, 1, written..written + rounds).await;
+        written += rounds;
+        engine.rewriter.checkpoint().await.unwrap();
+    }
+    // A round comes by itself too when a file is full.
+    engine.rewriter.round().await.unwrap();
+    let segments = engine.log.archive.segments();
+    assert!(
+        (2..6).contains(&segments.len()),
+        "four of the lowest tier have merged, the large one stays: {segments:?}"
+    );
+    assert_eq!(all(&engine, 0, 0).await, expected(0, 0..written));
+    drop(engine);
+    let engine = dir.try_open(options).await.unwrap();
+    assert_eq!(all(&engine, 0, 0).await, expected(0, 0..written));
+    engine.close().await.unwrap();
+}
+
+/// The same with a log file that became a segment where it stood, between files whose batches are copied into one.
+#[tokio::test]
+async fn batches_are_copied_around_a_file_that_stays_where_it_is() {
+    let dir = Dir::new();
+    let options = LocalOptions {
+        rewrite: RewriteOptions { promote_extent_bytes: 20_000, ..options().rewrite },
+        ..options()
+    };
+    let engine = dir.try_open(options.clone()).await.unwrap();
+    create_topic(&engine, 1).await;
+    fill(&engine, 1, 0..150).await;
+    for _ in 0..8 {
+        engine.append(vec![append_of(0, &[b'y'; 100_000], 0)]).await.unwrap()[0].as_ref().unwrap();
+    }
+    fill(&engine, 1, 158..400).await;
+    engine.rewriter.checkpoint().await.unwrap();
+    assert!(engine.log.archive.segments().len() >= 3, "{:?}", engine.log.archive.segments().len());
+    let check = async |engine: &LocalEngine| {
+        assert_eq!(all(engine, 0, 0).await[..150], expected(0, 0..150));
+        assert_eq!(all(engine, 0, 158).await, expected(0, 158..400));
+    };
+    check(&engine).await;
+    drop(engine);
+    let engine = dir.try_open(options).await.unwrap();
+    check(&engine).await;
+    engine.close().await.unwrap();
+}
+
+/// With all files in use the last frames waited for a file that only the rewrite could free, and that had ended: a server
+/// that was stopped right after its start never ended.
+#[test]
+fn a_full_log_can_be_closed() {
+    crate::door::sim::run(1, |sim| async move {
+        let options = LocalOptions { wal_bytes_max: 600 << 10, ..options() };
+        let open = || LocalEngine::open(sim.door(), std::path::Path::new("/data"), options.clone());
+        let engine = open().await.unwrap();
+        create_topic(&engine, 1).await;
+        while wal_files(&engine) < 3 {
+            engine.append(vec![append_of(0, &[b'y'; 50_000], 0)]).await.unwrap()[0].as_ref().unwrap();
+        }
+        sim.crash().await;
+        drop(engine);
+        let engine = open().await.unwrap();
+        tokio::time::timeout(Duration::from_secs(60), engine.close()).await.expect("it closes").unwrap();
+    });
+}
