@@ -117,9 +117,10 @@ fn went_away(error: &Error) -> bool {
 fn start_writers(client: &Client, plan: &Plan) -> Vec<TaskHandle> {
     let mut started = Vec::new();
     for writer in 0..plan.kafka_writers {
-        started.push(
-            client.spawn("sim-kafka", kafka_writer(client.clone(), format!("k{writer}"), plan.records)),
-        );
+        started.push(client.spawn(
+            "sim-kafka",
+            kafka_writer(client.clone(), format!("k{writer}"), plan.records, plan.record_bytes),
+        ));
     }
     for writer in 0..plan.kinesis_writers {
         started.push(
@@ -131,7 +132,7 @@ fn start_writers(client: &Client, plan: &Plan) -> Vec<TaskHandle> {
 }
 
 /// An idempotent producer: whatever the server goes through, each record is acknowledged in the end.
-async fn kafka_writer(client: Client, name: String, records: u64) {
+async fn kafka_writer(client: Client, name: String, records: u64, record_bytes: usize) {
     let kafka = client.kafka();
     let producer = patiently(|| Producer::new(kafka.clone(), ProducerOptions::default())).await;
     let mut partitions = PARTITIONS as u64;
@@ -144,6 +145,7 @@ async fn kafka_writer(client: Client, name: String, records: u64) {
         let record = RecordBody {
             key: Some(Bytes::from(name.clone())),
             value: Some(Bytes::from(value.clone())),
+            headers: vec![("filler".to_owned(), Some(Bytes::from(vec![b'x'; record_bytes])))],
             ..Default::default()
         };
         let partition = client.below(partitions) as i32;
@@ -153,10 +155,12 @@ async fn kafka_writer(client: Client, name: String, records: u64) {
         }
     }
     for (value, delivery) in under_way {
-        let delivered = delivery.await.unwrap_or_else(|error| panic!("{value}: {error}"));
-        let place = match delivered.offset {
-            -1 => Place::KafkaSomewhere,
-            offset => Place::Kafka { partition: delivered.partition, offset },
+        let place = match delivery.await {
+            Ok(delivered) if delivered.offset == -1 => Place::KafkaSomewhere,
+            Ok(delivered) => Place::Kafka { partition: delivered.partition, offset: delivered.offset },
+            // It gave up after two minutes of faults.
+            Err(error) if went_away(&error) => Place::Unknown,
+            Err(error) => panic!("{value}: {error}"),
         };
         client.ledger.wrote(&value, place);
     }

@@ -12,7 +12,7 @@ pub(crate) enum Place {
     KafkaSomewhere,
     /// Acknowledged to a Kinesis client.
     Kinesis { shard: u32, offset: i64 },
-    /// Sent by a Kinesis client that got no answer: there or not.
+    /// Sent by a client that got no answer: there or not.
     Unknown,
 }
 

@@ -26,9 +26,9 @@
 mod check;
 pub mod checker;
 mod clients;
-pub mod history;
 pub mod coverage;
 mod faults;
+pub mod history;
 mod ledger;
 mod log;
 pub mod plan;

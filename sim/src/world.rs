@@ -22,9 +22,11 @@ use crate::workload::Workload;
 use crate::{DATA_DIR, KAFKA, KINESIS, workload};
 
 /// Simulated time that a run may take; most take a minute.
-const TIME_MAX: Duration = Duration::from_secs(6 * 3600);
+const TIME_MAX: Duration = Duration::from_secs(3600);
 /// Starts in a row that may meet a fault.
 const FAILED_STARTS_MAX: u32 = 5;
+/// Simulated time that a stop may take on a healthy disk.
+const STOP_MAX: Duration = Duration::from_secs(60);
 /// Bits that flip, one by one, once all is done.
 const FLIPS: u32 = 3;
 
@@ -62,11 +64,23 @@ pub struct World {
     /// The seeded world around the server.
     pub sim: Sim,
     winding_down: Arc<AtomicBool>,
+    a_client_panicked: Arc<AtomicBool>,
+}
+
+/// Tells, when it is dropped in one, that a client panicked: others may wait for it for ever.
+struct TellsPanic(Arc<AtomicBool>);
+
+impl Drop for TellsPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
 }
 
 impl World {
     fn new(sim: Sim) -> Self {
-        World { sim, winding_down: Arc::default() }
+        World { sim, winding_down: Arc::default(), a_client_panicked: Arc::default() }
     }
 
     /// A Kafka client of its own.
@@ -92,6 +106,11 @@ impl World {
 
     /// Starts a client, which no fault of the server ends.
     pub fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) -> TaskHandle {
+        let tells = TellsPanic(self.a_client_panicked.clone());
+        let task = async move {
+            let _tells = tells;
+            task.await;
+        };
         self.sim.outside().tasks.spawn(name, Box::pin(task))
     }
 
@@ -167,11 +186,8 @@ async fn whole(world: World, plan: &Plan) -> Report {
     for workload in &workloads {
         workload.prepare(&run.world).await;
     }
-    let clients: Vec<_> = workloads.iter().flat_map(|workload| workload.start(&run.world)).collect();
-    run.under_load(&clients).await;
-    for client in clients {
-        client.0.await.expect("a client panicked, see above");
-    }
+    let mut clients: Vec<_> = workloads.iter().flat_map(|workload| workload.start(&run.world)).collect();
+    run.under_load(&mut clients).await;
 
     run.end(Ends::PowerLoss).await;
     run.start_again(None).await;
@@ -212,11 +228,10 @@ impl Run<'_> {
     }
 
     /// Faults come, the process ends and starts again; then all is well until every client has ended.
-    async fn under_load(&mut self, clients: &[TaskHandle]) {
+    async fn under_load(&mut self, clients: &mut Vec<TaskHandle>) {
         let mut weather = Weather::new(self.world.sim.clone(), self.plan);
         let load_ends = Instant::now() + self.plan.load;
-        let all_ended = || clients.iter().all(|client| client.0.is_finished());
-        while !all_ended() && Instant::now() < load_ends {
+        while !self.have_ended(clients).await && Instant::now() < load_ends {
             if let Some(ends) = self.goes_on_until(weather.next_at()).await {
                 self.end(weather.how(ends)).await;
                 self.world.pause(1000).await;
@@ -230,7 +245,7 @@ impl Run<'_> {
         self.world.note("the world heals");
         weather.clears();
         self.world.winding_down.store(true, Ordering::Relaxed);
-        while !all_ended() {
+        while !self.have_ended(clients).await {
             if self.goes_on_until(Instant::now() + Duration::from_millis(100)).await.is_some() {
                 // What had failed before it healed.
                 self.end(Ends::Kill).await;
@@ -239,12 +254,30 @@ impl Run<'_> {
         }
     }
 
+    /// Whether all clients have ended. One that panicked ends the run.
+    async fn have_ended(&self, clients: &mut Vec<TaskHandle>) -> bool {
+        if !self.world.a_client_panicked.load(Ordering::Relaxed)
+            && !clients.iter().all(|it| it.0.is_finished())
+        {
+            return false;
+        }
+        for client in clients.extract_if(.., |client| client.0.is_finished()) {
+            if let Err(panicked) = client.0.await {
+                panic!("a client panicked: {panicked}");
+            }
+        }
+        clients.is_empty()
+    }
+
     /// Lets time pass, unless the process ends before: `Some(true)` if it was ended, else it failed and gave up.
     async fn goes_on_until(&self, until: Instant) -> Option<bool> {
         let server = self.server.as_ref().expect("a server runs under load");
         tokio::select! {
             biased;
-            () = self.world.sim.until_crashed() => Some(true),
+            () = self.world.sim.until_crashed() => {
+                assert!(!self.sim().has_panicked(), "a task of the server panicked, see above");
+                Some(true)
+            }
             reason = server.failed() => {
                 let failed = self.sim().failed_calls() - self.failed_before;
                 assert!(failed > 0, "the log failed on a healthy disk: {reason}");
@@ -303,13 +336,19 @@ impl Run<'_> {
     async fn check(&self, workloads: &[Box<dyn Workload>]) {
         for workload in workloads {
             self.world.note(format!("{} is checked", workload.name()));
-            workload.check(&self.world).await;
+            tokio::select! {
+                biased;
+                () = self.sim().until_crashed() => panic!("a task of the server panicked, see above"),
+                () = workload.check(&self.world) => {}
+            }
         }
     }
 
     async fn stop(&mut self) {
         let server = self.server.take().expect("a server runs");
-        server.stop().await.expect("a healthy log closes");
+        let stopped = tokio::time::timeout(STOP_MAX, server.stop()).await;
+        stopped.expect("a server stops in seconds").expect("a healthy log closes");
+        assert!(!self.sim().has_panicked(), "a task of the server panicked, see above");
     }
 
     /// What `kolk verify` finds.

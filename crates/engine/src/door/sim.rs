@@ -109,7 +109,9 @@ struct World {
     /// Counts processes: what belongs to an earlier one does nothing any more.
     process: AtomicU64,
     crashed: AtomicBool,
-    /// Told when the process ended by itself.
+    /// A task of a process panicked.
+    panicked: AtomicBool,
+    /// Told when the process ended by itself, or a task of it panicked.
     ended: Notify,
     tasks: Mutex<Vec<tokio::task::AbortHandle>>,
     durable_operations: AtomicU64,
@@ -146,6 +148,7 @@ impl Sim {
             jumped_ms: AtomicI64::new(0),
             process: AtomicU64::new(1),
             crashed: AtomicBool::new(false),
+            panicked: AtomicBool::new(false),
             ended: Notify::new(),
             tasks: Mutex::default(),
             durable_operations: AtomicU64::new(0),
@@ -251,9 +254,14 @@ impl Sim {
         self.world.crashed.load(Ordering::Relaxed)
     }
 
-    /// Waits until the process ends at a chosen call.
+    /// Whether a task of a process has panicked: nothing that a world does may lead to that.
+    pub fn has_panicked(&self) -> bool {
+        self.world.panicked.load(Ordering::Relaxed)
+    }
+
+    /// Waits until the process ends at a chosen call, or a task of it panics.
     pub async fn until_crashed(&self) {
-        while !self.has_crashed() {
+        while !self.has_crashed() && !self.has_panicked() {
             self.world.ended.notified().await;
         }
     }
@@ -478,11 +486,25 @@ struct SimTasks {
     ends_with_process: bool,
 }
 
+/// Tells, when it is dropped in one, that a task panicked.
+struct TellsPanic(Arc<World>);
+
+impl Drop for TellsPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.panicked.store(true, Ordering::Relaxed);
+            self.0.ended.notify_waiters();
+        }
+    }
+}
+
 impl Tasks for SimTasks {
     fn spawn(&self, name: &'static str, task: BoxFuture<'static, ()>) -> TaskHandle {
         let world = self.world.clone();
         world.trace(name, 1);
+        let tells = self.ends_with_process.then(|| TellsPanic(world.clone()));
         let running = tokio::task::spawn(async move {
+            let _tells = tells;
             world.pause().await;
             world.trace(name, 2);
             task.await;
