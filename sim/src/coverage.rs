@@ -121,7 +121,7 @@ fn is_served(path: &Path) -> bool {
 
 /// Lines of a source at which the disk is called, as the compiler counts them: where the method's name is.
 fn calls(source: &str) -> Vec<u32> {
-    let served = source.find("#[cfg(test)]\nmod tests").map_or(source, |tests| &source[..tests]);
+    let served = source.find("#[cfg(test)]\nmod tests {").map_or(source, |tests| &source[..tests]);
     let mut lines = Vec::new();
     for method in METHODS {
         let call = format!(".{method}(");
@@ -130,7 +130,9 @@ fn calls(source: &str) -> Vec<u32> {
             let name = receiver.rsplit(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default();
             let is_comment =
                 served[..at].rsplit('\n').next().is_some_and(|line| line.trim_start().starts_with("//"));
-            if !is_comment && matches!(name, "disk" | "file") {
+            // A range of a reply goes to the disk through the file that it is of.
+            let is_range = receiver.ends_with("range.file");
+            if !is_comment && !is_range && matches!(name, "disk" | "file") {
                 lines.push(served[..at].matches('\n').count() as u32 + 1);
             }
         }

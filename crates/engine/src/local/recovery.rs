@@ -187,6 +187,10 @@ pub(super) async fn prepare_directory(disk: &dyn Disk, directory: &Path) -> Resu
     for part in [wal_directory(directory), segment_directory(directory), snapshot_directory(directory)] {
         disk.create_dir_all(&part).await.map_err(io_at(&part))?;
     }
+    // A log file whose making was cut short by the end of the process, not of the machine, is named by the page cache
+    // alone. It is used as any other: then a power cut must not take it away.
+    let wal = wal_directory(directory);
+    disk.sync_dir(&wal).await.map_err(io_at(&wal))?;
     disk.sync_dir(directory).await.map_err(io_at(directory))
 }
 

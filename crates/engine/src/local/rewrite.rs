@@ -483,10 +483,7 @@ fn entries_of(extent: &WalExtent, bytes: &[u8]) -> Vec<TableEntry> {
 }
 
 /// The batches of an extent that stays where it is: its bytes are only read where it holds several.
-async fn entries_where_it_stands(
-    file: &WalFile,
-    extent: &WalExtent,
-) -> Result<Vec<TableEntry>, RewriteError> {
+async fn entries_where_it_stands(wal: &WalFile, extent: &WalExtent) -> Result<Vec<TableEntry>, RewriteError> {
     let mut batches = extent.batches();
     match (batches.next(), batches.next()) {
         (Some(only), None) => Ok(vec![TableEntry {
@@ -496,7 +493,7 @@ async fn entries_where_it_stands(
             max_timestamp_ms: extent.max_timestamp_ms,
         }]),
         _ => {
-            let bytes = file.read_at(extent.file_position, extent.len as usize).await?;
+            let bytes = wal.read_at(extent.file_position, extent.len as usize).await?;
             Ok(entries_of(extent, &bytes))
         }
     }

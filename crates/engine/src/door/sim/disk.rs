@@ -300,9 +300,12 @@ impl SimDisk {
         let mut inner = self.lock_inner();
         let id = inner.directories[&parent].now[&name];
         let content = inner.files.get_mut(&id).expect("names are of files");
+        assert!(byte < content.now.len, "the byte is in the file");
         for pages in [&mut content.now, &mut content.durable] {
-            let old = pages.read(byte, 1).expect("the byte is in the file");
-            pages.write(byte, &[old[0] ^ (1 << (bit % 8))]);
+            // The device may not have it yet.
+            if let Some(old) = pages.read(byte, 1) {
+                pages.write(byte, &[old[0] ^ (1 << (bit % 8))]);
+            }
         }
     }
 

@@ -216,6 +216,8 @@ fn a_failed_write_is_never_tried_again_and_the_outcome_is_said_to_be_unknown() {
         let hear = told.clone();
         let options = LocalOptions {
             on_failure: Some(Arc::new(move |reason: &str| hear.lock().unwrap().push(reason.to_string()))),
+            // The next durable operation is the log's.
+            rewrite: RewriteOptions { interval: Duration::from_secs(3600), ..small(0).rewrite },
             ..small(0)
         };
         let engine = LocalEngine::open(sim.door(), Path::new("/data"), options).await.unwrap();
@@ -341,5 +343,41 @@ fn what_is_decided_after_a_snapshot_looked_is_not_taken_for_part_of_it() {
             let next = engine.query(|state| state.partition(partition(0)).unwrap().next).await.unwrap();
             assert_eq!(next, Offset(3), "seed {seed}");
         });
+    }
+}
+
+/// A log file that was made but whose directory was not synced when the process was killed was found by the next process,
+/// in the page cache, and taken for a spare one: a power cut then took it away, with acknowledged frames in it.
+#[test]
+fn a_file_that_only_the_page_cache_names_does_not_take_acknowledged_frames_with_it() {
+    for operation in 0..12 {
+        for seed in 0..4 {
+            sim::run(seed, |sim| async move {
+                sim.crash_at(operation);
+                let first = LocalEngine::open(sim.door(), Path::new("/data"), small(u64::MAX)).await;
+                if let Ok(engine) = &first {
+                    // Further files are made in the background.
+                    let _ = try_create_topic(engine, 1).await;
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                sim.kill().await;
+                drop(first);
+                let engine =
+                    LocalEngine::open(sim.door(), Path::new("/data"), small(u64::MAX)).await.unwrap();
+                if engine.query(|state| state.topic(TOPIC).is_none()).await.unwrap() {
+                    create_topic(&engine, 1).await;
+                }
+                engine.append(vec![append_of(0, b"kept", 0)]).await.unwrap()[0].as_ref().unwrap();
+                sim.crash().await;
+                drop(engine);
+                let engine =
+                    LocalEngine::open(sim.door(), Path::new("/data"), small(u64::MAX)).await.unwrap();
+                assert_eq!(
+                    values(&engine, 0, 0).await,
+                    ["0:kept"],
+                    "killed at operation {operation}, seed {seed}"
+                );
+            });
+        }
     }
 }
