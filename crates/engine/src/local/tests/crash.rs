@@ -216,12 +216,13 @@ fn a_failed_write_is_never_tried_again_and_the_outcome_is_said_to_be_unknown() {
         let hear = told.clone();
         let options = LocalOptions {
             on_failure: Some(Arc::new(move |reason: &str| hear.lock().unwrap().push(reason.to_string()))),
-            // The next durable operation is the log's.
             rewrite: RewriteOptions { interval: Duration::from_secs(3600), ..small(0).rewrite },
             ..small(0)
         };
         let engine = LocalEngine::open(sim.door(), Path::new("/data"), options).await.unwrap();
         create_topic(&engine, 1).await;
+        // Until the log is sealed and further files are made: the next durable operation is the append's.
+        tokio::time::sleep(Duration::from_millis(100)).await;
         sim.fail_at(sim.durable_operations());
         let first = engine.append(vec![append_of(0, b"lost", 0)]);
         let second = engine.query(|_| ());
