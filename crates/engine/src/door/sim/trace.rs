@@ -11,6 +11,8 @@ use crate::map::HashMap;
 
 /// Events that can be read back.
 const RECENT_MAX: usize = 4000;
+/// Notes that can be read back though they are older.
+const NOTES_MAX: usize = 500;
 
 /// A place in the server that calls the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,13 +49,21 @@ pub(super) struct Trace {
     hash: u64,
     calls: u64,
     recent: VecDeque<Event>,
+    /// Notes that have left `recent`.
+    notes: VecDeque<Event>,
     /// By the address of the site, which is only looked up: its order is nobody's.
     points: HashMap<usize, FaultPoint>,
 }
 
 impl Default for Trace {
     fn default() -> Self {
-        Trace { hash: 0xcbf2_9ce4_8422_2325, calls: 0, recent: VecDeque::new(), points: HashMap::default() }
+        Trace {
+            hash: 0xcbf2_9ce4_8422_2325,
+            calls: 0,
+            recent: VecDeque::new(),
+            notes: VecDeque::new(),
+            points: HashMap::default(),
+        }
     }
 }
 
@@ -75,7 +85,13 @@ impl Trace {
 
     fn remember(&mut self, at: Duration, what: What) {
         if self.recent.len() == RECENT_MAX {
-            self.recent.pop_front();
+            let oldest = self.recent.pop_front();
+            if let Some(note) = oldest.filter(|event| matches!(event.what, What::Note(_))) {
+                if self.notes.len() == NOTES_MAX {
+                    self.notes.pop_front();
+                }
+                self.notes.push_back(note);
+            }
         }
         self.recent.push_back(Event { at, what });
     }
@@ -143,7 +159,7 @@ impl Trace {
                 What::Note(line) => format!("{at:12.6}  * {line}"),
             }
         };
-        self.recent.iter().map(line).collect()
+        self.notes.iter().chain(&self.recent).map(line).collect()
     }
 
     pub fn fault_points(&self) -> Vec<FaultPoint> {
