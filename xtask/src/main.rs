@@ -14,6 +14,7 @@ mod codegen;
 mod compat;
 mod docs;
 mod fetch;
+mod fuzz;
 mod run;
 mod server;
 mod sim;
@@ -46,6 +47,8 @@ enum Command {
     Bench(bench::BenchArgs),
     /// Run many seeds of the simulation: the whole server, its clients and every fault in one seeded world.
     Sim(sim::SimArgs),
+    /// Fuzz the decoders with libFuzzer: the targets of `fuzz/targets`, on the stable toolchain.
+    Fuzz(fuzz::FuzzArgs),
     /// Run one foreign client's programs against a fresh server (`--list` of `test` names them).
     Compat {
         /// Name of the part without `compat/`, such as `boto3`.
@@ -63,6 +66,7 @@ fn main() -> Result<()> {
         Command::Full => suite::full()?,
         Command::Sim(args) => sim::run(&args)?,
         Command::Bench(args) => bench::run(&args)? > 0,
+        Command::Fuzz(args) => fuzz::run(&args)?.1 == 0,
         Command::Compat { name } => {
             suite::test(&suite::TestArgs { only: vec![format!("compat/{name}")], ..Default::default() })?
         }

@@ -3,7 +3,7 @@
 //! A part's count is that of its single cases: cargo's own summaries, the foreign programs' case lines, the
 //! documentation's commands. A missing toolchain skips a part; with `CI=true` it fails it.
 
-use crate::{bench, compat, docs, run, server, sim, tree};
+use crate::{bench, compat, docs, fuzz, run, server, sim, tree};
 use anyhow::Result;
 use std::path::PathBuf;
 use std::process::Command;
@@ -58,12 +58,15 @@ enum Part {
     Sim,
     Docs,
     Bench,
+    /// Only at full length: the same inputs are among the Rust tests otherwise.
+    Fuzz,
     Client(&'static compat::Client),
 }
 
 impl Part {
     fn all() -> Vec<Part> {
-        let mut parts = vec![Part::Fmt, Part::Clippy, Part::Rust, Part::Sim, Part::Docs, Part::Bench];
+        let mut parts =
+            vec![Part::Fmt, Part::Clippy, Part::Rust, Part::Sim, Part::Docs, Part::Bench, Part::Fuzz];
         parts.extend(compat::CLIENTS.iter().map(Part::Client));
         parts
     }
@@ -76,6 +79,7 @@ impl Part {
             Part::Sim => "sim",
             Part::Docs => "docs",
             Part::Bench => "bench-quick",
+            Part::Fuzz => "fuzz",
             Part::Client(client) => client.name,
         }
     }
@@ -88,7 +92,7 @@ impl Part {
         match self {
             Part::Docs => docs::NEEDS,
             Part::Client(client) => client.needs,
-            Part::Fmt | Part::Clippy | Part::Rust | Part::Sim | Part::Bench => &[],
+            Part::Fmt | Part::Clippy | Part::Rust | Part::Sim | Part::Bench | Part::Fuzz => &[],
         }
     }
 
@@ -115,6 +119,11 @@ impl Part {
                 };
                 Ok(Count { passed: bench::run(&args)?, ..Count::default() })
             }
+            Part::Fuzz => {
+                let args = fuzz::FuzzArgs { target: Vec::new(), seconds: 1800, jobs: 2, keep: false };
+                let (count, failed) = fuzz::run(&args)?;
+                Ok(Count { passed: count - failed, failed, skipped: 0 })
+            }
             Part::Client(client) => compat::run(client, run),
         }
     }
@@ -140,6 +149,9 @@ impl Run {
 /// Runs the chosen parts; true if nothing failed.
 pub fn test(args: &TestArgs) -> Result<bool> {
     let mut parts = Part::all();
+    if !args.full {
+        parts.retain(|part| !matches!(part, Part::Fuzz));
+    }
     if args.quick {
         parts.retain(Part::is_quick);
     }
@@ -237,6 +249,10 @@ fn rust_tests(full: bool) -> Result<Count> {
     command.args(["test", "--workspace", "--no-fail-fast"]).current_dir(tree::root());
     if full {
         command.env("KOLK_FULL", "1");
+        command.env("KOLK_HOSTILE_REPORT", tree::root().join("docs/hostile.md"));
+        if let Some(commit) = run::answers("git", &["rev-parse", "--short", "HEAD"]) {
+            command.env("KOLK_HOSTILE_COMMIT", commit.trim());
+        }
     }
     let outcome = run::logged(&mut command, &log, Duration::from_secs(3600), |line| {
         (line.starts_with("test ") && line.ends_with("FAILED")) || line.starts_with("error")

@@ -376,6 +376,26 @@ pub(super) fn announced(bytes: &[u8], life: &Life) -> Option<(u64, u64)> {
     (magic == u64::from_le_bytes(*MAGIC) && id == life.id).then_some((number, len))
 }
 
+/// A frame of `life` around these decisions, directory and data, header and checksum right whatever they hold.
+#[cfg(feature = "fuzz")]
+pub(super) fn with_header(life: &Life, decisions: usize, directory: usize, content: &[u8]) -> Bytes {
+    let len = (HEADER_LEN + content.len()).next_multiple_of(ALIGNMENT);
+    let mut out = BytesMut::with_capacity(len);
+    out.put_slice(MAGIC);
+    out.put_u64_le(1);
+    out.put_u64_le(life.id);
+    out.put_u64_le(0);
+    for field in [len, 0, 0, decisions, directory, content.len() - decisions - directory] {
+        out.put_u32_le(field as u32);
+    }
+    out.put_u64_le(0);
+    out.put_slice(content);
+    out.put_bytes(0, len - out.len());
+    let crc = frame_crc(life, &out);
+    out[CRC_AT..CRC_AT + 4].copy_from_slice(&crc.to_le_bytes());
+    out.freeze()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

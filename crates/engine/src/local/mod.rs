@@ -19,6 +19,8 @@
 
 mod archive;
 mod commit;
+#[cfg(feature = "fuzz")]
+pub mod decoders;
 mod frame;
 mod index;
 mod inspect;

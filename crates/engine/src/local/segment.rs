@@ -31,7 +31,7 @@ const HEADER_MAGIC: &[u8; 8] = b"KOLKSEG1";
 const TRAILER_MAGIC: &[u8; 8] = b"1GESKLOK";
 /// Bytes before the first extent of a segment that was written as one.
 const HEADER_LEN: u64 = 64;
-const TRAILER_LEN: u64 = 48;
+pub(super) const TRAILER_LEN: u64 = 48;
 /// An extent is closed when it has grown past this, so that its table stays small.
 pub const EXTENT_BYTES_MAX: u64 = 4 << 20;
 /// Write buffer: data goes to the file in pieces of this size.
@@ -74,6 +74,14 @@ pub struct Extent {
     table_position: u64,
     table_len: u32,
     table_crc: u32,
+}
+
+#[cfg(feature = "fuzz")]
+impl Extent {
+    /// Where its table stands in the file.
+    pub(super) fn table_range(&self) -> std::ops::Range<u64> {
+        self.table_position..self.table_position + u64::from(self.table_len)
+    }
 }
 
 /// One batch of an extent, from its table.
@@ -358,7 +366,7 @@ pub async fn has_trailer(file: &dyn File) -> std::io::Result<bool> {
 }
 
 /// Directory and trailer, as they follow at `position`; `header_crc` covers the file's first [`HEADER_LEN`] bytes.
-fn encode_footer(extents: &[Extent], position: u64, header_crc: u32) -> Vec<u8> {
+pub(super) fn encode_footer(extents: &[Extent], position: u64, header_crc: u32) -> Vec<u8> {
     let mut out = Vec::with_capacity(extents.len() * 64 + TRAILER_LEN as usize);
     put_uvarint(&mut out, extents.len() as u64);
     for e in extents {
@@ -475,7 +483,7 @@ impl RangeRead for Segment {
     }
 }
 
-fn decode_directory(bytes: &[u8], data_end: u64) -> Option<Vec<Extent>> {
+pub(super) fn decode_directory(bytes: &[u8], data_end: u64) -> Option<Vec<Extent>> {
     let mut cursor = Cursor::new(bytes);
     let count = cursor.uvarint()?;
     // An entry takes at least 35 bytes: a count beyond that is not ours.
@@ -529,7 +537,7 @@ fn put_entry(out: &mut Vec<u8>, previous: &TableEntry, entry: &TableEntry) {
     put_uvarint(out, zigzag(entry.max_timestamp_ms.wrapping_sub(entry.append_ms)));
 }
 
-fn decode_table(bytes: &[u8], extent: &Extent) -> Option<Vec<TableEntry>> {
+pub(super) fn decode_table(bytes: &[u8], extent: &Extent) -> Option<Vec<TableEntry>> {
     let mut cursor = Cursor::new(bytes);
     if u64::from(extent.batches) > bytes.len() as u64 / 4 {
         return None;
