@@ -3,13 +3,15 @@
 //! Owns the checks that need no state and are made outside every lock, and the memory that a read may pin. Leaves every
 //! decision (offsets, sequences, limits) to the engine.
 
+use std::ops::ControlFlow;
+
 use bytes::Bytes;
 use kolk_engine::state::{Command, Outcome, Refusal, TrimBy};
 use kolk_engine::{
     Batch, EngineError, Offset, PartitionId, PartitionRead, Pending, ProducerStamp, ReadError, ReadRequest,
     Source,
 };
-use kolk_wire_kafka::records::{self, BatchError, BatchHeader, Compression, RecordIter};
+use kolk_wire_kafka::records::{self, BatchError, BatchHeader, Compression};
 
 use crate::{Broker, Class, Permit};
 
@@ -81,6 +83,9 @@ pub struct ReadReply {
     pub permit: Option<Permit>,
 }
 
+/// What a read may take when the budget is full: the client gets little, and asks again.
+const READ_BYTES_MIN: usize = 64 * 1024;
+
 impl Broker {
     /// [`kolk_engine::Engine::read`] within the byte budget: what lies in memory is charged. While the budget is full
     /// the read waits, pinning nothing, and is then done again. `held` is what the caller's request holds itself: it is
@@ -90,7 +95,9 @@ impl Broker {
         mut request: ReadRequest,
         held: Option<Permit>,
     ) -> Result<ReadReply, EngineError> {
-        request.max_bytes = request.max_bytes.min(self.admission().oversized_bytes());
+        // A quarter of what is left: clients that take their replies slowly, or never, leave room for others.
+        let share = (self.admission().available() / 4).max(READ_BYTES_MIN);
+        request.max_bytes = request.max_bytes.min(share);
         request.min_bytes = request.min_bytes.min(request.max_bytes);
         let partitions = self.engine().read(request.clone()).await?;
         drop(held);
@@ -138,17 +145,24 @@ fn in_memory(partitions: &[Result<PartitionRead, ReadError>]) -> usize {
 /// Compacted topics alone look into batches; a batch may unpack to so much.
 const UNPACKED_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// Indexes of the records without a key.
+/// Records without a key that a refusal names.
+const KEYLESS_NAMED_MAX: usize = 1000;
+
+/// Indexes of the records without a key, the first of them. The batch may unpack to far more than it is: its records
+/// are looked over, not held.
 fn keyless_records(header: &BatchHeader, batch: &Bytes) -> Result<Vec<i32>, BatchRefusal> {
-    let undecodable = |error: &dyn std::fmt::Display| BatchRefusal::Undecodable(error.to_string());
-    let block = records::record::decompressed(header, batch, UNPACKED_BYTES_MAX)
-        .map_err(|error| undecodable(&error))?;
     let mut keyless = Vec::new();
-    for (index, record) in RecordIter::new(header, &block).enumerate() {
-        let record = record.map_err(|error| undecodable(&error))?;
-        if record.key.is_none() {
-            keyless.push(i32::try_from(index).expect("a batch counts its records in 31 bits"));
+    let mut index = 0;
+    records::glance::glance(header, batch, UNPACKED_BYTES_MAX, |record| {
+        if !record.has_key {
+            keyless.push(index);
         }
-    }
+        index += 1;
+        match keyless.len() < KEYLESS_NAMED_MAX {
+            true => ControlFlow::Continue(()),
+            false => ControlFlow::Break(()),
+        }
+    })
+    .map_err(|error| BatchRefusal::Undecodable(error.to_string()))?;
     Ok(keyless)
 }

@@ -2,7 +2,8 @@
 //!
 //! Owns the layout of primitive types in both dialects, plain and flexible (KIP-482), and every bound on hostile input:
 //! no length is believed before it is compared with the bytes that are left, a decoded message holds at most a hundred
-//! times the bytes of its frame (an empty string is one byte on the wire), nothing recurses, nothing panics. Strings, byte fields and records are slices of the frame, never copies.
+//! times the bytes of its frame (an empty string is one byte on the wire) and lists of at most [`LIST_MEMORY_MAX`], nothing
+//! recurses, nothing panics. Strings, byte fields and records are slices of the frame, never copies.
 //! Leaves to `frame` the headers, to `records` what is inside a records field.
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -38,9 +39,12 @@ pub enum DecodeError {
     /// A variable-length integer of more bits than its type has.
     #[error("variable-length integer too long")]
     VarintTooLong,
-    /// Lists whose elements take more memory than one message may: [`LIST_MEMORY_MAX`].
-    #[error("the message's lists take over {LIST_MEMORY_MAX} bytes of memory")]
-    ListsTooLarge,
+    /// Lists whose elements take more memory than one message may: [`LIST_MEMORY_MAX`], or what the caller allows.
+    #[error("the message's lists take over {limit} bytes of memory")]
+    ListsTooLarge {
+        /// Bytes that were allowed.
+        limit: usize,
+    },
     /// A string that is not UTF-8.
     #[error("string is not UTF-8")]
     NotUtf8,
@@ -92,16 +96,21 @@ pub enum EncodeError {
 
 /// Memory that the lists of one message may take once they are decoded, in bytes. An element of a few bytes on
 /// the wire can be a struct of a hundred: without a bound a frame of 100 MiB would become gigabytes. Lists of
-/// bytes, records and strings are slices of the frame and do not count by their content.
+/// bytes, records and strings are slices of the frame and do not count by their content. A server takes less, see
+/// [`Message::decode_weighed`].
 pub const LIST_MEMORY_MAX: usize = 64 << 20;
+
+/// What a list that is not empty takes at least: the allocator's smallest piece and its bookkeeping.
+const LIST_BYTES_MIN: usize = 32;
 
 /// Reads values off the front of a frame.
 #[derive(Debug)]
 pub struct Decoder {
     frame: Bytes,
     at: usize,
-    /// Bytes that lists may still take in memory.
-    list_memory: usize,
+    /// Bytes that lists may take in memory, and those that they have taken.
+    list_bytes_max: usize,
+    list_bytes: usize,
     /// Version of the message that is read.
     pub version: i16,
     /// Whether that version has compact lengths and tagged fields.
@@ -118,7 +127,7 @@ pub struct Tags {
 impl Decoder {
     /// A decoder at the start of `frame`.
     pub fn new(frame: Bytes, version: i16, flexible: bool) -> Self {
-        Decoder { frame, at: 0, list_memory: LIST_MEMORY_MAX, version, flexible }
+        Decoder { frame, at: 0, list_bytes_max: LIST_MEMORY_MAX, list_bytes: 0, version, flexible }
     }
 
     /// Bytes not read yet.
@@ -139,6 +148,17 @@ impl Decoder {
     /// The next value, of a type whose null form this version does not allow.
     pub fn required<T: WireNullable>(&mut self) -> Result<Option<T>, DecodeError> {
         T::get(self).map(Some)
+    }
+
+    fn take_list_memory(&mut self, count: usize, element_bytes: usize) -> Result<(), DecodeError> {
+        if count > 0 {
+            let bytes = count.saturating_mul(element_bytes).max(LIST_BYTES_MIN);
+            self.list_bytes = self.list_bytes.saturating_add(bytes);
+        }
+        match self.list_bytes <= self.list_bytes_max {
+            true => Ok(()),
+            false => Err(DecodeError::ListsTooLarge { limit: self.list_bytes_max }),
+        }
     }
 
     fn need(&self, needed: usize) -> Result<(), DecodeError> {
@@ -589,8 +609,7 @@ impl<T: Wire> WireNullable for Vec<T> {
     fn get_opt(decoder: &mut Decoder) -> Result<Option<Self>, DecodeError> {
         let Some(count) = decoder.length(false)? else { return Ok(None) };
         decoder.need(count.saturating_mul(T::SIZE_MIN.max(1)))?;
-        let memory = count.saturating_mul(size_of::<T>());
-        decoder.list_memory = decoder.list_memory.checked_sub(memory).ok_or(DecodeError::ListsTooLarge)?;
+        decoder.take_list_memory(count, size_of::<T>())?;
         let mut values = Vec::with_capacity(count.min(RESERVE_COUNT_MAX));
         for _ in 0..count {
             values.push(T::get(decoder)?);
@@ -647,14 +666,37 @@ pub trait Message: Wire + Default + Clone + PartialEq + std::fmt::Debug {
         Self::decode_rest(frame, version).map(|(message, _)| message)
     }
 
+    /// Reads a message whose lists may take `list_bytes_max` bytes of memory, and tells how much they may take beside
+    /// the frame (a list that grows takes up to twice its size): what a server charges before it goes on.
+    fn decode_weighed(
+        frame: Bytes,
+        version: i16,
+        list_bytes_max: usize,
+    ) -> Result<(Self, usize), DecodeError> {
+        Self::decode_with(frame, version, list_bytes_max)
+            .map(|(message, decoder)| (message, 2 * decoder.list_bytes))
+    }
+
     /// Reads a message and gives back the bytes behind it.
     fn decode_rest(frame: Bytes, version: i16) -> Result<(Self, Bytes), DecodeError> {
+        Self::decode_with(frame, version, LIST_MEMORY_MAX)
+            .map(|(message, decoder)| (message, decoder.into_rest()))
+    }
+
+    /// Reads a message and gives back the decoder behind it.
+    #[doc(hidden)]
+    fn decode_with(
+        frame: Bytes,
+        version: i16,
+        list_bytes_max: usize,
+    ) -> Result<(Self, Decoder), DecodeError> {
         if version < Self::VERSIONS.0 || version > Self::VERSIONS.1 {
             return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         let mut decoder = Decoder::new(frame, version, version >= Self::FLEXIBLE);
+        decoder.list_bytes_max = list_bytes_max;
         let message = decoder.get()?;
-        Ok((message, decoder.into_rest()))
+        Ok((message, decoder))
     }
 
     /// Writes the message behind what `encoder` holds, whose version and dialect become the message's.

@@ -1,12 +1,13 @@
 //! Reading: batches from the archive and from the log's index, waiting for more, and looking offsets up.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use kolk_wire_kafka::records::record::decompressed;
-use kolk_wire_kafka::records::{BatchHeader, Batches, RecordIter, TimestampType};
+use kolk_wire_kafka::records::glance::glance;
+use kolk_wire_kafka::records::{BatchHeader, Batches, TimestampType};
 use tokio::time::Instant;
 
 use super::archive::{Archive, ByTime};
@@ -281,14 +282,18 @@ impl Reader {
             );
             Some(FoundOffset { offset: base, timestamp_ms: header.max_timestamp })
         };
-        let Ok(block) = decompressed(&header, batch, DECOMPRESSED_MAX) else { return undecodable() };
-        for record in RecordIter::new(&header, &block) {
-            let Ok(record) = record else { return undecodable() };
+        let mut found = None;
+        // It may unpack to far more than it is: looked over, not held.
+        let looked = glance(&header, batch, DECOMPRESSED_MAX, |record| {
             if record.timestamp >= at && record.offset >= log_start.0 {
-                return Some(FoundOffset { offset: Offset(record.offset), timestamp_ms: record.timestamp });
+                found = Some(FoundOffset { offset: Offset(record.offset), timestamp_ms: record.timestamp });
             }
-        }
-        None
+            match found {
+                Some(_) => ControlFlow::Break(()),
+                None => ControlFlow::Continue(()),
+            }
+        });
+        if looked.is_err() { undecodable() } else { found }
     }
 }
 

@@ -1,11 +1,12 @@
 //! One partition's batches, in offset order.
 
 use std::collections::VecDeque;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use kolk_wire_kafka::records::record::decompressed;
-use kolk_wire_kafka::records::{BatchHeader, RecordIter, TimestampType, batch};
+use kolk_wire_kafka::records::glance::glance;
+use kolk_wire_kafka::records::{BatchHeader, TimestampType, batch};
 use tokio::sync::Notify;
 
 use crate::contract::{BatchAt, FoundOffset, Piece, Source};
@@ -155,12 +156,16 @@ pub(super) fn first_record(batch: &StoredBatch, at_ms: i64, log_start: Offset) -
     if header.timestamp_type() == TimestampType::LogAppendTime {
         return whole();
     }
-    let Ok(block) = decompressed(&header, &batch.bytes, DECOMPRESSED_MAX) else { return undecodable() };
-    for record in RecordIter::new(&header, &block) {
-        let Ok(record) = record else { return undecodable() };
+    let mut found = None;
+    // It may unpack to far more than it is: looked over, not held.
+    let looked = glance(&header, &batch.bytes, DECOMPRESSED_MAX, |record| {
         if record.timestamp >= at_ms && record.offset >= log_start.0 {
-            return Some(FoundOffset { offset: Offset(record.offset), timestamp_ms: record.timestamp });
+            found = Some(FoundOffset { offset: Offset(record.offset), timestamp_ms: record.timestamp });
         }
-    }
-    None
+        match found {
+            Some(_) => ControlFlow::Break(()),
+            None => ControlFlow::Continue(()),
+        }
+    });
+    if looked.is_err() { undecodable() } else { found }
 }

@@ -56,20 +56,39 @@ pub fn compress(codec: Compression, block: &[u8]) -> Result<Vec<u8>, CompressErr
 /// Decompresses a block to at most `limit` bytes. Memory used on the way is bounded by the limit and by what a frame may
 /// announce: with LZ4 a block of 4 MiB, with zstd a window of 8 MiB, or of the limit if that is more.
 pub fn decompress(codec: Compression, block: &[u8], limit: usize) -> Result<Vec<u8>, CompressError> {
-    match codec {
-        Compression::None if block.len() > limit => Err(CompressError::TooLarge { limit }),
-        Compression::None => Ok(block.to_vec()),
-        Compression::Gzip => read_all(codec, flate2::read::MultiGzDecoder::new(block), limit),
-        Compression::Snappy => snappy_decompress(block, limit),
-        Compression::Lz4 => read_all(codec, FrameDecoder::new(block), limit),
+    let mut out = Vec::new();
+    reader(codec, block, limit)?.read_to_end(&mut out).map_err(|error| of_read(codec, limit, error))?;
+    Ok(out)
+}
+
+/// Decompresses a block while it is read. Reading more than `limit` bytes is an error, see [`of_read`].
+pub(super) fn reader<'a>(
+    codec: Compression,
+    block: &'a [u8],
+    limit: usize,
+) -> Result<Box<dyn Read + 'a>, CompressError> {
+    let inner: Box<dyn Read + 'a> = match codec {
+        Compression::None => Box::new(block),
+        Compression::Gzip => Box::new(flate2::read::MultiGzDecoder::new(block)),
+        Compression::Snappy => Box::new(SnappyReader::new(block, limit)?),
+        Compression::Lz4 => Box::new(FrameDecoder::new(block)),
         Compression::Zstd => {
             let mut decoder =
                 zstd::stream::read::Decoder::with_buffer(block).map_err(|error| damaged(codec, error))?;
             // A frame announces its window and the decoder allocates it: 8 MiB is what level 19 uses.
             let window_log = limit.max(8 << 20).ilog2().min(27);
             decoder.window_log_max(window_log).map_err(|error| damaged(codec, error))?;
-            read_all(codec, decoder, limit)
+            Box::new(decoder)
         }
+    };
+    Ok(Box::new(Limited { inner, left: limit }))
+}
+
+/// What an error of such a reader means.
+pub(super) fn of_read(codec: Compression, limit: usize, error: io::Error) -> CompressError {
+    match error.kind() {
+        io::ErrorKind::FileTooLarge => CompressError::TooLarge { limit },
+        _ => damaged(codec, error),
     }
 }
 
@@ -77,10 +96,28 @@ fn damaged(codec: Compression, error: impl std::fmt::Display) -> CompressError {
     CompressError::Damaged { codec: codec.name(), why: error.to_string() }
 }
 
-fn read_all(codec: Compression, decoder: impl Read, limit: usize) -> Result<Vec<u8>, CompressError> {
-    let mut out = Vec::new();
-    decoder.take(limit as u64 + 1).read_to_end(&mut out).map_err(|error| damaged(codec, error))?;
-    if out.len() > limit { Err(CompressError::TooLarge { limit }) } else { Ok(out) }
+/// Fails with [`io::ErrorKind::FileTooLarge`] where more comes than was allowed.
+struct Limited<R> {
+    inner: R,
+    left: usize,
+}
+
+impl<R: Read> Read for Limited<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if out.is_empty() {
+            return Ok(0);
+        }
+        if self.left == 0 {
+            return match self.inner.read(&mut [0])? {
+                0 => Ok(0),
+                _ => Err(io::ErrorKind::FileTooLarge.into()),
+            };
+        }
+        let room = out.len().min(self.left);
+        let count = self.inner.read(&mut out[..room])?;
+        self.left -= count;
+        Ok(count)
+    }
 }
 
 fn snappy_compress(block: &[u8]) -> Result<Vec<u8>, snap::Error> {
@@ -97,39 +134,69 @@ fn snappy_compress(block: &[u8]) -> Result<Vec<u8>, snap::Error> {
     Ok(out)
 }
 
-fn snappy_decompress(block: &[u8], limit: usize) -> Result<Vec<u8>, CompressError> {
-    let codec = Compression::Snappy;
-    let mut decoder = snap::raw::Decoder::new();
-    let mut out = Vec::new();
-    let mut append = |compressed: &[u8]| {
-        let length = snap::raw::decompress_len(compressed).map_err(|error| damaged(codec, error))?;
-        if length > limit.saturating_sub(out.len()) {
-            return Err(CompressError::TooLarge { limit });
+/// Snappy's blocks one after another: of xerial's, each of its own; a raw one is all there is.
+struct SnappyReader<'a> {
+    /// Blocks to come, or `None` when there is one raw block.
+    blocks: Option<&'a [u8]>,
+    out: Vec<u8>,
+    at: usize,
+    limit: usize,
+}
+
+impl<'a> SnappyReader<'a> {
+    fn new(block: &'a [u8], limit: usize) -> Result<Self, CompressError> {
+        let mut reader = SnappyReader { blocks: None, out: Vec::new(), at: 0, limit };
+        if block.starts_with(&XERIAL_MAGIC) {
+            let blocks = block.get(XERIAL_HEADER_BYTES..);
+            reader.blocks = Some(blocks.ok_or_else(|| damaged(Compression::Snappy, "short header"))?);
+        } else {
+            reader.unpack(block).map_err(|error| of_read(Compression::Snappy, limit, error))?;
+        }
+        Ok(reader)
+    }
+
+    fn unpack(&mut self, compressed: &[u8]) -> io::Result<()> {
+        let length = snap::raw::decompress_len(compressed).map_err(io::Error::other)?;
+        if length > self.limit {
+            return Err(io::ErrorKind::FileTooLarge.into());
         }
         // No snappy element of 3 bytes makes more than 64: a longer announcement is a lie, found before it is allocated.
         if length > compressed.len().saturating_mul(22) {
-            return Err(damaged(codec, "announced length is impossible"));
+            return Err(io::Error::other("announced length is impossible"));
         }
-        let start = out.len();
-        out.resize(start + length, 0);
-        decoder.decompress(compressed, &mut out[start..]).map_err(|error| damaged(codec, error))?;
+        self.at = 0;
+        self.out.clear();
+        self.out.resize(length, 0);
+        snap::raw::Decoder::new().decompress(compressed, &mut self.out).map_err(io::Error::other)?;
         Ok(())
-    };
-    if !block.starts_with(&XERIAL_MAGIC) {
-        append(block)?;
-        return Ok(out);
     }
-    let mut rest = block.get(XERIAL_HEADER_BYTES..).ok_or_else(|| damaged(codec, "short header"))?;
-    while !rest.is_empty() {
-        let (length, behind) = rest.split_first_chunk::<4>().ok_or_else(|| damaged(codec, "short block"))?;
-        let length =
-            usize::try_from(i32::from_be_bytes(*length)).map_err(|_| damaged(codec, "negative length"))?;
+
+    fn next_block(&mut self) -> io::Result<bool> {
+        let Some(rest) = self.blocks.filter(|rest| !rest.is_empty()) else { return Ok(false) };
+        let (length, behind) =
+            rest.split_first_chunk::<4>().ok_or_else(|| io::Error::other("short block"))?;
+        let length = usize::try_from(i32::from_be_bytes(*length));
+        let length = length.map_err(|_| io::Error::other("negative length"))?;
         let (compressed, next) =
-            behind.split_at_checked(length).ok_or_else(|| damaged(codec, "short block"))?;
-        append(compressed)?;
-        rest = next;
+            behind.split_at_checked(length).ok_or_else(|| io::Error::other("short block"))?;
+        self.blocks = Some(next);
+        self.unpack(compressed)?;
+        Ok(true)
     }
-    Ok(out)
+}
+
+impl Read for SnappyReader<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        while self.at == self.out.len() {
+            if out.is_empty() || !self.next_block()? {
+                return Ok(0);
+            }
+        }
+        let count = out.len().min(self.out.len() - self.at);
+        out[..count].copy_from_slice(&self.out[self.at..self.at + count]);
+        self.at += count;
+        Ok(count)
+    }
 }
 
 /// The checksum byte that LZ4 frames of magic 0 messages carry: clients before 0.10 hashed the frame's magic as well

@@ -2,6 +2,7 @@
 //!
 //! - [`batch`]: the header of a batch (magic 2): read, check, change base offset, leader epoch and append time in place.
 //! - [`record`]: the records in a batch, read without a copy where they are not compressed, and batches made of records.
+//! - [`glance`](mod@glance): the records of a batch looked over without holding them.
 //! - [`control`]: the markers that end a transaction.
 //! - [`message_set`]: magic 0 and 1, read and written, and the ways up to magic 2 and down from it.
 //! - [`compress`]: the four codecs, with a bound on what comes out.
@@ -32,6 +33,7 @@ pub mod batch;
 pub mod compress;
 pub mod control;
 pub mod crc;
+pub mod glance;
 pub mod message_set;
 pub mod record;
 

@@ -1,7 +1,7 @@
 //! Bytes that no honest client sends: errors, never a panic, never memory that the input does not pay for.
 
 use bytes::{Bytes, BytesMut};
-use kolk_wire_kafka::codec::{DecodeError, Message};
+use kolk_wire_kafka::codec::{DecodeError, LIST_MEMORY_MAX, Message};
 use kolk_wire_kafka::frame::{self, FrameError, RequestHeader};
 use kolk_wire_kafka::messages::fetch::FetchRequest;
 use kolk_wire_kafka::messages::metadata::MetadataRequest;
@@ -184,5 +184,5 @@ fn lists_that_grow_too_much_in_memory_are_refused() {
     let mut bytes = BytesMut::from(&count.to_be_bytes()[..]);
     bytes.resize(4 + 2 * count as usize, 0);
     let found = MetadataRequest::decode(bytes.freeze(), 1);
-    assert_eq!(found.err(), Some(DecodeError::ListsTooLarge));
+    assert_eq!(found.err(), Some(DecodeError::ListsTooLarge { limit: LIST_MEMORY_MAX }));
 }
