@@ -10,19 +10,31 @@ use std::time::Duration;
 use kolk_engine::map::HashMap;
 use kolk_engine::state::{Command, Membership};
 use kolk_engine::{EngineExt, Pending};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio::time::Instant;
 
-use super::group::{Effects, Group};
+use super::group::{Effects, Group, Seat};
 use super::{GroupError, JoinRequest, Joined, Leaving, Phase, SyncRequest, Synced};
 use crate::Broker;
 
 /// Groups in memory at a time.
 const GROUPS_MAX: usize = 100_000;
 
+/// Bytes that members, ids given out to members to be, and the groups' names take at most. Who finds no room is told
+/// that the group is full.
+const MEMBER_BYTES_MAX: usize = 64 << 20;
+/// What a member and its share of a group take beside what it sent, in bytes.
+const MEMBER_BYTES: usize = 2048;
+
 /// The groups in memory.
-#[derive(Debug, Default)]
-pub(crate) struct Groups(Mutex<HashMap<Arc<str>, Arc<Cell>>>);
+#[derive(Debug)]
+pub(crate) struct Groups(Mutex<HashMap<Arc<str>, Arc<Cell>>>, Arc<Semaphore>);
+
+impl Default for Groups {
+    fn default() -> Self {
+        Groups(Mutex::default(), Arc::new(Semaphore::new(MEMBER_BYTES_MAX)))
+    }
+}
 
 #[derive(Debug)]
 struct Cell {
@@ -40,6 +52,14 @@ struct Slot {
 }
 
 impl Groups {
+    /// The memory that a member takes who joins like this; `None` if there is no room.
+    fn seat(&self, request: &JoinRequest) -> Option<Seat> {
+        let protocols = request.protocols.iter().map(|(name, metadata)| name.len() + metadata.len() + 64);
+        let names = 2 * (request.group.len() + request.member_id.len() + request.client_id.len());
+        let bytes = u32::try_from(MEMBER_BYTES + names + protocols.sum::<usize>()).ok()?;
+        Arc::clone(&self.1).try_acquire_many_owned(bytes).ok()
+    }
+
     /// Every group in memory that has or expects members: id, phase, protocol type.
     pub(super) fn phases(&self) -> Vec<(Arc<str>, Phase, String)> {
         let cells: Vec<Arc<Cell>> =
@@ -67,13 +87,14 @@ impl Broker {
         if session_ms < settings.session_timeout_min_ms || session_ms > settings.session_timeout_max_ms {
             return Err(GroupError::InvalidSessionTimeout);
         }
+        let seat = self.groups().seat(&request).ok_or(GroupError::GroupFull)?;
         let (reply, answer) = oneshot::channel();
         let may_create = request.member_id.is_empty();
         let group = request.group.clone();
         let door = self.door().clone();
         self.with_group(&group, may_create, |group, effects| {
             let fresh_id = || door.random.uuid().to_string();
-            group.join(request, reply, fresh_id, Instant::now(), effects);
+            group.join(request, seat, reply, fresh_id, Instant::now(), effects);
         })?
         .ok_or(GroupError::UnknownMember)?;
         let joined = answer.await.unwrap_or(Err(GroupError::NotAvailable))?;

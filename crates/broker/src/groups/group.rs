@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use kolk_engine::state::{Member as StoredMember, Membership};
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::Instant;
 
 use super::{GroupError, JoinRequest, Joined, JoinedMember, Leaving, Phase, SyncRequest, Synced};
@@ -27,6 +27,8 @@ use crate::settings::GroupSettings;
 /// A new member that waits for its first JoinGroup reply cannot send heartbeats; so long it is taken to be alive.
 const NEW_MEMBER_JOIN_TIMEOUT: Duration = Duration::from_secs(300);
 
+/// Bytes of the memory for members, given back on drop.
+pub(super) type Seat = OwnedSemaphorePermit;
 pub(super) type JoinReply = oneshot::Sender<Result<Joined, GroupError>>;
 pub(super) type SyncReply = oneshot::Sender<Result<Synced, GroupError>>;
 
@@ -69,6 +71,8 @@ struct Member {
     /// It was told the generation and has not asked for its assignment.
     must_sync: bool,
     alive_until: Instant,
+    /// What it takes of the memory for members; none if it was there before the last start.
+    seat: Option<Seat>,
 }
 
 impl Member {
@@ -99,7 +103,7 @@ pub(super) struct Group {
     /// Static members by instance id (KIP-345).
     instances: BTreeMap<Arc<str>, Arc<str>>,
     /// Member ids given out and not used yet (KIP-394), and when they lapse.
-    pending: BTreeMap<Arc<str>, Instant>,
+    pending: BTreeMap<Arc<str>, (Instant, Seat)>,
     /// When the running join phase or the wait for SyncGroup ends.
     deadline: Option<Instant>,
     /// The first rebalance of an empty group waits for more members: what is left of the longest wait.
@@ -168,6 +172,7 @@ impl Group {
                     is_new: false,
                     must_sync: !is_assigned,
                     alive_until: now + session_timeout,
+                    seat: None,
                 },
             );
         }
@@ -237,9 +242,12 @@ impl Group {
     }
 
     /// JoinGroup. The reply comes through `reply`, at once or when the rebalance is over.
+    ///
+    /// `seat` is the memory that the member or its id takes.
     pub fn join(
         &mut self,
         request: JoinRequest,
+        seat: Seat,
         reply: JoinReply,
         fresh_id: impl FnOnce() -> String,
         now: Instant,
@@ -259,23 +267,29 @@ impl Group {
             let id: Arc<str> = format!("{prefix}-{}", fresh_id()).into();
             match request.instance_id.clone() {
                 None if request.requires_known_id => {
-                    self.pending.insert(id.clone(), now + request.session_timeout);
+                    self.pending.insert(id.clone(), (now + request.session_timeout, seat));
                     effects.joins.push((reply, Err(GroupError::MemberIdRequired { member: id.to_string() })));
                 }
                 Some(instance) if self.instances.contains_key(&instance) => {
-                    self.replace_static(&instance, id, request, reply, now, effects);
+                    self.replace_static(&instance, id, (request, seat), reply, now, effects);
                 }
-                _ => self.add(id, request, reply, now, effects),
+                _ => self.add(id, (request, seat), reply, now, effects),
             }
         } else {
-            self.rejoin(request, reply, now, effects);
+            self.rejoin((request, seat), reply, now, effects);
         }
     }
 
-    fn rejoin(&mut self, request: JoinRequest, reply: JoinReply, now: Instant, effects: &mut Effects) {
+    fn rejoin(
+        &mut self,
+        (request, seat): (JoinRequest, Seat),
+        reply: JoinReply,
+        now: Instant,
+        effects: &mut Effects,
+    ) {
         if self.pending.remove(&*request.member_id).is_some() {
             let id = request.member_id.clone().into();
-            return self.add(id, request, reply, now, effects);
+            return self.add(id, (request, seat), reply, now, effects);
         }
         if let Err(error) = self.check_member(&request.member_id, request.instance_id.as_deref()) {
             effects.joins.push((reply, Err(error)));
@@ -297,7 +311,7 @@ impl Group {
                 effects.joins.push((reply, Ok(joined)));
             }
             Phase::PreparingRebalance | Phase::CompletingRebalance | Phase::Stable => {
-                self.update(&id, request, reply, now, effects);
+                self.update(&id, (request, seat), reply, now, effects);
                 self.rebalance_or_complete(now, effects);
             }
             Phase::Empty | Phase::Dead => effects.joins.push((reply, Err(GroupError::UnknownMember))),
@@ -307,13 +321,14 @@ impl Group {
     fn update(
         &mut self,
         id: &Arc<str>,
-        request: JoinRequest,
+        (request, seat): (JoinRequest, Seat),
         reply: JoinReply,
         now: Instant,
         effects: &mut Effects,
     ) {
         let member = self.members.get_mut(id).expect("the member was just looked up");
         member.protocols = request.protocols;
+        member.seat = Some(seat);
         member.session_timeout = request.session_timeout;
         member.rebalance_timeout = request.rebalance_timeout;
         member.client_id = request.client_id;
@@ -328,7 +343,7 @@ impl Group {
     fn add(
         &mut self,
         id: Arc<str>,
-        request: JoinRequest,
+        (request, seat): (JoinRequest, Seat),
         reply: JoinReply,
         now: Instant,
         effects: &mut Effects,
@@ -359,6 +374,7 @@ impl Group {
             is_new: true,
             must_sync: false,
             alive_until: now + NEW_MEMBER_JOIN_TIMEOUT,
+            seat: Some(seat),
         };
         self.members.insert(id, member);
         self.rebalance_or_complete(now, effects);
@@ -370,7 +386,7 @@ impl Group {
         &mut self,
         instance: &Arc<str>,
         id: Arc<str>,
-        request: JoinRequest,
+        (request, seat): (JoinRequest, Seat),
         reply: JoinReply,
         now: Instant,
         effects: &mut Effects,
@@ -390,7 +406,7 @@ impl Group {
         }
         member.id = id.clone();
         self.members.insert(id.clone(), member);
-        self.update(&id, request, reply, now, effects);
+        self.update(&id, (request, seat), reply, now, effects);
         if self.phase == Phase::Stable && self.select_protocol() == self.protocol {
             let mut joined = self.joined(&id, is_leader && skips_assignment, is_leader && skips_assignment);
             if is_leader && !skips_assignment {
@@ -557,14 +573,14 @@ impl Group {
     pub fn next_deadline(&self) -> Option<Instant> {
         let sessions =
             self.members.values().filter(|member| member.may_expire()).map(|member| member.alive_until);
-        let pending = self.pending.values().copied();
+        let pending = self.pending.values().map(|(until, _)| *until);
         sessions.chain(pending).chain(self.deadline).min()
     }
 
     /// Does what is due: ends sessions, join phases, waits for SyncGroup.
     pub fn expire(&mut self, now: Instant, effects: &mut Effects) {
         let lapsed = self.pending.len();
-        self.pending.retain(|_, until| *until > now);
+        self.pending.retain(|_, (until, _)| *until > now);
         let ended: Vec<Arc<str>> = self
             .members
             .values()

@@ -170,6 +170,27 @@ async fn a_leader_that_gives_no_assignment_is_taken_out() {
     assert_eq!((again.generation, again.leader), (2, follower.member_id));
 }
 
+/// Members live outside the log's state, and so do ids given out to members that never come back: joining again and
+/// again must not fill the memory.
+#[tokio::test(start_paused = true)]
+async fn members_without_end_are_refused_until_others_are_gone() {
+    let broker = broker();
+    let large = JoinRequest {
+        requires_known_id: true,
+        protocols: vec![("range".to_owned(), Bytes::from(vec![0; 40 << 20]))],
+        ..request("", &["range"])
+    };
+    let first = broker.join_group(large.clone()).await;
+    assert!(matches!(first, Err(GroupError::MemberIdRequired { .. })), "{first:?}");
+    assert_eq!(broker.join_group(large.clone()).await, Err(GroupError::GroupFull));
+    let small = JoinRequest { requires_known_id: true, ..request("", &["range"]) };
+    let small = broker.join_group(small).await;
+    assert!(matches!(small, Err(GroupError::MemberIdRequired { .. })), "others go on: {small:?}");
+    sleep(Duration::from_secs(11)).await;
+    let later = broker.join_group(large).await;
+    assert!(matches!(later, Err(GroupError::MemberIdRequired { .. })), "the first id has lapsed: {later:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_id_that_was_given_out_lapses() {
     let broker = broker();
