@@ -3,14 +3,17 @@
 //! Owns `memory-max`. Promises: what admitted requests hold stays within it (a single request larger than all of it
 //! stands alone), waiting is first come first served, a permit gives back what it holds when it is dropped.
 //! Leaves to the faces: measuring a request before reading it, closing a sender that makes no progress, answering what
-//! was decided *before* waiting for more (a task that holds a permit must not wait for another).
+//! was decided *before* waiting for more (a task that holds a permit must not wait for another; [`Permit::grow`] is the
+//! one exception, and its pool's holders wait for nothing).
 //!
 //! ```text
 //!  memory-max ─┬─ general: requests and replies in flight
 //!              │     └─ at most half of it: requests that are still being received
 //!              │     └─ at most one request larger than a quarter of it at a time
 //!              ├─ reserve: small control requests (heartbeats) when the general part is full
-//!              └─ buffers: what busy connections read into beyond a few KiB
+//!              ├─ growth: what requests unpack to and answers take beyond that, when the general part is full
+//!              ├─ buffers: what busy connections read into beyond a few KiB
+//!              └─ HTTP: as much, for long heads and what HTTP/2 peers send ahead
 //! ```
 
 use std::sync::Arc;
@@ -29,6 +32,9 @@ pub enum Class {
 /// Control requests up to this many bytes may use the reserve.
 pub const CONTROL_BYTES_MAX: usize = 16 * 1024;
 
+/// What a request costs beside the bytes of its frame or body: its place in queues, small lists, a short answer.
+pub const REQUEST_BYTES: usize = 1024;
+
 /// The smallest budget that is taken; less is raised to this.
 pub const MEMORY_BYTES_MIN: usize = 8 * 1024 * 1024;
 
@@ -44,6 +50,9 @@ struct Pools {
     receiving: Arc<Semaphore>,
     oversized: Arc<Semaphore>,
     reserve: Arc<Semaphore>,
+    growth_bytes: usize,
+    growth: Arc<Semaphore>,
+    buffer_bytes: usize,
     buffers: Arc<Semaphore>,
 }
 
@@ -53,6 +62,7 @@ struct Pools {
 pub struct Permit {
     held: OwnedSemaphorePermit,
     receiving: Option<OwnedSemaphorePermit>,
+    grown: Option<OwnedSemaphorePermit>,
     _oversized: Option<OwnedSemaphorePermit>,
 }
 
@@ -62,7 +72,8 @@ impl Admission {
         let total = memory_bytes_max.clamp(MEMORY_BYTES_MIN, u32::MAX as usize);
         let reserve_bytes = (total / 32).min(8 * 1024 * 1024);
         let buffer_bytes = total / 8;
-        let general_bytes = total - reserve_bytes - buffer_bytes;
+        let growth_bytes = total / 16;
+        let general_bytes = total - reserve_bytes - 2 * buffer_bytes - growth_bytes;
         let receiving_bytes = general_bytes / 2;
         Admission(Arc::new(Pools {
             general_bytes,
@@ -71,6 +82,9 @@ impl Admission {
             receiving: Arc::new(Semaphore::new(receiving_bytes)),
             oversized: Arc::new(Semaphore::new(1)),
             reserve: Arc::new(Semaphore::new(reserve_bytes)),
+            growth_bytes,
+            growth: Arc::new(Semaphore::new(growth_bytes)),
+            buffer_bytes,
             buffers: Arc::new(Semaphore::new(buffer_bytes)),
         }))
     }
@@ -100,7 +114,7 @@ impl Admission {
             }
             Err(_) => return None,
         };
-        Some(Permit { held, receiving: None, _oversized: oversized })
+        Some(Permit { held, receiving: None, grown: None, _oversized: oversized })
     }
 
     /// Admits a request that is here already, as soon as there is room.
@@ -115,7 +129,12 @@ impl Admission {
     pub fn try_buffer(&self, bytes: usize) -> Option<Permit> {
         let count = u32::try_from(bytes).ok()?;
         let held = Arc::clone(&self.0.buffers).try_acquire_many_owned(count).ok()?;
-        Some(Permit { held, receiving: None, _oversized: None })
+        Some(Permit { held, receiving: None, grown: None, _oversized: None })
+    }
+
+    /// What HTTP connections together may be sent before it is asked for, in bytes.
+    pub fn http_bytes(&self) -> usize {
+        self.0.buffer_bytes
     }
 
     /// [`Admission::receive`], if there is room now.
@@ -158,7 +177,7 @@ impl Admission {
         } else {
             acquire(&pools.general, count).await
         };
-        Permit { held, receiving, _oversized: oversized }
+        Permit { held, receiving, grown: None, _oversized: oversized }
     }
 }
 
@@ -183,13 +202,50 @@ impl Permit {
 
     /// Gives back all but `bytes`.
     pub fn shrink(&mut self, bytes: usize) {
-        let surplus = self.held.num_permits().saturating_sub(bytes);
+        let mut surplus = self.bytes().saturating_sub(bytes);
+        if let Some(grown) = &mut self.grown {
+            let from_growth = surplus.min(grown.num_permits());
+            drop(grown.split(from_growth));
+            surplus -= from_growth;
+        }
         drop(self.held.split(surplus));
+    }
+
+    /// Makes the permit hold `bytes` at least, if there is room now: from where it was taken, else from what is set
+    /// aside for growth.
+    pub fn try_grow(&mut self, admission: &Admission, bytes: usize) -> bool {
+        let pools = &*admission.0;
+        let missing = bytes.saturating_sub(self.bytes());
+        let Ok(count) = u32::try_from(missing) else { return false };
+        if count == 0 {
+            return true;
+        }
+        let home = Arc::clone(self.held.semaphore());
+        if let Ok(more) = home.try_acquire_many_owned(count) {
+            self.held.merge(more);
+            return true;
+        }
+        if self.grown.is_some() {
+            return false;
+        }
+        self.grown = Arc::clone(&pools.growth).try_acquire_many_owned(count).ok();
+        self.grown.is_some()
+    }
+
+    /// [`Permit::try_grow`], as soon as there is room. Growth beyond all that is set aside for it stands alone there.
+    /// Who waits here holds only what the permit says, and no growth: whoever has some waits for nobody.
+    pub async fn grow(&mut self, admission: &Admission, bytes: usize) {
+        if self.try_grow(admission, bytes) {
+            return;
+        }
+        self.grown = None;
+        let missing = bytes.saturating_sub(self.held.num_permits());
+        self.grown = Some(acquire(&admission.0.growth, clamp(missing, admission.0.growth_bytes)).await);
     }
 
     /// Bytes that the permit holds.
     pub fn bytes(&self) -> usize {
-        self.held.num_permits()
+        self.held.num_permits() + self.grown.as_ref().map_or(0, OwnedSemaphorePermit::num_permits)
     }
 }
 
@@ -211,10 +267,10 @@ mod tests {
     fn waiting_is_fair_and_ends_when_bytes_come_back() {
         let admission = Admission::new(32 * MIB);
         let first: Vec<_> = (0..4)
-            .map(|_| admission.try_admit(6 * MIB, Class::Data).expect("four times 6 MiB fit"))
+            .map(|_| admission.try_admit(5 * MIB, Class::Data).expect("four times 5 MiB fit"))
             .collect();
-        assert!(admission.try_admit(6 * MIB, Class::Data).is_none());
-        let mut big = pin!(admission.admit(6 * MIB, Class::Data));
+        assert!(admission.try_admit(5 * MIB, Class::Data).is_none());
+        let mut big = pin!(admission.admit(5 * MIB, Class::Data));
         assert!(poll(big.as_mut()).is_pending());
         let mut small = pin!(admission.admit(MIB, Class::Data));
         assert!(poll(small.as_mut()).is_pending(), "a later small request does not overtake");
@@ -249,9 +305,9 @@ mod tests {
                 Poll::Pending => break,
             }
         }
-        assert_eq!(permits.len(), 13);
+        assert_eq!(permits.len(), 10);
         assert!(
-            admission.try_admit(7 * MIB, Class::Data).is_some(),
+            admission.try_admit(6 * MIB, Class::Data).is_some(),
             "whole requests still have the other half"
         );
         permits[0].received();
@@ -272,6 +328,29 @@ mod tests {
         assert_eq!(heartbeat.bytes(), 100);
         assert!(poll(pin!(admission.receive(100, Class::Control))).is_ready());
         assert!(admission.try_admit(CONTROL_BYTES_MAX + 1, Class::Control).is_none());
+    }
+
+    #[test]
+    fn what_a_request_unpacks_to_has_room_of_its_own() {
+        let admission = Admission::new(32 * MIB);
+        let mut permit = admission.try_admit(MIB, Class::Data).expect("fits");
+        assert!(permit.try_grow(&admission, 2 * MIB));
+        assert_eq!(permit.bytes(), 2 * MIB);
+        let mut others: Vec<_> = std::iter::from_fn(|| admission.try_admit(MIB, Class::Data)).collect();
+        let rest = admission.try_admit(admission.available(), Class::Data);
+        // Nothing general is left: growth comes from its own part, and who finds that taken waits for its holder.
+        assert!(permit.try_grow(&admission, 4 * MIB));
+        let mut other = others.pop().expect("some were admitted");
+        {
+            let mut growing = pin!(other.grow(&admission, 5 * MIB));
+            assert!(poll(growing.as_mut()).is_pending());
+            permit.shrink(10);
+            assert_eq!(permit.bytes(), 10);
+            assert!(poll(growing).is_ready());
+        }
+        assert_eq!(other.bytes(), 3 * MIB, "more than there is stands alone");
+        drop((permit, other, others, rest));
+        assert_eq!(admission.available(), Admission::new(32 * MIB).available());
     }
 
     #[test]

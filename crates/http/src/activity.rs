@@ -7,11 +7,14 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
+
+use crate::serving::BUFFER_BYTES;
 
 /// Bytes of the HTTP/2 preface: after these, the HTTP library has chosen a protocol and its own timeouts work.
 const PREFACE_BYTES: u64 = 24;
@@ -21,6 +24,10 @@ const PREFACE_BYTES: u64 = 24;
 pub(crate) struct Activity {
     start: Instant,
     bytes_read: AtomicU64,
+    /// Requests whose head was read.
+    requests: AtomicU64,
+    /// Requests between their head and their answer.
+    answering: AtomicUsize,
     /// Since when a write waits for the peer; 0 = it does not.
     write_blocked_ms: AtomicU64,
     /// Answers whose body is not yet handed over.
@@ -34,6 +41,8 @@ impl Activity {
         Arc::new(Activity {
             start: Instant::now(),
             bytes_read: AtomicU64::new(0),
+            requests: AtomicU64::new(0),
+            answering: AtomicUsize::new(0),
             write_blocked_ms: AtomicU64::new(0),
             answers: AtomicUsize::new(0),
             progress_ms: AtomicU64::new(0),
@@ -62,11 +71,28 @@ impl Activity {
         None
     }
 
+    /// Counts a request whose head was read, and that it is being answered until the guard is dropped.
+    pub(crate) fn request(self: &Arc<Self>) -> RequestGuard {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.answering.fetch_add(1, Ordering::Relaxed);
+        RequestGuard(Arc::clone(self))
+    }
+
     /// Counts an answer until the guard is dropped.
     pub(crate) fn answer(self: &Arc<Self>) -> AnswerGuard {
         self.progress_ms.store(self.now_ms(), Ordering::Relaxed);
         self.answers.fetch_add(1, Ordering::Relaxed);
         AnswerGuard(Arc::clone(self))
+    }
+}
+
+/// A request from its head to its answer.
+#[derive(Debug)]
+pub(crate) struct RequestGuard(Arc<Activity>);
+
+impl Drop for RequestGuard {
+    fn drop(&mut self) {
+        self.0.answering.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -87,16 +113,68 @@ impl Drop for AnswerGuard {
     }
 }
 
-/// A stream that notes what it does.
-#[derive(Debug)]
+/// What a connection may be sent without asking: the head of any request that a client of ours sends.
+const HEAD_BYTES: u64 = 8 * 1024;
+/// How every HTTP/2 connection begins.
+const PREFACE_START: &[u8; 4] = b"PRI ";
+
+/// A stream that notes what it does, and reads no more than there is memory for.
+///
+/// The HTTP library buffers on its own account: a head until it is whole, and what an HTTP/2 peer sends ahead of our
+/// reading, up to the window. Both are granted here before the bytes are taken from the socket. What HTTP/1 peers send
+/// behind a head is a body, which is read as its request asks for it.
 pub(crate) struct Watched<S> {
     stream: S,
     activity: Arc<Activity>,
+    buffers: Arc<Semaphore>,
+    granted: Option<OwnedSemaphorePermit>,
+    asking: Option<BoxFuture<OwnedSemaphorePermit>>,
+    is_http2: bool,
+    /// Bytes since the last head was whole, and how many requests there had been.
+    head_bytes: u64,
+    requests: u64,
 }
 
+type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
 impl<S> Watched<S> {
-    pub(crate) fn new(stream: S, activity: Arc<Activity>) -> Self {
-        Watched { stream, activity }
+    pub(crate) fn new(stream: S, activity: Arc<Activity>, buffers: Arc<Semaphore>) -> Self {
+        Watched {
+            stream,
+            activity,
+            buffers,
+            granted: None,
+            asking: None,
+            is_http2: false,
+            head_bytes: 0,
+            requests: 0,
+        }
+    }
+
+    /// Ready when the next bytes may be read.
+    fn poll_grant(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let requests = self.activity.requests.load(Ordering::Relaxed);
+        if requests != self.requests {
+            (self.requests, self.head_bytes) = (requests, 0);
+        }
+        let answering = self.activity.answering.load(Ordering::Relaxed) > 0;
+        let is_ahead = answering && self.is_http2;
+        let is_long = !answering && self.head_bytes >= HEAD_BYTES;
+        if !is_ahead && !is_long {
+            (self.granted, self.asking) = (None, None);
+        } else if self.granted.is_none() {
+            let buffers = &self.buffers;
+            let asking = self.asking.get_or_insert_with(|| {
+                let buffers = Arc::clone(buffers);
+                Box::pin(async move {
+                    let granted = buffers.acquire_many_owned(BUFFER_BYTES as u32).await;
+                    granted.expect("the buffers are never closed")
+                })
+            });
+            let granted = ready!(asking.as_mut().poll(cx));
+            (self.granted, self.asking) = (Some(granted), None);
+        }
+        Poll::Ready(())
     }
 
     fn note_write<T>(&self, poll: Poll<T>) -> Poll<T> {
@@ -117,10 +195,15 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         cx: &mut Context<'_>,
         out: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        ready!(self.poll_grant(cx));
         let before = out.filled().len();
         let poll = Pin::new(&mut self.stream).poll_read(cx, out);
         let count = out.filled().len() - before;
-        self.activity.bytes_read.fetch_add(count as u64, Ordering::Relaxed);
+        let total = self.activity.bytes_read.fetch_add(count as u64, Ordering::Relaxed);
+        self.head_bytes += count as u64;
+        if total == 0 && out.filled()[before..].starts_with(PREFACE_START) {
+            self.is_http2 = true;
+        }
         poll
     }
 }

@@ -56,6 +56,9 @@ pub struct Settings {
     pub stall: Duration,
     /// How long answers in flight may take after a stop.
     pub grace: Duration,
+    /// What all connections together may be sent before anybody has asked for it, in bytes: long heads, and what
+    /// HTTP/2 peers send ahead while their requests are answered. Beyond it, connections wait with reading.
+    pub buffer_bytes: usize,
 }
 
 impl Default for Settings {
@@ -65,19 +68,23 @@ impl Default for Settings {
             idle: Duration::from_secs(75),
             stall: Duration::from_secs(30),
             grace: Duration::from_secs(5),
+            buffer_bytes: 32 * 1024 * 1024,
         }
     }
 }
 
 /// Header bytes of a request at most; signed AWS requests have well under 4 KiB.
-const HEADER_BYTES_MAX: usize = 64 * 1024;
-/// Requests that one HTTP/2 connection may have in flight.
-const STREAMS_MAX: u32 = 256;
-/// What an HTTP/2 peer may send ahead of our reading, per request and per connection: memory that no budget sees.
-const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
-const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
+const HEADER_BYTES_MAX: usize = 32 * 1024;
+/// Requests that one HTTP/2 connection may have in flight; SDKs have some tens.
+const STREAMS_MAX: u32 = 128;
+/// What an HTTP/2 peer may send ahead of our reading, per request and per connection.
+const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
+const CONNECTION_WINDOW_BYTES: u32 = 64 * 1024;
 /// Answer bytes that wait in HTTP/2's own buffers, per request.
 const SEND_BUFFER_BYTES: usize = 256 * 1024;
+/// What a connection takes of [`Settings::buffer_bytes`] when it may be sent more than a short head: a long one, or an
+/// HTTP/2 connection's window and its heads.
+pub(crate) const BUFFER_BYTES: usize = CONNECTION_WINDOW_BYTES as usize + HEADER_BYTES_MAX;
 /// Resets that an HTTP/2 peer may cause before it is cut off (CVE-2023-44487, and its like by bad frames).
 const PENDING_RESETS_MAX: usize = 20;
 const LOCAL_RESETS_MAX: usize = 256;
@@ -95,6 +102,7 @@ struct Shared {
     door: Door,
     settings: Settings,
     slots: Arc<Semaphore>,
+    buffers: Arc<Semaphore>,
     stop: Stop,
 }
 
@@ -108,7 +116,9 @@ impl Serving {
     ) -> Serving {
         let addresses = listeners.iter().map(|listener| listener.local_address()).collect();
         let slots = Arc::new(Semaphore::new(settings.connections_max));
-        let shared = Arc::new(Shared { door: door.clone(), settings, slots, stop: Stop::default() });
+        let buffers = settings.buffer_bytes.clamp(BUFFER_BYTES, u32::MAX as usize);
+        let buffers = Arc::new(Semaphore::new(buffers));
+        let shared = Arc::new(Shared { door: door.clone(), settings, slots, buffers, stop: Stop::default() });
         let accepting = listeners
             .into_iter()
             .map(|listener| {
@@ -195,10 +205,10 @@ impl Stop {
 
 /// Serves one connection to its end, in whichever HTTP its first bytes choose.
 async fn serve_connection(accepted: Accepted, service: impl Service, shared: &Shared) {
-    let Shared { door, settings, stop, .. } = shared;
+    let Shared { door, settings, stop, buffers, .. } = shared;
     let from = Sender { peer: accepted.peer, local: accepted.local, stall: settings.stall };
     let activity = Activity::new();
-    let stream = TokioIo::new(Watched::new(accepted.stream, Arc::clone(&activity)));
+    let stream = TokioIo::new(Watched::new(accepted.stream, Arc::clone(&activity), Arc::clone(buffers)));
     let mut builder = auto::Builder::new(DoorExecutor(door.clone()));
     builder
         .http1()
@@ -221,7 +231,9 @@ async fn serve_connection(accepted: Accepted, service: impl Service, shared: &Sh
         .auto_date_header(false);
     let requests = service_fn(|request| {
         let (service, activity) = (service.clone(), Arc::clone(&activity));
+        let answering = activity.request();
         async move {
+            let _answering = answering;
             let response = service.answer(request, from).await;
             let guard = activity.answer();
             Ok::<_, Infallible>(response.map(|body| AnswerBody { body, guard }))

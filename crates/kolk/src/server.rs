@@ -253,7 +253,11 @@ impl Builder {
         let kinesis = kolk_serve_kinesis::serve(
             service,
             kinesis.into_iter().map(|bound| bound.listener).collect(),
-            kolk_http::Settings { grace: STOP_GRACE, ..Default::default() },
+            kolk_http::Settings {
+                grace: STOP_GRACE,
+                buffer_bytes: broker.admission().http_bytes(),
+                ..Default::default()
+            },
         );
         Ok(Server { broker, kafka, kinesis, failed })
     }

@@ -102,6 +102,30 @@ pub(crate) fn class(key: i16) -> Class {
     }
 }
 
+/// Whether asking twice changes nothing: an answer that there is no room for yet may be dropped and made again.
+pub(crate) fn is_repeatable(api: ApiKey) -> bool {
+    matches!(
+        api,
+        ApiKey::ApiVersions
+            | ApiKey::Metadata
+            | ApiKey::ListOffsets
+            | ApiKey::OffsetFetch
+            | ApiKey::OffsetForLeaderEpoch
+            | ApiKey::DescribeCluster
+            | ApiKey::DescribeConfigs
+            | ApiKey::DescribeGroups
+            | ApiKey::DescribeLogDirs
+            | ApiKey::DescribeTopicPartitions
+            | ApiKey::ListGroups
+            | ApiKey::FindCoordinator
+    )
+}
+
+/// Whether an answer is collected name by name, waiting in between, from things that may each be large.
+pub(crate) fn is_heavy(api: ApiKey) -> bool {
+    matches!(api, ApiKey::DescribeConfigs | ApiKey::DescribeGroups)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

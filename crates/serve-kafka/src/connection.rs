@@ -24,11 +24,14 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
+use kolk_broker::admission::REQUEST_BYTES;
 use kolk_broker::{Class, Permit};
 use kolk_engine::EngineError;
 use kolk_engine::door::{Accepted, Stream};
+use kolk_wire_kafka::ApiKey;
 use kolk_wire_kafka::codec::{DecodeError, EncodeError};
 use kolk_wire_kafka::frame::{self, FrameError, RequestHeader};
+use kolk_wire_kafka::messages::produce::ProduceRequest;
 use tokio::io::AsyncReadExt;
 use tokio::time::{Instant, Sleep};
 
@@ -86,6 +89,8 @@ pub(crate) enum Close {
     Read(std::io::Error),
     #[error("no byte of the request came for too long")]
     Stalled,
+    #[error("the client hung up while it waited for its answer")]
+    HungUp,
     #[error("idle")]
     Idle,
     #[error("the server stops")]
@@ -122,7 +127,10 @@ pub(crate) async fn run(shared: Arc<Shared>, accepted: Accepted, advertise: Opti
     .await;
     let end = connection.serve().await;
     match end {
-        Ok(()) | Err(Close::Idle | Close::Stopping | Close::Read(_) | Close::Send(SendError::Io(_))) => {
+        Ok(())
+        | Err(
+            Close::Idle | Close::HungUp | Close::Stopping | Close::Read(_) | Close::Send(SendError::Io(_)),
+        ) => {
             tracing::trace!(%peer, ?end, "Kafka connection ended");
         }
         Err(reason) => tracing::debug!(%peer, %reason, "Kafka connection closed"),
@@ -183,11 +191,8 @@ impl Connection {
                 }
                 Event::Read(count) => {
                     self.still_for = Duration::ZERO;
-                    if count >= self.read_bytes && self.inbox_permit.is_none() {
-                        self.inbox_permit = self.shared.broker.admission().try_buffer(INBOX_BYTES_MAX);
-                        if self.inbox_permit.is_some() {
-                            self.read_bytes = INBOX_BYTES_MAX;
-                        }
+                    if count >= self.read_bytes {
+                        self.widen();
                     }
                 }
                 Event::Answered(answer) => {
@@ -277,12 +282,30 @@ impl Connection {
                 self.request(frame, None).await?;
             } else {
                 match frame::announced_size(&self.inbox, size_max)? {
-                    Some(size) if 4 + size > self.read_bytes => self.begin_large(size).await?,
+                    Some(size) if 4 + size > self.read_bytes => {
+                        // A frame of the usual size is received where the connection reads anyway: it does not queue
+                        // with large ones that come slowly.
+                        if 4 + size > INBOX_BYTES_MAX || !self.widen() {
+                            self.begin_large(size).await?;
+                        }
+                    }
                     _ => return Ok(()),
                 }
             }
         }
         Ok(())
+    }
+
+    /// Gets room to read more at a time, if there is some; whether there is more now than there was.
+    fn widen(&mut self) -> bool {
+        if self.inbox_permit.is_some() {
+            return false;
+        }
+        self.inbox_permit = self.shared.broker.admission().try_buffer(INBOX_BYTES_MAX);
+        if self.inbox_permit.is_some() {
+            self.read_bytes = INBOX_BYTES_MAX;
+        }
+        self.inbox_permit.is_some()
     }
 
     /// Gets room for a frame of which only the beginning is here.
@@ -293,12 +316,13 @@ impl Connection {
             _ => Class::Data,
         };
         let shared = Arc::clone(&self.shared);
-        let permit = match shared.broker.admission().try_receive(size, class) {
+        let bytes = size + REQUEST_BYTES;
+        let permit = match shared.broker.admission().try_receive(bytes, class) {
             Some(permit) => permit,
             None => {
                 self.answer_all().await?;
                 self.flush().await?;
-                let admitted = shared.broker.admission().receive(size, class);
+                let admitted = shared.broker.admission().receive(bytes, class);
                 unless_stopped_for(&shared, Duration::ZERO, admitted).await?
             }
         };
@@ -311,9 +335,9 @@ impl Connection {
     }
 
     async fn request(&mut self, frame: Bytes, permit: Option<Permit>) -> Result<(), Close> {
-        let bytes = frame.len();
+        let bytes = frame.len() + REQUEST_BYTES;
         let whole = (permit.is_some()).then(|| frame.clone());
-        if bytes < 8 {
+        if frame.len() < 8 {
             return Err(Close::BadRequest("a frame too short for a header"));
         }
         let class = apis::class(i16::from_be_bytes([frame[0], frame[1]]));
@@ -330,7 +354,10 @@ impl Connection {
         let (header, body) = RequestHeader::decode(frame)?;
         match apis::service(&header)? {
             Service::Produce => {
-                let decided = produce::decide(&self.shared, &mut self.topics, &header, body, permit, whole)?;
+                let mut permit = permit;
+                let request = self.decode_produce(body, header.api_version, &mut permit).await?;
+                let shared = &self.shared;
+                let decided = produce::decide(shared, &mut self.topics, &header, request, permit, whole)?;
                 self.waiting_bytes += decided.bytes();
                 self.waiting.push_back(decided);
                 if self.waiting.len() >= PIPELINE_REQUESTS_MAX || self.waiting_bytes >= PIPELINE_BYTES_MAX {
@@ -343,7 +370,18 @@ impl Connection {
                 let shared = Arc::clone(&self.shared);
                 let handled = handlers::handle(&shared, &self.client, api, &header, body, permit);
                 let handled = unless_stopped_for(&shared, STOP_GRACE, handled);
-                let reply = handled.await??;
+                let reply = match api {
+                    // It may wait for as long as the client likes: whoever hangs up meanwhile frees what it holds.
+                    ApiKey::Fetch => {
+                        let hung_up = hang_up(&mut *self.stream, &mut self.inbox);
+                        tokio::select! {
+                            biased;
+                            reply = handled => reply??,
+                            closed = hung_up => return Err(closed),
+                        }
+                    }
+                    _ => handled.await??,
+                };
                 if !reply.copy_to(&mut self.outbox) {
                     let stall = Duration::from_millis(self.shared.settings.stall_ms);
                     reply::send_after(&mut *self.stream, &mut self.outbox, reply, stall).await?;
@@ -352,6 +390,26 @@ impl Connection {
             }
         }
         Ok(())
+    }
+
+    /// Decodes a Produce request. Where that takes more memory than there is, what was decided before is answered first.
+    async fn decode_produce(
+        &mut self,
+        body: Bytes,
+        version: i16,
+        permit: &mut Permit,
+    ) -> Result<ProduceRequest, Close> {
+        let shared = Arc::clone(&self.shared);
+        {
+            let mut decoded = pin!(handlers::decode(&shared.broker, body.clone(), version, permit));
+            if let Poll::Ready(request) = poll_fn(|cx| Poll::Ready(decoded.as_mut().poll(cx))).await {
+                return request;
+            }
+        }
+        self.answer_all().await?;
+        self.flush().await?;
+        let decoded = handlers::decode(&shared.broker, body, version, permit);
+        unless_stopped_for(&shared, Duration::ZERO, decoded).await?
     }
 
     fn pop_waiting(&mut self) {
@@ -408,6 +466,20 @@ impl Connection {
         }
         Ok(())
     }
+}
+
+/// Resolves when the peer closes its side. Requests that come meanwhile are kept, some of them.
+async fn hang_up(stream: &mut dyn Stream, inbox: &mut BytesMut) -> Close {
+    let limit = inbox.len() + INBOX_BYTES_MIN;
+    while inbox.len() < limit {
+        let room = limit - inbox.len();
+        match poll_fn(|cx| poll_read_into(stream, cx, inbox, room)).await {
+            Ok(0) => return Close::HungUp,
+            Ok(_) => {}
+            Err(error) => return Close::Read(error),
+        }
+    }
+    std::future::pending().await
 }
 
 async fn unless_stopped_for<T>(

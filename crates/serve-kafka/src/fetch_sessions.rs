@@ -134,13 +134,17 @@ impl FetchSessions {
         Some(session)
     }
 
-    fn put(&self, mut session: Session) {
+    /// Keeps a session until its next request, if there is room: others may have been opened while it was in use.
+    fn put(&self, mut session: Session) -> bool {
         session.used = Instant::now();
         let mut inner = self.inner.lock().expect("nobody panics while holding the sessions");
-        if inner.partitions + session.partitions.len() <= PARTITIONS_MAX {
+        let fits = inner.sessions.len() < self.count_max
+            && inner.partitions + session.partitions.len() <= PARTITIONS_MAX;
+        if fits {
             inner.partitions += session.partitions.len();
             inner.sessions.insert(session.id, session);
         }
+        fits
     }
 
     fn open(&self, asked: &[Asked], by_id: bool, fresh_id: impl Fn() -> u64) -> Option<Session> {
@@ -197,8 +201,10 @@ impl FetchSessions {
             included.push(!turn.incremental || has_more || changed);
         }
         let id = session.id;
-        self.put(session);
-        (id, included)
+        let kept = self.put(session);
+        // Of a session that is gone while it goes on, the next request is told so; of a new one, this reply says that
+        // there is none.
+        (if kept || turn.incremental { id } else { 0 }, included)
     }
 }
 

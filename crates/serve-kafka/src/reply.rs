@@ -17,6 +17,9 @@ use kolk_wire_kafka::frame::{self, Frame};
 /// Bytes of a file that one reply holds in memory at a time.
 const FILE_CHUNK_BYTES: usize = 256 * 1024;
 
+/// Replies up to so many bytes are collected with others into one write.
+const COPIED_BYTES_MAX: usize = 16 * 1024;
+
 /// Pieces of memory handed to one vectored write.
 const SLICES_MAX: usize = 64;
 
@@ -26,8 +29,8 @@ pub(crate) struct Reply {
     frame: Frame,
     /// What `Segment::External { token }` stands for, by token.
     sources: Vec<Vec<Piece>>,
-    /// Holds the memory that the sources pin.
-    _permit: Option<Permit>,
+    /// Holds the memory of the frame and of what the sources pin.
+    permit: Option<Permit>,
 }
 
 impl Reply {
@@ -51,12 +54,27 @@ impl Reply {
         permit: Option<Permit>,
     ) -> Result<Self, EncodeError> {
         let frame = frame::encode_response(api, version, correlation_id, body)?;
-        Ok(Reply { frame, sources, _permit: permit })
+        Ok(Reply { frame, sources, permit })
     }
 
-    /// Bytes of the reply if they are all at hand.
+    /// Bytes of the reply itself, without what its sources pin.
+    pub fn own_bytes(&self) -> usize {
+        let own = self.frame.segments.iter().map(|segment| match segment {
+            Segment::Bytes(bytes) => bytes.len(),
+            Segment::External { .. } => 0,
+        });
+        own.sum()
+    }
+
+    /// Keeps `permit` until the reply is sent.
+    pub fn holding(self, permit: Permit) -> Self {
+        Reply { permit: Some(permit), ..self }
+    }
+
+    /// Copies a small reply behind what `out` holds. A large one, or one with records from elsewhere, is to be sent from
+    /// where it is: until the client has taken it, it stands in memory once, and its permit with it.
     pub fn copy_to(&self, out: &mut BytesMut) -> bool {
-        if !self.sources.is_empty() {
+        if !self.sources.is_empty() || self.frame.length > COPIED_BYTES_MAX {
             return false;
         }
         for segment in &self.frame.segments {
@@ -93,8 +111,9 @@ pub(crate) async fn flush(
     Ok(())
 }
 
-/// Writes a reply, reading what lies in files chunk by chunk.
+/// Writes a reply, reading what lies in files chunk by chunk. Its permit is given back at the end.
 pub(crate) async fn send(stream: &mut dyn Stream, reply: Reply, stall: Duration) -> Result<(), SendError> {
+    let _permit = reply.permit;
     let mut queue = Queue::default();
     for segment in reply.frame.segments {
         match segment {

@@ -72,6 +72,8 @@ pub(crate) struct Shared {
     pub settings: Settings,
     pub fetch_sessions: FetchSessions,
     pub buffers: Buffers,
+    /// Passed by one answer at a time, of those that are collected from many large things.
+    pub heavy: Semaphore,
     slots: Arc<Semaphore>,
     stopping: AtomicBool,
     stop: Notify,
@@ -141,6 +143,7 @@ pub fn serve_on(
     let shared = Arc::new(Shared {
         fetch_sessions: FetchSessions::new(broker.settings().fetch_sessions_max),
         buffers: Buffers::default(),
+        heavy: Semaphore::new(1),
         slots: Arc::new(Semaphore::new(settings.connections_max)),
         stopping: AtomicBool::new(false),
         stop: Notify::new(),

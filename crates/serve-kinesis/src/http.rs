@@ -4,6 +4,7 @@
 //! be read at all, the operation, the signature, and only then what the body says.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -12,7 +13,8 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode, Version};
+use kolk_broker::admission::REQUEST_BYTES;
 use kolk_broker::{Class, Permit};
 use kolk_http::{BodyError, Sender};
 use kolk_wire_kinesis::model::operations::TARGET_PREFIX;
@@ -139,7 +141,7 @@ async fn requested(
         _ => None,
     };
 
-    let (body, permit) = read_body(service, &head.headers, body, operation, stall).await?;
+    let (body, permit) = read_body(service, head.version, &head.headers, body, operation, stall).await?;
     if body.is_empty() {
         let code = if operation.is_some() { ErrorCode::Serialization } else { ErrorCode::UnknownOperation };
         return Err(Refused::Service(format.unwrap_or(Format::Cbor), ServiceError::bare(code)));
@@ -154,12 +156,18 @@ async fn requested(
         return Err(Refused::Service(format, ServiceError::bare(ErrorCode::UnknownOperation)));
     };
     let signed = sigv4::check(&head.headers, head.uri.query(), service.settings().unsigned_allowed);
-    Ok(operations::run(service, operation, Call { format, body, signed, permit }).await)
+    Ok(operations::run(service, operation, Call { format, body, signed, permit: Some(permit) }).await)
 }
+
+/// A body up to this size is read before room for it is asked for: it does not queue with large ones that come slowly.
+/// An HTTP/1 connection has one at a time; those of an HTTP/2 connection are bounded by its number of requests.
+const SMALL_BYTES: usize = 8 * 1024;
+const SMALL_BYTES_HTTP2: usize = 2 * 1024;
 
 /// Reads the body into memory that the budget has granted.
 async fn read_body(
     service: &Service,
+    version: Version,
     headers: &HeaderMap,
     body: Incoming,
     operation: Option<Operation>,
@@ -178,7 +186,10 @@ async fn read_body(
         _ => Class::Control,
     };
     // The body, and once more what is decoded out of it.
-    let mut permit = service.broker().admission().receive(expected * 2, class).await;
+    let small = if version == Version::HTTP_2 { SMALL_BYTES_HTTP2 } else { SMALL_BYTES };
+    let admission = service.broker().admission();
+    let bytes = expected * 2 + REQUEST_BYTES;
+    let permit = if expected <= small { None } else { Some(admission.receive(bytes, class).await) };
     let body = kolk_http::read_body(body, limit, expected, stall).await.map_err(|error| {
         Refused::Closing(match error {
             BodyError::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -186,8 +197,15 @@ async fn read_body(
             BodyError::Stalled => StatusCode::REQUEST_TIMEOUT,
         })
     })?;
-    permit.received();
-    permit.shrink(body.len() * 2);
+    let bytes = body.len() * 2 + REQUEST_BYTES;
+    let permit = match permit {
+        None => admission.admit(bytes, class).await,
+        Some(mut permit) => {
+            permit.received();
+            permit.shrink(bytes);
+            permit
+        }
+    };
     Ok((body, permit))
 }
 
@@ -208,7 +226,7 @@ fn preflight_answer(asked: &HeaderMap) -> Response<AnswerContent> {
 
 fn of_answer(answer: Answer) -> Response<AnswerContent> {
     let Answer { status, format, content, permit } = answer;
-    let mut response = Response::new(AnswerContent { content, _permit: permit });
+    let mut response = Response::new(AnswerContent { content, permit: permit.map(Arc::new) });
     *response.status_mut() =
         StatusCode::from_u16(status).expect("the table of error codes has HTTP statuses");
     let content_type = HeaderValue::from_static(format.content_type());
@@ -216,15 +234,28 @@ fn of_answer(answer: Answer) -> Response<AnswerContent> {
     response
 }
 
-/// The body of an answer, and the memory it was granted, given back once it is handed over.
+/// The body of an answer, and the memory it was granted.
 pub(crate) struct AnswerContent {
     content: Content,
-    _permit: Option<Permit>,
+    permit: Option<Arc<Permit>>,
+}
+
+/// Bytes on their way through the HTTP library, which may keep them for as long as the peer does not read: their memory
+/// is given back when it lets go of them.
+struct Held {
+    bytes: Bytes,
+    _permit: Arc<Permit>,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 impl AnswerContent {
     fn whole(bytes: Bytes) -> Self {
-        AnswerContent { content: Content::Whole(bytes), _permit: None }
+        AnswerContent { content: Content::Whole(bytes), permit: None }
     }
 }
 
@@ -240,7 +271,11 @@ impl Body for AnswerContent {
             Content::Whole(bytes) => Some(std::mem::take(bytes)).filter(|bytes| !bytes.is_empty()),
             Content::Pieces(pieces) => pieces.next(),
         };
-        Poll::Ready(next.map(|bytes| Ok(Frame::data(bytes))))
+        let held = |bytes| match &self.permit {
+            Some(permit) => Bytes::from_owner(Held { bytes, _permit: Arc::clone(permit) }),
+            None => bytes,
+        };
+        Poll::Ready(next.map(|bytes| Ok(Frame::data(held(bytes)))))
     }
 
     fn is_end_stream(&self) -> bool {

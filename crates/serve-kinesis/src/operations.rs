@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use kolk_broker::Permit;
+use kolk_broker::admission::REQUEST_BYTES;
 use kolk_wire_kinesis::codec::RecordsPieces;
 use kolk_wire_kinesis::requests::*;
 use kolk_wire_kinesis::{
@@ -17,8 +18,8 @@ pub(crate) struct Call {
     pub body: Bytes,
     /// Whether it is signed; said only once the body could be read.
     pub signed: Result<(), ServiceError>,
-    /// The memory it was granted.
-    pub permit: Permit,
+    /// The memory it was granted; an operation that waits for more gives it back first.
+    pub permit: Option<Permit>,
 }
 
 /// An answer: status, body, and the memory it was granted.
@@ -28,6 +29,12 @@ pub(crate) struct Answer {
     pub content: Content,
     pub permit: Option<Permit>,
 }
+
+/// An answer up to this size is kept while it waits for room; a larger one is dropped and made again, if the operation
+/// only looks.
+const KEPT_BYTES_MAX: usize = 4 * 1024;
+/// How often an answer is made, when there was no room for it.
+const TURNS_MAX: usize = 3;
 
 /// The bytes of an answer.
 pub(crate) enum Content {
@@ -45,15 +52,14 @@ impl Answer {
 }
 
 impl Call {
-    /// The request, and its memory. Errors come in the service's order: a body that cannot be read, the signature, what
-    /// the body says.
-    fn read<R: Request>(self) -> Result<(R, Permit), ServiceError> {
+    /// The request. Errors come in the service's order: a body that cannot be read, the signature, what the body says.
+    fn read<R: Request>(&self) -> Result<R, ServiceError> {
         let decoded = decode::<R>(self.format, &self.body);
         if matches!(decoded, Err(DecodeError::Malformed)) {
             return Err(DecodeError::Malformed.into());
         }
-        self.signed?;
-        Ok((decoded?, self.permit))
+        self.signed.clone()?;
+        Ok(decoded?)
     }
 }
 
@@ -65,20 +71,26 @@ macro_rules! served {
         }
 
         /// Runs an operation to its answer.
-        async fn dispatch(service: &Service, operation: Operation, call: Call) -> Result<Answer, ServiceError> {
+        async fn dispatch(
+            service: &Service,
+            operation: Operation,
+            call: &mut Call,
+        ) -> Result<Answer, ServiceError> {
             let format = call.format;
             match operation {
                 $(
                     Operation::$operation => {
-                        let (input, permit) = call.read::<$input>()?;
+                        let input = call.read::<$input>()?;
                         let reply = handlers::$module::handle(service, input).await?;
                         let content = Content::Whole(encode_reply::<$input>(format, &reply));
-                        Ok(Answer { status: 200, format, content, permit: Some(permit) })
+                        Ok(Answer { status: 200, format, content, permit: None })
                     }
                 )*
                 Operation::GetRecords => {
-                    let (input, permit) = call.read::<GetRecordsInput>()?;
-                    let (page, permit) = handlers::get_records::handle(service, input, permit).await?;
+                    let input = call.read::<GetRecordsInput>()?;
+                    // The page takes its own: who waits for memory holds none.
+                    call.permit = None;
+                    let (page, permit) = handlers::get_records::handle(service, input).await?;
                     let content = Content::Pieces(Box::new(RecordsPieces::new(format, page)));
                     Ok(Answer { status: 200, format, content, permit: Some(permit) })
                 }
@@ -112,16 +124,41 @@ served! {
     UpdateShardCount(UpdateShardCountInput) => update_shard_count;
 }
 
-/// Runs an operation to its answer, errors included.
-pub(crate) async fn run(service: &Service, operation: Operation, call: Call) -> Answer {
+/// Whether an operation only looks: an answer that there is no room for yet may be dropped and made again.
+fn is_repeatable(operation: Operation) -> bool {
+    ["Describe", "Get", "List"].iter().any(|verb| operation.name().starts_with(verb))
+}
+
+/// Runs an operation to its answer, errors included. The answer holds its own memory.
+pub(crate) async fn run(service: &Service, operation: Operation, mut call: Call) -> Answer {
     let format = call.format;
-    match dispatch(service, operation, call).await {
-        Ok(answer) => answer,
-        Err(error) => {
-            if error.code.status() >= 500 {
-                tracing::error!(operation = operation.name(), error = %error, "an operation failed");
+    let admission = service.broker().admission();
+    for turn in 1.. {
+        let mut answer = match dispatch(service, operation, &mut call).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                if error.code.status() >= 500 {
+                    tracing::error!(operation = operation.name(), error = %error, "an operation failed");
+                }
+                Answer::error(format, &error)
             }
-            Answer::error(format, &error)
+        };
+        let (Content::Whole(bytes), Some(mut permit)) = (&answer.content, call.permit.take()) else {
+            return answer;
+        };
+        let bytes = bytes.len() + REQUEST_BYTES;
+        if permit.try_grow(admission, bytes) {
+            permit.shrink(bytes);
+        } else if bytes <= KEPT_BYTES_MAX || !is_repeatable(operation) || turn == TURNS_MAX {
+            permit.grow(admission, bytes).await;
+        } else {
+            drop(answer);
+            permit.grow(admission, bytes).await;
+            call.permit = Some(permit);
+            continue;
         }
+        answer.permit = Some(permit);
+        return answer;
     }
+    unreachable!("the last turn keeps its answer")
 }

@@ -1,4 +1,6 @@
 //! Reading a shard: committed records of its slice, once and in order, to shard end.
+//!
+//! A page passes the byte budget before it is made, and holds of it what its records keep in memory until it is gone.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::atomic::Ordering;
@@ -11,11 +13,12 @@ use kolk_engine::{
     ShardId, TopicId,
 };
 use kolk_wire_kafka::records::{
-    BatchHeader, Compression, Record, RecordError, RecordIter, record::decompressed,
+    BatchHeader, CompressError, Compression, Record, RecordError, RecordIter, record::decompressed,
 };
 
 use super::seek::Slice;
 use super::{Shards, ShardsError, Stream};
+use crate::{Class, Permit};
 
 /// Bytes asked of the log at once.
 const READ_BYTES: usize = 1024 * 1024;
@@ -25,6 +28,16 @@ const SCAN_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// A batch that decompresses to more is not shown to Kinesis readers.
 const DECOMPRESSED_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// What every page may decompress a batch to. For a batch of more, the page is made again with room for
+/// [`DECOMPRESSED_BYTES_MAX`] beside it, one such page at a time.
+const DECOMPRESSED_BYTES_USUAL: usize = 4 * 1024 * 1024;
+
+/// What a record costs in memory beside its data.
+const RECORD_BYTES: usize = 256;
+
+/// Records are copied out of what they pin where that is so many bytes more than twice their own.
+const PINNED_BYTES_SPARE: usize = 64 * 1024;
 
 /// How much a page may hold. The first record is given whatever its size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +62,7 @@ pub struct ShardRecord {
 }
 
 /// What a read of a shard gives.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct ShardPage {
     /// The shard as it is now.
     pub shard: Shard,
@@ -61,6 +74,8 @@ pub struct ShardPage {
     pub behind_ms: i64,
     /// Set at shard end: the child shards. There is nothing to read on.
     pub end: Option<Vec<Shard>>,
+    /// The memory that the records hold; to be kept until they are gone.
+    pub permit: Permit,
 }
 
 impl Shards {
@@ -70,7 +85,8 @@ impl Shards {
     }
 
     /// A page of a shard from `from` on (an offset of [`Shards::seek`] or [`ShardPage::next`]; others are
-    /// clamped to the slice and to what retention left).
+    /// clamped to the slice and to what retention left). Waits for room in the byte budget: the caller holds none of it
+    /// meanwhile.
     pub async fn read(
         &self,
         topic: TopicId,
@@ -85,12 +101,22 @@ impl Shards {
             Ok((_, slice)) => slice,
             Err(error) => return durable.await.map_or_else(|broken| Err(broken.into()), |()| Err(error)),
         };
-        let mut page = Page::new(slice.clamp(from), limits);
+        let mut page = Page::new(slice.clamp(from), limits, DECOMPRESSED_BYTES_USUAL);
+        let mut permit = self.room(&page).await;
         let mut published = None;
         if let Some(index) = slice.partition {
             let partition = PartitionId { topic, index };
             published = Some(self.fill(&mut page, partition, &slice).await?);
+            if page.needs_more {
+                let from = page.next;
+                drop((page, permit));
+                page = Page::new(from, limits, DECOMPRESSED_BYTES_MAX);
+                permit = self.room(&page).await;
+                published = Some(self.fill(&mut page, partition, &slice).await?);
+            }
         }
+        page.let_go();
+        permit.shrink(page.pinned + page.records.len() * RECORD_BYTES);
         let (seen, durable) = self.look(topic, shard);
         let (stream, slice) = match seen {
             Ok(seen) => seen,
@@ -110,7 +136,13 @@ impl Shards {
             Some(append_ms) if page.next < tip => (self.broker.now_ms() - append_ms).max(0),
             _ => 0,
         };
-        Ok(ShardPage { shard: slice, records: page.records, next: page.next, behind_ms, end })
+        Ok(ShardPage { shard: slice, records: page.records, next: page.next, behind_ms, end, permit })
+    }
+
+    /// Room for a page in the making: its records, what is read for it, and a batch of them decompressed.
+    async fn room(&self, page: &Page) -> Permit {
+        let bytes = page.limits.bytes + 2 * READ_BYTES + page.decompressed_max;
+        self.broker.admission().admit(bytes, Class::Data).await
     }
 
     /// The tail of the state; the pending resolves when what was seen is durable.
@@ -168,7 +200,8 @@ impl Shards {
             let done = bytes == 0
                 || page.next >= read.published.last_stable
                 || slice.end.is_some_and(|end| end <= page.next)
-                || scanned >= SCAN_BYTES_MAX;
+                || scanned >= SCAN_BYTES_MAX
+                || page.pinned >= page.limits.bytes + READ_BYTES;
             if done {
                 return Ok(read.published);
             }
@@ -185,9 +218,16 @@ impl Shards {
     ) -> Result<bool, ShardsError> {
         let bytes = piece.bytes(0, piece.len()).await?;
         let ends = piece.batches.iter().skip(1).map(|batch| batch.position).chain([bytes.len()]);
+        let mut plain_before = page.plain_records;
         for (at, end) in piece.batches.iter().zip(ends) {
             let kept = self.blocks.take(partition, at.base_offset);
-            match page.take_batch(at, &bytes.slice(at.position..end), kept, aborted) {
+            let taken = page.take_batch(at, &bytes.slice(at.position..end), kept, aborted);
+            if page.plain_records > plain_before {
+                // The first record that is a slice of the piece pins all of it.
+                page.pinned += bytes.len();
+                plain_before = usize::MAX;
+            }
+            match taken {
                 Ok(Taken::Whole) => {}
                 Ok(Taken::Part { decompressed }) => {
                     if let Some(block) = decompressed {
@@ -242,6 +282,14 @@ struct Page {
     next: Offset,
     /// Append time of the last batch looked at.
     append_ms: Option<i64>,
+    /// A batch may decompress to so many bytes.
+    decompressed_max: usize,
+    /// The page is empty because its first batch decompresses to more than that, and more is allowed.
+    needs_more: bool,
+    /// Records that are slices of the log's own bytes.
+    plain_records: usize,
+    /// Bytes that the records keep in memory.
+    pinned: usize,
 }
 
 /// How much of a batch the page took.
@@ -260,8 +308,39 @@ struct Undecodable {
 }
 
 impl Page {
-    fn new(from: Offset, limits: PageLimits) -> Page {
-        Page { limits, records: Vec::new(), bytes: 0, next: from, append_ms: None }
+    fn new(from: Offset, limits: PageLimits, decompressed_max: usize) -> Page {
+        Page {
+            limits,
+            records: Vec::new(),
+            bytes: 0,
+            next: from,
+            append_ms: None,
+            decompressed_max,
+            needs_more: false,
+            plain_records: 0,
+            pinned: 0,
+        }
+    }
+
+    /// Copies the records out of what they pin, where that is far more than they are: a record of a batch that unpacks
+    /// to 64 MiB would hold them all until its reader has taken it.
+    fn let_go(&mut self) {
+        if self.pinned <= 2 * self.bytes + PINNED_BYTES_SPARE {
+            return;
+        }
+        let mut copy = Vec::with_capacity(self.bytes);
+        for record in &self.records {
+            for part in [&record.key, &record.value].into_iter().flatten() {
+                copy.extend_from_slice(part);
+            }
+        }
+        let mut rest = Bytes::from(copy);
+        for record in &mut self.records {
+            for part in [&mut record.key, &mut record.value].into_iter().flatten() {
+                *part = rest.split_to(part.len());
+            }
+        }
+        self.pinned = self.bytes;
     }
 
     /// Takes what fits of a batch; `kept` is its decompressed block if that is at hand. Of a batch damaged in its
@@ -283,18 +362,31 @@ impl Page {
             return Ok(Taken::Whole);
         }
         if !hidden {
-            let block = match kept {
-                Some(block) => block,
-                None => decompressed(&header, batch, DECOMPRESSED_BYTES_MAX)
-                    .map_err(|error| undecodable(error, next))?,
+            let compressed = !matches!(header.compression(), Ok(Compression::None));
+            let block = match kept.map_or_else(|| decompressed(&header, batch, self.decompressed_max), Ok) {
+                Ok(block) => block,
+                Err(RecordError::Compress(CompressError::TooLarge { .. }))
+                    if self.decompressed_max < DECOMPRESSED_BYTES_MAX =>
+                {
+                    self.needs_more = self.records.is_empty();
+                    return Ok(Taken::Part { decompressed: None });
+                }
+                Err(error) => return Err(undecodable(error, next)),
             };
+            let first = self.records.len();
+            let mut is_pinned = false;
             for record in RecordIter::new(&header, &block) {
                 let record = record.map_err(|error| undecodable(error, next))?;
                 if Offset(record.offset) < self.next {
                     continue;
                 }
-                if !self.take_record(&record, at.append_ms, &block) {
-                    let compressed = !matches!(header.compression(), Ok(Compression::None));
+                let taken = self.take_record(&record, at.append_ms, &block);
+                if self.records.len() > first && !is_pinned {
+                    is_pinned = true;
+                    self.plain_records += usize::from(!compressed);
+                    self.pinned += if compressed { block.len() } else { 0 };
+                }
+                if !taken {
                     return Ok(Taken::Part { decompressed: compressed.then_some(block) });
                 }
             }

@@ -21,17 +21,30 @@ use super::configs::{
 };
 use crate::connection::Close;
 
+/// Resources described in one answer; each takes some 10 KiB while it is made.
+const RESOURCES_MAX: usize = 4000;
+
 pub(crate) async fn handle(
     context: &Context<'_>,
     request: DescribeConfigsRequest,
 ) -> Result<DescribeConfigsResponse, Close> {
     let mut results = Vec::with_capacity(request.resources.len());
+    let mut seen = BTreeSet::new();
     for resource in &request.resources {
+        if !seen.insert((resource.resource_type, resource.resource_name.clone())) {
+            continue;
+        }
         let mut result = DescribeConfigsResult {
             resource_type: resource.resource_type,
             resource_name: resource.resource_name.clone(),
             ..Default::default()
         };
+        if results.len() >= RESOURCES_MAX {
+            result.error_code = ErrorCode::PolicyViolation.code();
+            result.error_message = Some(Str::from(format!("more than {RESOURCES_MAX} resources at once")));
+            results.push(result);
+            continue;
+        }
         match entries(context, resource).await? {
             Ok(entries) => {
                 let wanted: Option<BTreeSet<&str>> =

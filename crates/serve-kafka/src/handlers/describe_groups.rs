@@ -3,6 +3,8 @@
 //! Subscriptions and assignments are shown while the group is stable. A group that is not there is `Dead` without an
 //! error, from version 6 GROUP_ID_NOT_FOUND (KIP-1043).
 
+use std::collections::BTreeSet;
+
 use kolk_broker::groups::GroupDescription;
 use kolk_wire_kafka::messages::describe_groups::{
     DescribeGroupsRequest, DescribeGroupsResponse, DescribedGroup, DescribedGroupMember,
@@ -24,7 +26,12 @@ pub(crate) async fn handle(
     let authorized_operations =
         if request.include_authorized_operations { GROUP_OPERATIONS } else { OPERATIONS_UNASKED };
     let mut groups = Vec::with_capacity(request.groups.len());
+    let mut seen = BTreeSet::new();
     for id in request.groups {
+        // Once is enough: a group of many members named a thousand times would be a thousand copies of them.
+        if !seen.insert(id.clone()) {
+            continue;
+        }
         let mut group = match context.broker().describe_group(&id).await {
             Ok(Some(group)) => describe(id, group),
             Ok(None) => not_found(id, context.version()),

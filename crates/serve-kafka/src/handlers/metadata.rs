@@ -5,8 +5,11 @@
 //! and `auto.create.topics.enable` allow it, and are there in the same reply. From version 10 topics have ids, from 12
 //! they can be asked for by id. Version 0 means all topics by an empty list, later versions by null.
 
+use std::sync::Arc;
+
 use kolk_broker::topics::{CONSUMER_OFFSETS, NewTopic, TRANSACTION_STATE, TopicKey};
 use kolk_engine::TopicId;
+use kolk_engine::map::HashSet;
 use kolk_engine::state::{Refusal, Topic, check_topic_name};
 use kolk_wire_kafka::messages::metadata::{
     MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseBroker,
@@ -85,29 +88,38 @@ async fn find(
         })
         .collect();
     let found = broker.find_topics(&keys).await?;
-    let mut topics = Vec::with_capacity(asked.len());
+    let mut resolved: Vec<Result<Arc<Topic>, ErrorCode>> = Vec::with_capacity(asked.len());
     for (asked, found) in asked.iter().zip(found) {
-        topics.push(match (found, &asked.name) {
-            (Some(topic), _) => describe(&topic, node_id),
-            (None, Some(name)) if check_topic_name(name).is_err() => {
-                unknown(asked, ErrorCode::InvalidTopicException)
-            }
+        resolved.push(match (found, &asked.name) {
+            (Some(topic), _) => Ok(topic),
+            (None, Some(name)) if check_topic_name(name).is_err() => Err(ErrorCode::InvalidTopicException),
             (None, Some(name)) if may_create && !is_reserved(name) => {
                 match broker
                     .create_topic(NewTopic { name: name.to_string(), ..NewTopic::default() }, false)
                     .await?
                 {
-                    Ok(topic) => describe(&topic, node_id),
+                    Ok(topic) => Ok(topic),
                     // Somebody else was quicker; or the name collides with another one.
-                    Err(refusal) => match broker.find_topic(&TopicKey::Name(name)).await? {
-                        Some(topic) => describe(&topic, node_id),
-                        None => unknown(asked, of_auto_create(&refusal)),
-                    },
+                    Err(refusal) => broker
+                        .find_topic(&TopicKey::Name(name))
+                        .await?
+                        .ok_or_else(|| of_auto_create(&refusal)),
                 }
             }
-            (None, Some(_)) => unknown(asked, ErrorCode::UnknownTopicOrPartition),
-            (None, None) => unknown(asked, ErrorCode::UnknownTopicId),
+            (None, Some(_)) => Err(ErrorCode::UnknownTopicOrPartition),
+            (None, None) => Err(ErrorCode::UnknownTopicId),
         });
+    }
+    // Described at the end, without a wait in between: what is described takes far more memory than its name. A topic
+    // asked for again and again is described once, as Kafka does.
+    let mut described = HashSet::default();
+    let mut topics = Vec::new();
+    for (asked, resolved) in asked.iter().zip(resolved) {
+        match resolved {
+            Ok(topic) if described.insert(topic.id) => topics.push(describe(&topic, node_id)),
+            Ok(_) => {}
+            Err(code) => topics.push(unknown(asked, code)),
+        }
     }
     Ok(topics)
 }

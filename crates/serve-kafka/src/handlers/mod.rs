@@ -33,6 +33,7 @@ pub(crate) mod produce;
 mod sync_group;
 
 use bytes::Bytes;
+use kolk_broker::admission::REQUEST_BYTES;
 use kolk_broker::topics::TopicKey;
 use kolk_broker::{Broker, Permit};
 use kolk_engine::TopicId;
@@ -41,6 +42,7 @@ use kolk_wire_kafka::frame::RequestHeader;
 use kolk_wire_kafka::{ApiKey, ErrorCode, Str};
 use uuid::Uuid;
 
+use crate::apis;
 use crate::connection::{Client, Close};
 use crate::reply::Reply;
 use crate::server::Shared;
@@ -82,29 +84,90 @@ impl<'a> Context<'a> {
     }
 }
 
-/// Runs a request to its end. `permit` is what it holds of the byte budget.
+/// Memory that the lists of one request may take once they are decoded, in bytes: room for a Metadata request of a
+/// quarter million topics.
+const LIST_BYTES_MAX: usize = 16 << 20;
+/// An answer up to this size is kept while it waits for room; a larger one is dropped and made again.
+const KEPT_BYTES_MAX: usize = 4 * 1024;
+/// How often an answer is made, when there was no room for it.
+const TURNS_MAX: usize = 3;
+
+/// Decodes a request within what `permit` holds, or waits, holding nothing decoded, until it may hold more.
+pub(crate) async fn decode<M: Message>(
+    broker: &Broker,
+    body: Bytes,
+    version: i16,
+    permit: &mut Permit,
+) -> Result<M, Close> {
+    let frame_bytes = permit.bytes();
+    let (request, list_bytes) = M::decode_weighed(body.clone(), version, LIST_BYTES_MAX)?;
+    // A request's own share covers lists of the usual size.
+    let bytes = frame_bytes + list_bytes.saturating_sub(REQUEST_BYTES / 2);
+    if permit.try_grow(broker.admission(), bytes) {
+        return Ok(request);
+    }
+    drop(request);
+    permit.grow(broker.admission(), bytes).await;
+    Ok(M::decode(body, version)?)
+}
+
+/// Runs a request to its end. `permit` is what it holds of the byte budget; the reply takes it over, and more if it is
+/// large.
 pub(crate) async fn handle(
     shared: &Shared,
     client: &Client,
     api: ApiKey,
     header: &RequestHeader,
     body: Bytes,
-    permit: Permit,
+    mut permit: Permit,
 ) -> Result<Reply, Close> {
     let context = Context { shared, client, header };
+    let admission = shared.broker.admission();
+    if api == ApiKey::Fetch {
+        let request = decode(&shared.broker, body, header.api_version, &mut permit).await?;
+        return Box::pin(fetch::handle(&context, request, permit)).await;
+    }
+    // What is asked for by many names is built up over many waits: one at a time.
+    let _turn = match apis::is_heavy(api) {
+        true => Some(shared.heavy.acquire().await.expect("the semaphore is never closed")),
+        false => None,
+    };
+    for turn in 1.. {
+        let reply = answer(&context, api, body.clone(), &mut permit).await?;
+        let bytes = reply.own_bytes() + REQUEST_BYTES;
+        if permit.try_grow(admission, bytes) {
+            permit.shrink(bytes);
+            return Ok(reply.holding(permit));
+        }
+        let is_kept = bytes <= KEPT_BYTES_MAX || !apis::is_repeatable(api) || turn == TURNS_MAX;
+        if is_kept {
+            permit.grow(admission, bytes).await;
+            return Ok(reply.holding(permit));
+        }
+        drop(reply);
+        permit.grow(admission, bytes).await;
+    }
+    unreachable!("the last turn keeps its answer")
+}
+
+/// Makes the answer to any request but Produce and Fetch.
+async fn answer(
+    context: &Context<'_>,
+    api: ApiKey,
+    body: Bytes,
+    permit: &mut Permit,
+) -> Result<Reply, Close> {
+    let header = context.header;
     macro_rules! answer {
         ($handler:path) => {{
-            let request = Message::decode(body, header.api_version)?;
+            let request = decode(context.broker(), body, header.api_version, permit).await?;
             // Boxed, or the largest handler's state would stand in every connection.
-            let response = Box::pin($handler(&context, request)).await?;
+            let response = Box::pin($handler(context, request)).await?;
             context.reply(&response)
         }};
     }
     match api {
-        ApiKey::ApiVersions => api_versions::handle(&context, body),
-        ApiKey::Fetch => {
-            Box::pin(fetch::handle(&context, Message::decode(body, header.api_version)?, permit)).await
-        }
+        ApiKey::ApiVersions => api_versions::handle(context, body),
         ApiKey::Metadata => answer!(metadata::handle),
         ApiKey::DescribeCluster => answer!(describe_cluster::handle),
         ApiKey::CreateTopics => answer!(create_topics::handle),

@@ -22,7 +22,6 @@ use kolk_broker::partitions::{BatchRefusal, BatchRules, check_batch};
 use kolk_broker::topics::{TopicKey, find, is_compacted};
 use kolk_engine::map::HashMap;
 use kolk_engine::{Append, AppendError, Appended, PartitionId, Pending, TopicId};
-use kolk_wire_kafka::codec::Message;
 use kolk_wire_kafka::frame::RequestHeader;
 use kolk_wire_kafka::messages::produce::{
     BatchIndexAndErrorMessage, PartitionProduceResponse, ProduceRequest, ProduceResponse,
@@ -125,13 +124,12 @@ pub(crate) fn decide(
     shared: &Shared,
     topics: &mut TopicCache,
     header: &RequestHeader,
-    body: Bytes,
+    request: ProduceRequest,
     permit: Permit,
     buffer: Option<Bytes>,
 ) -> Result<Decided, Close> {
-    let bytes = body.len();
+    let bytes = permit.bytes();
     let version = header.api_version;
-    let request = ProduceRequest::decode(body, version)?;
     let refusal = if version < VERSION_MIN {
         Some(ErrorCode::UnsupportedVersion)
     } else if request.transactional_id.is_some() {

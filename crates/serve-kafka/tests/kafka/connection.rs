@@ -223,6 +223,31 @@ async fn requests_may_come_byte_by_byte() {
     server.stop().await;
 }
 
+/// It was noticed only when the wait ended, which is for the client to choose: ten thousand of them held their memory
+/// and their connections for as long as they liked.
+#[tokio::test]
+async fn a_client_that_hangs_up_while_it_waits_frees_what_it_held() {
+    let server = TestServer::start().await;
+    let mut client = server.connect().await;
+    client.create_topic("t", 1, &[]).await;
+    let free = server.broker.admission().available();
+    let mut request = fetch_request("t", 0, 0);
+    request.max_wait_ms = i32::MAX;
+    request.min_bytes = 1;
+    client.send(11, &request).await;
+    let until = async |wanted: &dyn Fn(usize) -> bool| {
+        let start = std::time::Instant::now();
+        while !wanted(server.broker.admission().available()) {
+            assert!(start.elapsed() < PATIENCE);
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    until(&|available| available < free).await;
+    drop(client);
+    until(&|available| available == free).await;
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn stopping_ends_long_polls_and_refuses_newcomers() {
     let server = TestServer::start().await;

@@ -99,6 +99,33 @@ fn session_request(id: i32, epoch: i32, partitions: &[(i32, i64)]) -> FetchReque
     request
 }
 
+/// Sessions in use were not counted: as many as there were connections could be opened at once.
+#[tokio::test]
+async fn sessions_opened_at_the_same_time_keep_to_the_limit() {
+    let settings = kolk_broker::Settings { fetch_sessions_max: 2, ..Default::default() };
+    let server = TestServer::start_with(settings, kolk_serve_kafka::Settings::default()).await;
+    let mut client = server.connect().await;
+    client.create_topic("t", 1, &[]).await;
+    let mut request = session_request(0, 0, &[(0, 0)]);
+    request.min_bytes = 1;
+    request.max_wait_ms = 1_000_000;
+    let mut waiting = Vec::new();
+    for _ in 0..4 {
+        let mut client = server.connect().await;
+        let id = client.send(11, &request).await;
+        waiting.push((client, id));
+    }
+    client.produce("t", 0, batch(&["a"])).await;
+    let mut sessions = 0;
+    for (client, id) in &mut waiting {
+        let answer = client.receive::<FetchRequest>(11, *id).await;
+        assert_eq!((answer.error_code, answer.responses.len()), (0, 1));
+        sessions += usize::from(answer.session_id != 0);
+    }
+    assert_eq!(sessions, 2, "the others go on without a session");
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn a_session_tells_only_what_changed() {
     let server = TestServer::start().await;

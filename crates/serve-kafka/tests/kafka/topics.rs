@@ -111,6 +111,19 @@ async fn metadata(client: &mut Client, version: i16, name: &str, may_create: boo
     client.call(version, &request).await
 }
 
+/// Each mention was described: a request of a MiB could ask for terabytes.
+#[tokio::test]
+async fn a_topic_asked_for_again_and_again_is_described_once() {
+    let server = TestServer::start().await;
+    let mut client = server.connect().await;
+    client.create_topic("t", 100, &[]).await;
+    let named = MetadataRequestTopic { name: Some("t".into()), ..Default::default() };
+    let request = MetadataRequest { topics: Some(vec![named; 50_000]), ..Default::default() };
+    let answer = client.call(9, &request).await;
+    assert_eq!((answer.topics.len(), answer.topics[0].partitions.len()), (1, 100));
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn metadata_makes_topics_only_when_it_may() {
     let server = TestServer::start().await;

@@ -7,8 +7,8 @@
 //!
 //! Source: API reference, GetRecords.
 
+use kolk_broker::Permit;
 use kolk_broker::shards::{PageLimits, ShardRecord};
-use kolk_broker::{Class, Permit};
 use kolk_engine::state::Shard;
 use kolk_engine::{Offset, ShardId, TopicId};
 use kolk_wire_kinesis::iterator::ShardIterator;
@@ -22,14 +22,11 @@ use crate::service::Service;
 
 const RECORDS_MAX: usize = 10_000;
 const PAGE_BYTES_MAX: usize = 10 * 1024 * 1024;
-/// What a record costs in memory beside its data.
-const RECORD_OVERHEAD_BYTES: usize = 256;
 
-/// The page, and the memory that it holds. `permit` is that of the request.
+/// The page, and the memory that it holds.
 pub(crate) async fn handle(
     service: &Service,
     input: GetRecordsInput,
-    permit: Permit,
 ) -> Result<(GetRecordsOutput, Permit), ServiceError> {
     let now_ms = service.broker().now_ms();
     let iterator = open(service, &input, now_ms)?;
@@ -41,9 +38,6 @@ pub(crate) async fn handle(
         found.map_err(|error| service.read_error(error, stream, shard))?;
         return Err(shared::dry_run());
     }
-    // Who waits for memory holds none.
-    drop(permit);
-    let mut permit = service.broker().admission().admit(PAGE_BYTES_MAX, Class::Data).await;
     let limits = PageLimits {
         records: input.limit.map_or(RECORDS_MAX, |limit| limit as usize),
         bytes: PAGE_BYTES_MAX,
@@ -53,7 +47,6 @@ pub(crate) async fn handle(
     let create_second = page.shard.create_second;
     let records: Vec<Record> =
         page.records.into_iter().map(|record| shown(record, shard, create_second)).collect();
-    permit.shrink(records.iter().map(|record| record.data.len() + RECORD_OVERHEAD_BYTES).sum());
     let next = ShardIterator { offset: page.next.0, ..iterator };
     let output = GetRecordsOutput {
         next_shard_iterator: match page.end {
@@ -64,7 +57,7 @@ pub(crate) async fn handle(
         millis_behind_latest: Some(page.behind_ms),
         records,
     };
-    Ok((output, permit))
+    Ok((output, page.permit))
 }
 
 fn open(service: &Service, input: &GetRecordsInput, now_ms: i64) -> Result<ShardIterator, ServiceError> {

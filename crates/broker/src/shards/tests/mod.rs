@@ -220,6 +220,32 @@ async fn a_page_may_end_inside_a_batch_of_any_codec() {
     }
 }
 
+/// Pages were no part of the byte budget, and a record kept all that its batch unpacked to: a few kilobytes sent by a
+/// producer held 64 MiB for every reader that took its answer slowly.
+#[tokio::test]
+async fn a_page_holds_of_the_budget_what_it_keeps_in_memory() {
+    for codec in [Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd] {
+        let (world, _) = World::new(1).await;
+        let zeros = vec![0; 6 << 20];
+        let (bytes, count) = batch(codec, &[b"a", &zeros, b"bb"]);
+        world.write(0, bytes, count).await.unwrap();
+        let admission = world.shards.broker.admission();
+        let free = admission.available();
+        let (mut at, mut held) = (Offset(0), Vec::new());
+        for _ in 0..3 {
+            let limits = PageLimits { records: 1, bytes: 10 << 20 };
+            let page = world.shards.read(world.topic, ShardId(0), at, limits).await.unwrap();
+            assert_eq!(page.records.len(), 1);
+            held.push(page.permit.bytes());
+            assert_eq!(admission.available(), free - page.permit.bytes());
+            at = page.next;
+        }
+        assert!(held[0] < 1000 && held[2] < 1000, "a small record of a large batch: {held:?}");
+        assert!((6 << 20..7 << 20).contains(&held[1]), "the large one: {held:?}");
+        assert_eq!(admission.available(), free);
+    }
+}
+
 #[tokio::test]
 async fn shard_end_is_given_exactly_at_the_end_with_the_children() {
     let (world, log) = World::new(1).await;

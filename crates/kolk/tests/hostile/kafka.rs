@@ -1,0 +1,530 @@
+//! Attacks on the Kafka port, over a client that sends whatever it is told to.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use kolk_wire_kafka::Records;
+use kolk_wire_kafka::codec::{Message, Request};
+use kolk_wire_kafka::frame::{self, RequestHeader};
+use kolk_wire_kafka::messages::api_versions::ApiVersionsRequest;
+use kolk_wire_kafka::messages::create_topics::{CreatableTopic, CreatableTopicConfig, CreateTopicsRequest};
+use kolk_wire_kafka::messages::fetch::{FetchPartition, FetchRequest, FetchTopic};
+use kolk_wire_kafka::messages::list_offsets::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
+use kolk_wire_kafka::messages::metadata::{MetadataRequest, MetadataRequestTopic};
+use kolk_wire_kafka::messages::produce::{PartitionProduceData, ProduceRequest, TopicProduceData};
+use kolk_wire_kafka::records::{BatchBuilder, Compression, message_set};
+
+use crate::Scale;
+use crate::http::Http;
+use crate::server::Server;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+const MIB: usize = 1 << 20;
+/// Less than a broker takes a timestamp to be ahead of its clock.
+const LATE_MS: i64 = 1_800_000;
+
+/// A connection that waits for each answer, or does not.
+pub struct Kafka {
+    pub stream: TcpStream,
+}
+
+impl Kafka {
+    pub fn connect(address: SocketAddr, patience: Duration) -> Kafka {
+        let stream = TcpStream::connect(address).expect("the port takes connections");
+        stream.set_read_timeout(Some(patience)).expect("a limit can be set");
+        stream.set_write_timeout(Some(patience)).expect("a limit can be set");
+        stream.set_nodelay(true).expect("an option can be set");
+        Kafka { stream }
+    }
+
+    pub fn call<R: Request>(&mut self, request: &R, version: i16) -> Result<R::Response, String> {
+        self.stream.write_all(&encoded(request, version)).map_err(|error| format!("sending: {error}"))?;
+        let frame = self.answer()?;
+        let (_, body) = frame::decode_response_header(frame, R::KEY, version)
+            .map_err(|error| format!("an answer's header: {error}"))?;
+        R::Response::decode(body, version).map_err(|error| format!("an answer: {error}"))
+    }
+
+    /// The next answer's bytes.
+    pub fn answer(&mut self) -> Result<Bytes, String> {
+        let mut size = [0; 4];
+        self.stream.read_exact(&mut size).map_err(|error| format!("waiting for an answer: {error}"))?;
+        let mut frame = vec![0; i32::from_be_bytes(size) as usize];
+        self.stream.read_exact(&mut frame).map_err(|error| format!("reading an answer: {error}"))?;
+        Ok(frame.into())
+    }
+
+    /// Produces one batch; its first offset.
+    pub fn produce(&mut self, request: &ProduceRequest) -> Result<i64, String> {
+        let answer = self.call(request, 9)?;
+        let partition = answer
+            .responses
+            .first()
+            .and_then(|topic| topic.partition_responses.first())
+            .ok_or("a produce answer without its partition")?;
+        match partition.error_code {
+            0 => Ok(partition.base_offset),
+            code => Err(format!("produce: error {code}")),
+        }
+    }
+
+    fn create_topic(&mut self, name: &str, partitions: i32, configs: &[(&str, &str)]) {
+        let request = CreateTopicsRequest {
+            topics: vec![CreatableTopic {
+                name: name.into(),
+                num_partitions: partitions,
+                replication_factor: 1,
+                configs: configs
+                    .iter()
+                    .map(|(name, value)| CreatableTopicConfig {
+                        name: (*name).into(),
+                        value: Some((*value).into()),
+                    })
+                    .collect(),
+                ..Default::default()
+            }],
+            timeout_ms: 30_000,
+            ..Default::default()
+        };
+        let answer = self.call(&request, 5).expect("an honest topic");
+        assert_eq!(answer.topics[0].error_code, 0, "{:?}", answer.topics[0].error_message);
+    }
+
+    /// Waits until the other side closes; false if it did not in time.
+    fn is_closed(&mut self) -> bool {
+        let mut rest = [0; 4096];
+        loop {
+            match self.stream.read(&mut rest) {
+                Ok(0) => return true,
+                Ok(_) => {}
+                Err(error) => return error.kind() == std::io::ErrorKind::ConnectionReset,
+            }
+        }
+    }
+}
+
+pub fn encoded<R: Request>(request: &R, version: i16) -> Bytes {
+    let header = RequestHeader {
+        api_key: R::KEY.key(),
+        api_version: version,
+        correlation_id: 1,
+        client_id: Some("hostile".into()),
+    };
+    frame::encode_request(&header, request).and_then(|frame| frame.to_bytes()).expect("a request of ours")
+}
+
+pub fn produce_of(topic: &str, partition: i32, records: Bytes) -> ProduceRequest {
+    ProduceRequest {
+        acks: -1,
+        timeout_ms: 30_000,
+        topic_data: vec![TopicProduceData {
+            name: topic.into(),
+            partition_data: vec![PartitionProduceData {
+                index: partition,
+                records: Some(Records::Bytes(records)),
+            }],
+            ..Default::default()
+        }],
+        ..Default::default()
+    }
+}
+
+pub fn produce_request(topic: &str, partition: i32, value: &[u8]) -> ProduceRequest {
+    let mut builder = BatchBuilder::new(Compression::None);
+    builder.append(now_ms(), Some(b"key"), Some(value), &[]);
+    produce_of(topic, partition, builder.build().expect("a small batch"))
+}
+
+fn now_ms() -> i64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.expect("it is after 1970").as_millis() as i64
+}
+
+fn fetch_request(topic: &str, bytes: usize, wait_ms: i32) -> FetchRequest {
+    FetchRequest {
+        max_wait_ms: wait_ms,
+        min_bytes: 1,
+        max_bytes: bytes as i32,
+        session_epoch: -1,
+        topics: vec![FetchTopic {
+            topic: topic.into(),
+            partitions: vec![FetchPartition {
+                partition: 0,
+                partition_max_bytes: bytes as i32,
+                ..Default::default()
+            }],
+            ..Default::default()
+        }],
+        ..Default::default()
+    }
+}
+
+/// Waits until what is looked at comes down to `goal`.
+fn comes_down(goal: usize, look: impl Fn() -> usize) -> bool {
+    let end = Instant::now() + Duration::from_secs(20);
+    while look() > goal {
+        if Instant::now() >= end {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    true
+}
+
+pub fn lengths(server: &Server, scale: Scale) -> String {
+    let rounds = scale.of(500, 20);
+    let mut closed = 0;
+    let sizes = [i32::MAX, -1, i32::MIN, 0, 7, 104_857_601];
+    for _ in 0..rounds {
+        for size in sizes {
+            let mut client = Kafka::connect(server.kafka, PATIENCE);
+            let _ = client.stream.write_all(&size.to_be_bytes());
+            let _ = client.stream.write_all(&[0; 8]);
+            assert!(client.is_closed(), "a frame of {size} bytes closes its connection");
+            closed += 1;
+        }
+    }
+    format!("{closed} frames of impossible sizes, each closed")
+}
+
+pub fn slow_loris(server: &Server, scale: Scale) -> String {
+    let count = scale.connections(5000, 300);
+    let frame = encoded(&produce_request("honest", 0, &[b'x'; 60_000]), 9);
+    let mut clients: Vec<Kafka> = (0..count).map(|_| Kafka::connect(server.kafka, PATIENCE)).collect();
+    for at in 0..scale.of(20, 5) {
+        for client in &mut clients {
+            // Past the first bytes it sends a byte of a large frame at a time.
+            let _ = client.stream.write_all(&frame[at..at + 1]);
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    format!("{count} connections that send a byte at a time")
+}
+
+pub fn tiny_requests(server: &Server, scale: Scale) -> String {
+    let connections = 4;
+    let each = scale.of(250_000, 5_000);
+    let request = encoded(&ApiVersionsRequest::default(), 0);
+    let many: Vec<u8> = request.repeat(1000);
+    let threads: Vec<_> = (0..connections)
+        .map(|_| {
+            let mut reader = Kafka::connect(server.kafka, PATIENCE);
+            let mut writer = reader.stream.try_clone().expect("a handle");
+            let many = many.clone();
+            let write = std::thread::spawn(move || {
+                for _ in 0..each / 1000 {
+                    writer.write_all(&many).expect("the server reads on");
+                }
+            });
+            std::thread::spawn(move || {
+                for _ in 0..each {
+                    reader.answer().expect("every request is answered");
+                }
+                write.join().expect("the writer does not panic");
+            })
+        })
+        .collect();
+    for thread in threads {
+        thread.join().expect("every request is answered");
+    }
+    format!("{} requests of {} bytes, pipelined", connections * each, request.len())
+}
+
+pub fn half_requests(server: &Server, scale: Scale) -> String {
+    let count = scale.connections(2000, 200);
+    let whole = encoded(&produce_request("honest", 0, &vec![b'x'; MIB]), 9);
+    let mut clients: Vec<Kafka> = (0..count).map(|_| Kafka::connect(server.kafka, PATIENCE)).collect();
+    for client in &mut clients {
+        // What the server does not take now would block: half of it fits into the sockets anyway.
+        client.stream.set_nonblocking(true).expect("an option can be set");
+        let _ = client.stream.write(&whole[..whole.len() / 2]);
+    }
+    if scale.full {
+        std::thread::sleep(Duration::from_secs(40));
+        let mut closed = 0;
+        for client in &mut clients {
+            let mut rest = [0; 64];
+            let gone = match client.stream.read(&mut rest) {
+                Ok(0) => true,
+                Ok(_) => false,
+                Err(error) => error.kind() != std::io::ErrorKind::WouldBlock,
+            };
+            closed += usize::from(gone);
+        }
+        assert!(closed > 0, "who makes no progress for 30 s is closed");
+        return format!("{count} requests of 1 MiB half sent, then silence; {closed} closed after 40 s");
+    }
+    std::thread::sleep(Duration::from_millis(500));
+    format!("{count} requests of 1 MiB half sent, then silence")
+}
+
+pub fn bad_batches(server: &Server, scale: Scale) -> String {
+    let mut client = Kafka::connect(server.kafka, PATIENCE);
+    let mut refused = 0;
+    let mut refuse = |client: &mut Kafka, batch: Vec<u8>| {
+        let error = client.produce(&produce_of("honest", 0, batch.into()));
+        assert!(error.is_err(), "a damaged batch is not taken");
+        refused += 1;
+    };
+    for round in 0..scale.of(200, 5) {
+        let mut builder = BatchBuilder::new(Compression::None);
+        builder.append(now_ms(), Some(b"key"), Some(b"value"), &[]);
+        let batch = builder.build().expect("a small batch").to_vec();
+        for at in [12, 16, 17, 20, 21, 23, 26, 57, 60, batch.len() - 1] {
+            let mut damaged = batch.clone();
+            damaged[at] ^= 1 << (round % 8);
+            // Magic and checksum, attributes, counts, records. Leader epoch (12) is ours to set.
+            if at != 12 {
+                refuse(&mut client, damaged);
+            }
+        }
+        for length in [0u32, 1, 60, u32::MAX, i32::MAX as u32] {
+            let mut damaged = batch.clone();
+            damaged[8..12].copy_from_slice(&length.to_be_bytes());
+            refuse(&mut client, damaged);
+        }
+        refuse(&mut client, [&batch[..], &batch[..]].concat());
+        refuse(&mut client, batch[..batch.len() - 1].to_vec());
+        refuse(&mut client, Vec::new());
+        // Wrappers within wrappers, of the time before batches.
+        let mut inner = Bytes::from_static(b"value");
+        for _ in 0..4 {
+            let message =
+                message_set::Message { offset: 0, timestamp: Some(now_ms()), key: None, value: Some(inner) };
+            let time = kolk_wire_kafka::records::TimestampType::CreateTime;
+            let set = message_set::MessageSet::encode(&[message], 1, Compression::Gzip, time);
+            inner = set.expect("one message");
+            refuse(&mut client, inner.to_vec());
+        }
+    }
+    format!("{refused} damaged, cut, doubled or nested batches, each refused")
+}
+
+/// A batch of `records` records of a MiB of zeros each, packed to nearly nothing; with `keys`, or without.
+fn bomb(codec: Compression, records: usize, keys: bool) -> Bytes {
+    let mut builder = BatchBuilder::new(codec);
+    let zeros = vec![0; MIB];
+    for number in 1..=records {
+        // The last one is of the future: who looks for that has to go through all of them.
+        let timestamp = now_ms() + if number == records { LATE_MS } else { 0 };
+        builder.append(timestamp, keys.then_some(&b"k"[..]), Some(&zeros), &[]);
+    }
+    builder.build().expect("zeros can be packed")
+}
+
+pub fn bombs(server: &Server, scale: Scale) -> String {
+    let mut client = Kafka::connect(server.kafka, PATIENCE);
+    let codecs = [Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd];
+    let size = scale.of(60, 12);
+    client.create_topic("bombs", 1, &[("max.message.bytes", "100000000")]);
+    client.create_topic("compacted", 1, &[("cleanup.policy", "compact"), ("max.message.bytes", "100000000")]);
+    for codec in codecs {
+        let batch = bomb(codec, size, true);
+        client.produce(&produce_of("bombs", 0, batch)).expect("a batch passes through as it is");
+        // Nothing without a key comes into a compacted topic, and nothing is held to find that out.
+        let refused = client.produce(&produce_of("compacted", 0, bomb(codec, size, false)));
+        assert!(refused.is_err());
+    }
+    let (kafka, kinesis) = (server.kafka, server.kinesis);
+    let readers = scale.of(24, 4);
+    let threads: Vec<_> = (0..readers)
+        .map(|number| {
+            std::thread::spawn(move || match number % 2 {
+                0 => {
+                    let mut http = Http::connect(kinesis, PATIENCE);
+                    let asked = r#"{"StreamName":"bombs","ShardId":"shardId-000000000000","ShardIteratorType":"TRIM_HORIZON"}"#;
+                    let (_, answer) = http.call("GetShardIterator", asked.as_bytes()).expect("an iterator");
+                    let answer: serde_json::Value = serde_json::from_slice(&answer).expect("JSON");
+                    let iterator = answer["ShardIterator"].as_str().expect("an iterator").to_owned();
+                    let asked = format!(r#"{{"ShardIterator":"{iterator}"}}"#);
+                    let (status, _) = http.call("GetRecords", asked.as_bytes()).expect("a page");
+                    assert_eq!(status, 200);
+                }
+                _ => {
+                    let mut client = Kafka::connect(kafka, PATIENCE);
+                    let request = ListOffsetsRequest {
+                        replica_id: -1,
+                        topics: vec![ListOffsetsTopic {
+                            name: "bombs".into(),
+                            partitions: vec![ListOffsetsPartition {
+                                partition_index: 0,
+                                current_leader_epoch: -1,
+                                timestamp: now_ms() + LATE_MS / 2,
+                                ..Default::default()
+                            }],
+                        }],
+                        ..Default::default()
+                    };
+                    client.call(&request, 5).expect("an answer");
+                }
+            })
+        })
+        .collect();
+    for thread in threads {
+        thread.join().expect("a reader of bombs gets its answer");
+    }
+    format!("batches that unpack to {size} MiB in 4 codecs; {readers} readers by Kinesis and by time")
+}
+
+pub fn lists(server: &Server, scale: Scale) -> String {
+    let count = scale.connections(64, 8);
+    // Metadata 9: a list of a million empty names, 1 byte each but for their tags.
+    let elements = scale.of(1_000_000, 100_000);
+    let header =
+        [&3i16.to_be_bytes()[..], &9i16.to_be_bytes(), &1i32.to_be_bytes(), &(-1i16).to_be_bytes(), &[0]]
+            .concat();
+    let mut body = header;
+    let mut number = elements as u32 + 1;
+    while number >= 0x80 {
+        body.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    body.push(number as u8);
+    body.extend(std::iter::repeat_n([1u8, 0], elements).flatten());
+    body.extend_from_slice(&[0, 0, 0, 0]);
+    let frame = [&(body.len() as i32).to_be_bytes()[..], &body].concat();
+    let threads: Vec<_> = (0..count)
+        .map(|_| {
+            let (kafka, frame) = (server.kafka, frame.clone());
+            std::thread::spawn(move || {
+                let mut client = Kafka::connect(kafka, PATIENCE);
+                // Closed or answered: both will do.
+                if client.stream.write_all(&frame).is_ok() {
+                    let _ = client.answer();
+                }
+            })
+        })
+        .collect();
+    for thread in threads {
+        thread.join().expect("a client does not panic");
+    }
+    format!("{count} requests with a list of {elements} empty elements")
+}
+
+pub fn metadata_of_many(server: &Server, scale: Scale) -> String {
+    let mut client = Kafka::connect(server.kafka, PATIENCE);
+    let count = scale.of(100_000, 10_000);
+    client.create_topic("wide", 1000, &[]);
+    let names = |name: &dyn Fn(usize) -> String| {
+        let named =
+            (0..count).map(|n| MetadataRequestTopic { name: Some(name(n).into()), ..Default::default() });
+        MetadataRequest {
+            topics: Some(named.collect()),
+            allow_auto_topic_creation: false,
+            ..Default::default()
+        }
+    };
+    let unknown = client.call(&names(&|n| format!("no-such-topic-{n:06}")), 9).expect("an answer");
+    assert_eq!(unknown.topics.len(), count);
+    let same = client.call(&names(&|_| "wide".to_owned()), 9).expect("an answer");
+    assert_eq!(same.topics.len(), 1, "a topic is described once");
+    format!("{count} unknown topics asked for at once, and one of 1000 partitions {count} times")
+}
+
+pub fn metadata_unread(server: &Server, scale: Scale) -> String {
+    let mut client = Kafka::connect(server.kafka, PATIENCE);
+    for topic in 0..scale.of(4, 2) {
+        client.create_topic(&format!("wide-{topic}"), scale.of(5000, 2000) as i32, &[]);
+    }
+    let count = scale.connections(300, 60);
+    let request = encoded(&MetadataRequest { topics: None, ..Default::default() }, 9).repeat(2);
+    let clients: Vec<Kafka> = (0..count)
+        .map(|_| {
+            let mut client = Kafka::connect(server.kafka, PATIENCE);
+            client.stream.write_all(&request).expect("requests are taken");
+            client
+        })
+        .collect();
+    std::thread::sleep(Duration::from_millis(scale.of(5000, 500) as u64));
+    drop(clients);
+    format!("{count} clients ask for all topics twice and read no answer")
+}
+
+/// Fills a topic with so many MiB.
+fn fill(server: &Server, topic: &str, mib: usize) {
+    let mut client = Kafka::connect(server.kafka, PATIENCE);
+    client.create_topic(topic, 1, &[]);
+    let request = produce_request(topic, 0, &vec![b'x'; 1_000_000]);
+    for _ in 0..mib {
+        client.produce(&request).expect("a MiB is taken");
+    }
+}
+
+pub fn fetch_unread(server: &Server, scale: Scale) -> String {
+    let mib = scale.of(120, 24);
+    fill(server, "full", mib);
+    let count = scale.connections(1000, 60);
+    let request = encoded(&fetch_request("full", 50 * MIB, 1000), 11).repeat(4);
+    let clients: Vec<Kafka> = (0..count)
+        .map(|_| {
+            let mut client = Kafka::connect(server.kafka, PATIENCE);
+            client.stream.write_all(&request).expect("requests are taken");
+            client
+        })
+        .collect();
+    std::thread::sleep(Duration::from_millis(scale.of(10_000, 1000) as u64));
+    drop(clients);
+    format!("{count} clients fetch 50 MiB of {mib} MiB 4 times and read no answer")
+}
+
+pub fn what_must_fit(server: &Server, scale: Scale) -> String {
+    let mib = scale.of(60, 12);
+    fill(server, "full", mib);
+    let bytes = scale.of(50, 10) * MIB;
+    let threads: Vec<_> = (0..5)
+        .map(|_| {
+            let kafka = server.kafka;
+            std::thread::spawn(move || {
+                let mut client = Kafka::connect(kafka, PATIENCE);
+                let answer = client.call(&fetch_request("full", bytes, 1000), 11).expect("it fits");
+                let partition = &answer.responses[0].partitions[0];
+                partition.records.as_ref().map_or(0, |records| records.len())
+            })
+        })
+        .collect();
+    let least = threads.into_iter().map(|thread| thread.join().expect("it fits")).min().expect("five");
+    assert!(least >= MIB / 2, "a fetch of {bytes} gave {least} bytes");
+    let mut client = Kafka::connect(server.kafka, PATIENCE);
+    client.create_topic("large", 1, &[("max.message.bytes", "104857600")]);
+    let large = scale.of(99, 40);
+    let request = produce_request("large", 0, &vec![b'x'; large * MIB]);
+    client.produce(&request).expect("a request of 100 MiB fits");
+    format!("5 fetches of {} MiB at once, a batch of {large} MiB", bytes / MIB)
+}
+
+pub fn connections(server: &Server, scale: Scale) -> String {
+    // A few are the honest clients'.
+    let count = scale.connections(9_900, 1000);
+    let mut clients: Vec<Kafka> = (0..count).map(|_| Kafka::connect(server.kafka, PATIENCE)).collect();
+    for client in &mut clients {
+        let answer = client.call(&ApiVersionsRequest::default(), 0).expect("each is served");
+        assert_eq!(answer.error_code, 0);
+    }
+    std::thread::sleep(Duration::from_millis(500));
+    format!("{count} connections, each asked something and stays")
+}
+
+pub fn long_polls(server: &Server, scale: Scale) -> String {
+    let mut client = Kafka::connect(server.kafka, PATIENCE);
+    client.create_topic("quiet", 1, &[]);
+    let before = server.handles();
+    let count = scale.connections(9_900, 1000);
+    let request = encoded(&fetch_request("quiet", MIB, 600_000), 11);
+    let clients: Vec<Kafka> = (0..count)
+        .map(|_| {
+            let mut client = Kafka::connect(server.kafka, PATIENCE);
+            client.stream.write_all(&request).expect("requests are taken");
+            client
+        })
+        .collect();
+    std::thread::sleep(Duration::from_millis(500));
+    drop(clients);
+    assert!(
+        comes_down(before + 20, || server.handles()),
+        "connections whose client hung up stay open: {} handles, {before} before",
+        server.handles()
+    );
+    format!("{count} fetches that wait 10 minutes, then all hang up")
+}

@@ -1,0 +1,139 @@
+//! Hostile clients against the built binary, each beside a well-behaved one on both ports.
+//!
+//! Every attack runs on a server of its own. While it runs, an honest producer, consumer and Kinesis writer do their
+//! work, one operation after another. What must hold: the server lives, none of theirs fails, and its memory stays
+//! under `--memory-max` + 64 MiB + what its state may take. How long theirs took is printed, not asserted.
+//!
+//! The short form is small enough for every run; `KOLK_FULL=1` takes the sizes that the attacks are named for, and with
+//! `KOLK_HOSTILE_REPORT=FILE` writes the table to a file. `KOLK_HOSTILE_ONLY=NAME` runs one.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "black-box tests touch files, sockets and clocks of the machine"
+)]
+
+mod honest;
+mod http;
+mod kafka;
+mod server;
+
+use std::time::{Duration, Instant};
+
+use honest::Honest;
+use server::Server;
+
+/// What the server may take beside its budget: program, stacks, tail cache, what the allocator keeps.
+const SLACK_MIB: u64 = 64;
+
+/// How large an attack is.
+#[derive(Clone, Copy, Debug)]
+pub struct Scale {
+    /// All of it, or a tenth.
+    pub full: bool,
+}
+
+impl Scale {
+    /// A number in its full or its short form.
+    pub fn of(self, full: usize, short: usize) -> usize {
+        if self.full { full } else { short }
+    }
+
+    /// Connections, as far as this process may have handles.
+    pub fn connections(self, full: usize, short: usize) -> usize {
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+        self.of(full, short).min(limit.map_or(usize::MAX, |limit| limit as usize / 2))
+    }
+}
+
+struct Attack {
+    name: &'static str,
+    /// Memory that the state may take in it, MiB.
+    state_mib: u64,
+    run: fn(&Server, Scale) -> String,
+}
+
+const fn attack(name: &'static str, run: fn(&Server, Scale) -> String) -> Attack {
+    Attack { name, state_mib: 0, run }
+}
+
+const ATTACKS: &[Attack] = &[
+    attack("nobody", |_, _| {
+        std::thread::sleep(Duration::from_millis(500));
+        "the honest clients alone".to_owned()
+    }),
+    attack("kafka-lengths", kafka::lengths),
+    attack("kafka-slow-loris", kafka::slow_loris),
+    attack("kafka-tiny-requests", kafka::tiny_requests),
+    attack("kafka-half-requests", kafka::half_requests),
+    attack("kafka-bad-batches", kafka::bad_batches),
+    attack("kafka-bombs", kafka::bombs),
+    attack("kafka-lists", kafka::lists),
+    attack("kafka-metadata", kafka::metadata_of_many),
+    Attack { name: "kafka-metadata-unread", state_mib: 40, run: kafka::metadata_unread },
+    attack("kafka-fetch-unread", kafka::fetch_unread),
+    attack("kafka-fits", kafka::what_must_fit),
+    attack("kafka-connections", kafka::connections),
+    attack("kafka-long-polls", kafka::long_polls),
+    attack("http-slow-loris", http::slow_loris),
+    attack("http-half-bodies", http::half_bodies),
+    attack("http-giant-heads", http::giant_heads),
+    attack("http-lengths", http::lengths),
+    attack("http-deep-bodies", http::deep_bodies),
+    Attack { name: "http-unread", state_mib: 16, run: http::unread },
+    attack("http-connections", http::connections),
+    attack("http2-rapid-reset", http::rapid_reset),
+    attack("http2-continuation", http::continuation),
+    attack("http2-settings", http::settings),
+    attack("http2-ping", http::ping),
+    attack("http2-empty-data", http::empty_data),
+    attack("http2-window-stall", http::window_stall),
+    attack("http2-ahead", http::ahead),
+];
+
+#[test]
+fn hostile_clients_cost_bounded_memory_and_hurt_nobody() {
+    let scale = Scale { full: std::env::var("KOLK_FULL").is_ok_and(|value| value == "1") };
+    let only = std::env::var("KOLK_HOSTILE_ONLY").ok();
+    let memory_max_mib = if scale.full { 256 } else { 64 };
+    let mut lines = vec![
+        "| attack | what it was | peak memory MiB | bound MiB | honest operations | p50 ms | p99 ms | most ms |".to_owned(),
+        "|---|---|---|---|---|---|---|---|".to_owned(),
+    ];
+    let mut wrong = Vec::new();
+    for attack in ATTACKS.iter().filter(|attack| only.as_ref().is_none_or(|only| attack.name.contains(only)))
+    {
+        let start = Instant::now();
+        let server = Server::start(memory_max_mib);
+        let honest = Honest::start(&server);
+        honest.wait_for(20);
+        let what = (attack.run)(&server, scale);
+        let during = honest.count();
+        // It goes on when the attack is over.
+        honest.wait_for(during + 20);
+        let figures = honest.stop();
+        let peak_mib = server.peak_memory_mib();
+        let bound_mib = memory_max_mib + SLACK_MIB + attack.state_mib;
+        let line = format!(
+            "| {} | {what} | {peak_mib} | {bound_mib} | {} | {:.1} | {:.1} | {:.0} |",
+            attack.name, figures.count, figures.p50_ms, figures.p99_ms, figures.most_ms
+        );
+        println!("{line} in {:.1} s", start.elapsed().as_secs_f64());
+        lines.push(line);
+        if peak_mib > bound_mib {
+            wrong.push(format!("{}: {peak_mib} MiB, over {bound_mib}", attack.name));
+        }
+        wrong.extend(figures.failures.iter().map(|failure| format!("{}: {failure}", attack.name)));
+        wrong.extend(server.stop().map(|trouble| format!("{}: {trouble}", attack.name)));
+    }
+    if let Some(report) = std::env::var_os("KOLK_HOSTILE_REPORT") {
+        let commit = std::env::var("KOLK_HOSTILE_COMMIT").unwrap_or_else(|_| "unknown".to_owned());
+        let text = format!(
+            "# Hostile clients\n\nWhat each attack cost, and what an honest client beside it saw. \
+             `--memory-max {memory_max_mib}MiB`, commit {commit}, written by `cargo xtask full` \
+             (test `hostile` of crate `kolk`, whose files say what each attack does).\n\n{}\n",
+            lines.join("\n")
+        );
+        std::fs::write(report, text).expect("the report can be written");
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

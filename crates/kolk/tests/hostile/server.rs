@@ -1,0 +1,108 @@
+//! A server to be attacked, and what it is seen to take.
+
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// A running `kolk serve` with a data directory of its own.
+pub struct Server {
+    child: Option<Child>,
+    home: tempfile::TempDir,
+    pub kafka: SocketAddr,
+    pub kinesis: SocketAddr,
+}
+
+impl Server {
+    pub fn start(memory_max_mib: u64) -> Server {
+        let home = tempfile::tempdir().expect("a temporary directory");
+        let ready = home.path().join("ready.json");
+        let log = std::fs::File::create(home.path().join("log")).expect("a log");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kolk"));
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("KOLK_") {
+                command.env_remove(name);
+            }
+        }
+        command
+            .args(["serve", "--kafka", "127.0.0.1:0", "--kinesis", "127.0.0.1:0", "--kinesis-unsigned"])
+            .args(["--memory-max", &format!("{memory_max_mib}MiB"), "--create", "honest:1"])
+            .arg("--data-dir")
+            .arg(home.path().join("data"))
+            .arg("--ready-file")
+            .arg(&ready)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a handle"))
+            .stderr(log);
+        let mut child = command.spawn().expect("kolk can be run");
+        let end = Instant::now() + Duration::from_secs(60);
+        let text = loop {
+            if let Ok(text) = std::fs::read_to_string(&ready) {
+                break text;
+            }
+            let ended = child.try_wait().expect("a child can be asked");
+            assert!(ended.is_none() && Instant::now() < end, "the server does not get ready");
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        let ready: serde_json::Value = serde_json::from_str(&text).expect("the ready file is JSON");
+        let address = |name: &str| ready[name].as_str().and_then(|text| text.parse().ok());
+        let (kafka, kinesis) = (address("kafka"), address("kinesis"));
+        Server {
+            child: Some(child),
+            home,
+            kafka: kafka.expect("an address"),
+            kinesis: kinesis.expect("an address"),
+        }
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_child(self.child.as_ref().expect("it runs"))
+    }
+
+    /// The most memory that it has taken so far.
+    pub fn peak_memory_mib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid().as_raw_nonzero()));
+        let status = status.expect("Linux tells about a process");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("it is told");
+        let kib: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number");
+        kib / 1024
+    }
+
+    /// Handles that it has open.
+    pub fn handles(&self) -> usize {
+        let handles = std::fs::read_dir(format!("/proc/{}/fd", self.pid().as_raw_nonzero()));
+        handles.expect("Linux tells about a process").count()
+    }
+
+    /// Stops it; what was wrong with that, if anything.
+    pub fn stop(mut self) -> Option<String> {
+        let pid = self.pid();
+        let mut child = self.child.take().expect("it runs");
+        if let Some(status) = child.try_wait().expect("a child can be asked") {
+            let log = std::fs::read_to_string(self.home.path().join("log")).unwrap_or_default();
+            return Some(format!("the server ended with {status}: {log}"));
+        }
+        kill_process(pid, Signal::TERM).expect("it is there");
+        let end = Instant::now() + Duration::from_secs(30);
+        while Instant::now() < end {
+            match child.try_wait().expect("a child can be asked") {
+                Some(status) if status.success() => return None,
+                Some(status) => return Some(format!("the server stopped with {status}")),
+                None => std::thread::sleep(Duration::from_millis(10)),
+            }
+        }
+        let _ = child.kill();
+        let _ = child.wait();
+        Some("the server did not stop".to_owned())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
