@@ -8,9 +8,9 @@ use std::process::Command;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Fresh seeds of a day's `cargo xtask test`.
-const SEEDS: u64 = 120;
+const SEEDS: u64 = 300;
 /// No further seed is begun after this long, so that a slow machine keeps to the suite's time.
-const SECONDS: u64 = 180;
+const SECONDS: u64 = 150;
 /// Fresh seeds of `cargo xtask full`: two hours and more of simulated time.
 const SEEDS_FULL: u64 = 3000;
 
