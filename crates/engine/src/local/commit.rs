@@ -28,7 +28,9 @@ use tokio::time::Instant;
 use super::archive::Archive;
 use super::frame::{self, FrameId, Item, Life};
 use super::index::{DurableFrame, Index, Publish};
-use super::wal::{self, FrameMemory, Spares, WalFile, WalHeader};
+use super::propose::Undecided;
+use super::space::{For, Queue, Space, Verdict, is_full};
+use super::wal::{self, FrameMemory, WalFile, WalHeader};
 use crate::contract::{BoxFuture, EngineError};
 use crate::door::Door;
 use crate::state::{Decision, State};
@@ -84,6 +86,10 @@ pub(super) struct Core {
     pub tail: u64,
     /// Bytes of all frames in the queue and of the one being written.
     pub queued_bytes: usize,
+    /// The last frame that needs a file of its own size.
+    pub large: u64,
+    /// What waits for room.
+    pub undecided: Undecided,
 }
 
 impl Core {
@@ -101,6 +107,17 @@ impl Core {
         let open = self.frames.back_mut().expect("one was just pushed");
         self.tail = open.number;
         open
+    }
+
+    /// What is decided and not yet written.
+    pub fn queue(&self) -> Queue {
+        Queue { bytes: self.queued_bytes, frames: self.frames.len() + 1 }
+    }
+
+    /// Why nothing more is taken from now on, unless there was a reason before.
+    pub fn close(&mut self, reason: Arc<str>) {
+        self.closed.get_or_insert(reason);
+        self.undecided.clear();
     }
 
     /// A position that the state now stands at: later decisions go into later frames.
@@ -202,12 +219,14 @@ struct Waiters {
 pub(super) struct Log {
     pub door: Door,
     pub index: Arc<Index>,
-    pub spares: Arc<Spares>,
+    pub space: Arc<Space>,
     pub archive: Arc<Archive>,
     /// Told when a file of the log is full.
     pub file_full: Notify,
     pub frame_bytes_max: usize,
     pub core: Mutex<Core>,
+    /// Sequence number of the first file of this life.
+    pub first_file: u64,
     commit_by: CommitBy,
     leader: Mutex<Option<Leadership>>,
     waiters: Mutex<Waiters>,
@@ -247,7 +266,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub(super) struct LogParts {
     pub door: Door,
     pub index: Arc<Index>,
-    pub spares: Arc<Spares>,
+    pub space: Arc<Space>,
     pub archive: Arc<Archive>,
     pub frame_bytes_max: usize,
     pub commit_by: CommitBy,
@@ -263,7 +282,7 @@ impl Log {
         Arc::new(Log {
             door: parts.door,
             index: parts.index,
-            spares: parts.spares,
+            space: parts.space,
             archive: parts.archive,
             file_full: Notify::new(),
             frame_bytes_max: parts.frame_bytes_max,
@@ -275,7 +294,10 @@ impl Log {
                 next_number: parts.last_frame + 1,
                 tail: parts.last_frame,
                 queued_bytes: 0,
+                large: 0,
+                undecided: Undecided::default(),
             }),
+            first_file: parts.committer.next_sequence,
             commit_by: parts.commit_by,
             leader: Mutex::new(Some(Leadership::Idle(Box::new(parts.committer)))),
             waiters: Mutex::default(),
@@ -313,22 +335,36 @@ impl Log {
     }
 
     /// Fails the log: replies that wait get an unknown outcome, nothing more is taken.
-    fn fail(&self, reason: Arc<str>) {
+    pub fn fail(&self, reason: Arc<str>) {
         if self.failure.set(reason.clone()).is_err() {
             return;
         }
         tracing::error!(reason = %reason, "the log failed");
-        self.core().closed.get_or_insert(reason.clone());
+        self.core().close(reason.clone());
         self.wake_up_to(u64::MAX);
         if let Some(hook) = &self.on_failure {
             hook(&reason);
         }
     }
 
+    /// What follows from an error of the disk outside of a frame: a device that fails ends the log; what is missing
+    /// otherwise (space, memory, file handles) is said, and may be tried again. True if the log ended.
+    pub fn device_failed(&self, what: &str, error: &std::io::Error) -> bool {
+        use std::io::ErrorKind::{Interrupted, OutOfMemory, WouldBlock};
+        // EMFILE and ENFILE have no kind of their own.
+        let handles = matches!(error.raw_os_error(), Some(23 | 24));
+        if handles || is_full(error) || matches!(error.kind(), Interrupted | OutOfMemory | WouldBlock) {
+            tracing::warn!(what, %error, "it will be tried again");
+            return false;
+        }
+        self.fail(format!("{what} failed: {error}").into());
+        true
+    }
+
     /// Ends the log: no frame is written any more, and replies that wait get an unknown outcome. A write that is
     /// under way ends by itself.
     pub fn abandon(&self, reason: Arc<str>) {
-        self.core().closed.get_or_insert(reason.clone());
+        self.core().close(reason.clone());
         let _ = self.failure.set(reason);
         let committer = lock(&self.leader).take();
         drop(committer);
@@ -423,6 +459,7 @@ impl Log {
         let mut core = self.core();
         core.queued_bytes -= build.bytes;
         core.recycle(build);
+        self.decide_waiting(&mut core);
         drop(core);
         (committer, result)
     }
@@ -435,10 +472,10 @@ impl Log {
         let fits = |current: &CurrentFile| current.position + len_max as u64 <= current.file.capacity;
         if !committer.file.as_ref().is_some_and(fits) {
             if let Some(full) = committer.file.take() {
+                self.space.file_full(full.file.capacity - full.position);
                 self.file_full.notify_one();
-                self.spares.used(full.file.capacity - full.position);
             }
-            let file = Arc::new(self.spares.take(len_max as u64).await);
+            let file = Arc::new(self.space.take(len_max as u64).await);
             let header = WalHeader {
                 sequence: committer.next_sequence,
                 life: committer.life.id,
@@ -468,9 +505,9 @@ impl Log {
         let took = started.elapsed();
         current.position += bytes.len() as u64;
         committer.last_crc = crc;
-        self.spares.frame_written(bytes.len() as u64);
+        self.space.frame_written(&current.file, bytes.len() as u64);
         if current.position > current.file.capacity / 4 {
-            self.spares.want_more();
+            self.space.want_more();
         }
 
         let file = current.sequence;
@@ -488,10 +525,14 @@ impl Log {
         Ok(())
     }
 
-    /// Writes an empty frame if the last one is not one already: what is before it is complete.
+    /// Queues an empty frame: what is before it is complete. Gives back the position to wait for, which is the last
+    /// frame's if there is no room for a seal.
     pub fn push_seal(&self) -> u64 {
         let mut core = self.core();
         let frame_bytes_max = self.frame_bytes_max;
+        if !matches!(self.space.verdict(core.queue(), 0, For::Freeing), Verdict::Room) {
+            return core.tail;
+        }
         let open = core.open_frame(frame_bytes_max + 1, frame_bytes_max);
         debug_assert!(open.items.is_empty(), "a frame of its own");
         open.seal = true;

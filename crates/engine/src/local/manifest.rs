@@ -142,17 +142,26 @@ impl Manifest {
         Some(manifest)
     }
 
-    /// Replaces the directory's manifest durably.
+    /// Replaces the directory's manifest durably. After an error it may be replaced or not.
     pub async fn store(&self, disk: &dyn Disk, directory: &Path) -> io::Result<()> {
-        let new = directory.join(NEW_NAME);
+        self.write_new(disk, directory).await?;
+        replace(disk, directory).await
+    }
+
+    /// Writes the manifest beside the present one; after an error that one counts.
+    pub async fn write_new(&self, disk: &dyn Disk, directory: &Path) -> io::Result<()> {
         let text = self.encode();
-        let file = disk.open(&new, Open::Write).await?;
+        let file = disk.open(&directory.join(NEW_NAME), Open::Write).await?;
         file.set_len(text.len() as u64).await?;
         file.write_at(0, Bytes::from(text)).await?;
-        file.sync().await?;
-        disk.rename(&new, &directory.join(NAME)).await?;
-        disk.sync_dir(directory).await
+        file.sync().await
     }
+}
+
+/// Puts what [`Manifest::write_new`] wrote in the manifest's place.
+pub(super) async fn replace(disk: &dyn Disk, directory: &Path) -> io::Result<()> {
+    disk.rename(&directory.join(NEW_NAME), &directory.join(NAME)).await?;
+    disk.sync_dir(directory).await
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 //! | file | what |
 //! |---|---|
 //! | `propose`, `commit` | deciding; the queue in front of the disk, who commits, who waits |
+//! | `space` | whether there is room to decide; log files that wait to be written |
 //! | `frame`, `wal` | formats and files of the write-ahead log, memory of frames |
 //! | `index`, `archive`, `read` | where batches are, who may see them, lookups |
 //! | `segment`, `snapshot` | files that batches are rewritten to, and the state at a position |
@@ -32,6 +33,7 @@ mod retention;
 mod rewrite;
 mod segment;
 mod snapshot;
+mod space;
 #[cfg(test)]
 mod tests;
 mod wal;
@@ -52,14 +54,15 @@ pub use recovery::OpenError;
 use recovery::io_at;
 pub use rewrite::RewriteOptions;
 use rewrite::{Ledger, Rewriter};
-use wal::{FrameMemory, Spares, WalSizes};
+use space::{Prepared, Space, WalSizes, is_full};
+use wal::FrameMemory;
 
 use crate::contract::{
     Append, AppendError, Appended, BoxFuture, Engine, EngineError, FoundOffset, OffsetQuery, PartitionRead,
     Pending, Published, ReadError, ReadRequest,
 };
 use crate::door::{Door, TaskHandle};
-use crate::state::{AppendVerdict, Command, Decision, Limits, Outcome, Refusal, State};
+use crate::state::{Command, Decision, Limits, Outcome, Refusal, State};
 use crate::types::{Offset, PartitionId};
 
 /// How the engine uses its directory.
@@ -114,9 +117,6 @@ impl std::fmt::Debug for LocalOptions {
     }
 }
 
-/// Room that appends leave to what frees space or is small: topics, offsets, trims, in bytes.
-const ROOM_FOR_COMMANDS: u64 = 1 << 20;
-
 /// The engine over one data directory. See the module, and [`Engine`] for what it promises.
 pub struct LocalEngine {
     log: Arc<Log>,
@@ -162,35 +162,30 @@ impl LocalEngine {
         };
         recovery::open_segments(&*disk, directory, &recovered.manifest, &recovered.state, &archive).await?;
         let life = recovery::begin_life(&door, &mut recovered);
-        recovered.manifest.store(&*disk, directory).await.map_err(io_at(directory))?;
-
         let sizes = WalSizes {
-            file_first: (recovered.largest * 2)
-                .clamp(options.wal_file_bytes_first, options.wal_file_bytes_max),
+            file_first: options.wal_file_bytes_first,
             file_max: options.wal_file_bytes_max,
             total_max: options.wal_bytes_max,
+            frame_max: options.frame_bytes_max as u64,
         };
-        let spares = Arc::new(Spares::new(
-            disk.clone(),
-            &recovery::wal_directory(directory),
-            sizes,
-            recovered.spare,
-            recovered.next_slot,
-            recovered.wal_bytes,
-        ));
-        match spares.prepare().await {
-            Ok(()) => {}
-            // A full disk can still be read, and what frees space finds its reserve in the spare files.
-            Err(error) if error.kind() == std::io::ErrorKind::StorageFull => {
-                tracing::error!("the disk is full: appends are refused until space comes back");
-            }
-            Err(error) => return Err(io_at(&recovery::wal_directory(directory))(error)),
+        let wal = recovery::wal_directory(directory);
+        let mut stored = recovered.manifest.store(&*disk, directory).await;
+        // The log's spare files are what a full disk has in reserve.
+        while stored.as_ref().is_err_and(is_full)
+            && space::release_one(&*disk, &wal, sizes, &mut recovered.files).await.map_err(io_at(&wal))?
+        {
+            stored = recovered.manifest.store(&*disk, directory).await;
         }
+        stored.map_err(io_at(directory))?;
+        let space = Arc::new(Space::new(disk.clone(), &wal, sizes, recovered.files));
+        space.ask().await;
+        // On a full disk, what is there can still be read, and what frees space has the room of spare files.
+        space.prepare().await.map_err(io_at(&wal))?;
         let memory = FrameMemory::new(options.tail_cache_bytes);
         let log = Log::new(LogParts {
             door: door.clone(),
             index: index.clone(),
-            spares: spares.clone(),
+            space,
             archive: archive.clone(),
             frame_bytes_max: options.frame_bytes_max,
             commit_by: options.commit_by,
@@ -203,7 +198,7 @@ impl LocalEngine {
             "kolk-log",
             Box::pin(log.clone().run_thread(options.seal_after, recovered.last_frame)),
         );
-        let preparer = door.tasks.spawn("wal-files", Box::pin(prepare_files(spares)));
+        let preparer = door.tasks.spawn("wal-files", Box::pin(keep_room(log.clone())));
         let cluster_id = uuid::Uuid::from_u128(recovered.manifest.cluster_id);
         let secret = recovered.manifest.secret;
         let rewriter = Arc::new(Rewriter {
@@ -241,18 +236,42 @@ impl LocalEngine {
     }
 }
 
-/// Prepares further log files as they are wanted.
-async fn prepare_files(spares: Arc<Spares>) {
+/// Keeps room for frames: makes further log files as they are wanted, gives spare ones back while the disk is full.
+async fn keep_room(log: Arc<Log>) {
     loop {
-        match spares.prepare().await {
-            Ok(()) => spares.wanted().await,
-            Err(error) => {
-                tracing::warn!(%error, "no further log file could be made");
-                tokio::time::sleep(Duration::from_secs(1)).await;
+        let prepared = async {
+            let prepared = log.space.prepare().await?;
+            loop {
+                let surplus = {
+                    let core = log.core();
+                    log.space.surplus(core.queue())
+                };
+                let Some(surplus) = surplus else { return Ok::<_, std::io::Error>(prepared) };
+                log.space.cut(surplus).await?;
             }
+        };
+        match prepared.await {
+            Ok(prepared) => {
+                log.decide_waiting(&mut log.core());
+                if prepared == Prepared::Rewrite || log.space.is_short() {
+                    log.file_full.notify_one();
+                }
+                if log.space.is_short() {
+                    let _ = tokio::time::timeout(SHORT_INTERVAL, log.space.wanted()).await;
+                } else {
+                    log.space.wanted().await;
+                }
+            }
+            Err(error) => match log.device_failed("making a log file", &error) {
+                true => return,
+                false => tokio::time::sleep(SHORT_INTERVAL).await,
+            },
         }
     }
 }
+
+/// How often a full disk is asked whether space came back.
+const SHORT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What readers may see of a partition once all that `state` has applied is durable.
 fn publish_tuple(id: PartitionId, state: &State, out: &mut Vec<Publish>) {
@@ -297,45 +316,11 @@ fn publish_of(decision: &Decision, state: &State, out: &mut Vec<Publish>) {
 
 impl Engine for LocalEngine {
     fn append(&self, appends: Vec<Append>) -> Pending<Vec<Result<Appended, AppendError>>> {
-        let now_ms = self.log.door.clock.now_ms();
-        let frame_bytes_max = self.log.frame_bytes_max;
-        let mut answers = Vec::with_capacity(appends.len());
-        let mut core = self.log.core();
-        if let Some(reason) = &core.closed {
-            return Pending::ready(Err(EngineError::Closed(reason.clone())));
-        }
-        for append in appends {
-            if !self.log.has_room(core.queued_bytes, append.batch.bytes.len(), ROOM_FOR_COMMANDS) {
-                answers.push(Err(AppendError::StorageFull));
-                continue;
-            }
-            answers.push(match core.state.decide_append(&append, now_ms) {
-                Ok(AppendVerdict::Append(decided)) => {
-                    let log_start =
-                        core.state.partition(append.partition).map_or(Offset::ZERO, |found| found.log_start);
-                    let decision = Decision::Append(decided);
-                    core.state.apply(&decision);
-                    core.push(&decision, Some(append.batch.bytes), frame_bytes_max);
-                    if decided.producer.is_some()
-                        && let Some(eviction) = core.state.decide_eviction()
-                    {
-                        core.state.apply(&eviction);
-                        core.push(&eviction, None, frame_bytes_max);
-                    }
-                    Ok(decided.appended(log_start))
-                }
-                Ok(AppendVerdict::Duplicate(first_time)) => Ok(first_time),
-                Err(refused) => Err(refused),
-            });
-        }
-        let position = core.tail;
-        drop(core);
-        self.log.queued();
-        self.log.answer_at(position, answers)
+        self.log.append(appends)
     }
 
     fn propose(&self, command: Command) -> Pending<Result<Outcome, Refusal>> {
-        self.log.propose(&command)
+        self.log.propose(command)
     }
 
     fn validate(&self, command: &Command) -> Pending<Result<Outcome, Refusal>> {
@@ -403,12 +388,10 @@ impl Engine for LocalEngine {
             }
             let position = {
                 let mut core = self.log.core();
-                core.closed.get_or_insert(CLOSED.into());
+                core.close(CLOSED.into());
                 core.tail
             };
             let durable = async {
-                // The rewrite, which would free a file for these last frames, ends when it sees that the log is closed.
-                let _beyond = self.log.spares.beyond_bound();
                 self.log.until_durable(position).await?;
                 let seal = if position > 0 { self.log.push_seal() } else { 0 };
                 self.log.until_durable(seal).await

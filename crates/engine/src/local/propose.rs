@@ -1,44 +1,231 @@
-//! Deciding commands on the log: what a client asks for, and what retention does, go the same way.
+//! Deciding on the log: batches, and commands of clients and of retention, which go the same way.
+//!
+//! Nothing is decided before there is room for it (see [`space`](super::space)). Where room is on its way, because a file
+//! is being made or the rewrite is about to give one back, the request waits undecided, behind those that came
+//! before it; where the disk has no more, it is refused.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::commit::Log;
-use super::frame;
-use crate::contract::{EngineError, Pending};
-use crate::state::{Command, Outcome, Refusal};
+use tokio::sync::oneshot;
 
-/// Room that commands leave to what frees space, in bytes.
-const ROOM_FOR_FREEING: u64 = 256 << 10;
+use super::CLOSED;
+use super::commit::{Core, Log};
+use super::space::{For, Verdict};
+use crate::contract::{Append, AppendError, Appended, EngineError, Pending};
+use crate::state::{AppendVerdict, Command, Decision, Outcome, Refusal};
+use crate::types::Offset;
+
+/// Where an answer goes that is computed later: the position that it was computed at, and the answer.
+type Later<T> = oneshot::Sender<(u64, T)>;
+
+type Answers = Vec<Result<Appended, AppendError>>;
+
+/// Requests that wait for room, in order of arrival.
+#[derive(Default)]
+pub(super) struct Undecided {
+    queue: VecDeque<Request>,
+    /// Bytes of batches in it.
+    bytes: usize,
+}
+
+enum Request {
+    Appends(Appends, Later<Answers>),
+    Command(Box<Command>, Later<Result<Outcome, Refusal>>),
+}
+
+/// Batches that are being decided, one after another.
+struct Appends {
+    left: VecDeque<Append>,
+    answers: Answers,
+}
+
+impl Request {
+    fn is_abandoned(&self) -> bool {
+        match self {
+            Request::Appends(_, later) => later.is_closed(),
+            Request::Command(_, later) => later.is_closed(),
+        }
+    }
+}
+
+/// Above this, requests whose answers nobody awaits any more are dropped undecided: what is awaited is bounded by whoever
+/// admitted it. In bytes.
+const ABANDONED_BYTES_MAX: usize = 64 << 20;
+
+impl Undecided {
+    pub fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// Forgets everything: whoever waits is told that the log is closed.
+    pub fn clear(&mut self) {
+        self.queue.clear();
+        self.bytes = 0;
+    }
+
+    fn push(&mut self, request: Request) {
+        self.bytes += bytes_of(&request);
+        self.queue.push_back(request);
+        if self.bytes > ABANDONED_BYTES_MAX {
+            self.queue.retain(|request| !request.is_abandoned());
+            self.bytes = self.queue.iter().map(bytes_of).sum();
+        }
+    }
+}
+
+fn bytes_of(request: &Request) -> usize {
+    match request {
+        Request::Appends(appends, _) => appends.left.iter().map(|append| append.batch.bytes.len()).sum(),
+        Request::Command(..) => 0,
+    }
+}
 
 impl Log {
-    /// Decides a command; see [`Engine::propose`](crate::Engine::propose).
-    pub fn propose(self: &Arc<Self>, command: &Command) -> Pending<Result<Outcome, Refusal>> {
-        let keep = if frees_space(command) { 0 } else { ROOM_FOR_FREEING };
-        let mut guard = self.core();
-        let core = &mut *guard;
+    /// Decides batches; see [`Engine::append`](crate::Engine::append).
+    pub fn append(self: &Arc<Self>, appends: Vec<Append>) -> Pending<Answers> {
+        let now_ms = self.door.clock.now_ms();
+        let mut appends = Appends { answers: Vec::with_capacity(appends.len()), left: appends.into() };
+        let mut core = self.core();
         if let Some(reason) = &core.closed {
             return Pending::ready(Err(EngineError::Closed(reason.clone())));
         }
-        let answer = match core.state.decide(command) {
-            Err(refusal) => Err(refusal),
-            Ok((None, outcome)) => Ok(outcome),
-            Ok((Some(decision), outcome)) => {
-                let mut encoded = Vec::new();
-                decision.encode(&mut encoded);
-                if self.has_room(core.queued_bytes, encoded.len(), keep) {
-                    core.state.apply(&decision);
-                    core.push(&decision, None, self.frame_bytes_max);
-                    core.publish(&decision);
-                    Ok(outcome)
-                } else {
-                    Err(Refusal::StorageFull)
+        if core.undecided.is_empty() && self.decide_appends(&mut core, &mut appends, now_ms) {
+            let position = core.tail;
+            drop(core);
+            self.queued();
+            return self.answer_at(position, appends.answers);
+        }
+        let (later, answer) = oneshot::channel();
+        core.undecided.push(Request::Appends(appends, later));
+        drop(core);
+        self.queued();
+        self.answer_later(answer)
+    }
+
+    /// Decides as many batches as there is room for; false if the rest must wait.
+    fn decide_appends(&self, core: &mut Core, appends: &mut Appends, now_ms: i64) -> bool {
+        while let Some(append) = appends.left.pop_front() {
+            match self.verdict(core, append.batch.bytes.len(), For::Append) {
+                Verdict::Full => appends.answers.push(Err(AppendError::StorageFull)),
+                Verdict::Later => {
+                    appends.left.push_front(append);
+                    return false;
+                }
+                room => {
+                    appends.answers.push(self.decide_append(core, append, now_ms));
+                    if room == Verdict::RoomAlone {
+                        core.large = core.tail;
+                    }
                 }
             }
+        }
+        true
+    }
+
+    fn decide_append(&self, core: &mut Core, append: Append, now_ms: i64) -> Result<Appended, AppendError> {
+        match core.state.decide_append(&append, now_ms)? {
+            AppendVerdict::Append(decided) => {
+                let log_start =
+                    core.state.partition(append.partition).map_or(Offset::ZERO, |found| found.log_start);
+                let decision = Decision::Append(decided);
+                core.state.apply(&decision);
+                core.push(&decision, Some(append.batch.bytes), self.frame_bytes_max);
+                if decided.producer.is_some()
+                    && let Some(eviction) = core.state.decide_eviction()
+                {
+                    core.state.apply(&eviction);
+                    core.push(&eviction, None, self.frame_bytes_max);
+                }
+                Ok(decided.appended(log_start))
+            }
+            AppendVerdict::Duplicate(first_time) => Ok(first_time),
+        }
+    }
+
+    /// Decides a command; see [`Engine::propose`](crate::Engine::propose). Commands go before batches that wait: they
+    /// have a reserve.
+    pub fn propose(self: &Arc<Self>, command: Command) -> Pending<Result<Outcome, Refusal>> {
+        let mut core = self.core();
+        if let Some(reason) = &core.closed {
+            return Pending::ready(Err(EngineError::Closed(reason.clone())));
+        }
+        if let Some(answer) = self.decide_command(&mut core, &command) {
+            let position = core.tail;
+            drop(core);
+            self.queued();
+            return self.answer_at(position, answer);
+        }
+        let (later, answer) = oneshot::channel();
+        core.undecided.push(Request::Command(Box::new(command), later));
+        drop(core);
+        self.answer_later(answer)
+    }
+
+    /// Decides a command; `None` if it must wait.
+    fn decide_command(&self, core: &mut Core, command: &Command) -> Option<Result<Outcome, Refusal>> {
+        let (decision, outcome) = match core.state.decide(command) {
+            Err(refusal) => return Some(Err(refusal)),
+            Ok((None, outcome)) => return Some(Ok(outcome)),
+            Ok((Some(decision), outcome)) => (decision, outcome),
         };
-        let position = core.tail;
-        drop(guard);
+        let mut encoded = Vec::new();
+        decision.encode(&mut encoded);
+        let who = if frees_space(command) { For::Freeing } else { For::Command };
+        let room = match self.verdict(core, encoded.len(), who) {
+            Verdict::Full => return Some(Err(Refusal::StorageFull)),
+            Verdict::Later => return None,
+            room => room,
+        };
+        core.state.apply(&decision);
+        core.push(&decision, None, self.frame_bytes_max);
+        core.publish(&decision);
+        if room == Verdict::RoomAlone {
+            core.large = core.tail;
+        }
+        Some(Ok(outcome))
+    }
+
+    fn verdict(&self, core: &Core, bytes: usize, who: For) -> Verdict {
+        match self.space.verdict(core.queue(), bytes, who) {
+            Verdict::RoomAlone if core.large > self.durable() => Verdict::Later,
+            verdict => verdict,
+        }
+    }
+
+    /// Decides what waits for room, as far as there is some. Call when there may be more than before, or none to come.
+    pub fn decide_waiting(&self, core: &mut Core) {
+        if core.undecided.is_empty() || core.closed.is_some() {
+            return;
+        }
+        let now_ms = self.door.clock.now_ms();
+        while let Some(request) = core.undecided.queue.pop_front() {
+            let before = bytes_of(&request);
+            let waits = match request {
+                Request::Appends(mut appends, later) => {
+                    if self.decide_appends(core, &mut appends, now_ms) {
+                        // Nobody may await it any more; it is decided all the same.
+                        let _ = later.send((core.tail, appends.answers));
+                        None
+                    } else {
+                        Some(Request::Appends(appends, later))
+                    }
+                }
+                Request::Command(command, later) => match self.decide_command(core, &command) {
+                    Some(answer) => {
+                        let _ = later.send((core.tail, answer));
+                        None
+                    }
+                    None => Some(Request::Command(command, later)),
+                },
+            };
+            core.undecided.bytes -= before - waits.as_ref().map_or(0, bytes_of);
+            if let Some(request) = waits {
+                core.undecided.queue.push_front(request);
+                break;
+            }
+        }
         self.queued();
-        self.answer_at(position, answer)
     }
 
     /// A reply that waits until what it was computed from is durable.
@@ -50,13 +237,16 @@ impl Log {
         })
     }
 
-    /// Whether what is to be decided, with this many bytes of batch, fits into the blocks that are there.
-    pub fn has_room(&self, queued_bytes: usize, bytes: usize, keep: u64) -> bool {
-        match self.spares.room_if_full() {
-            None => true,
-            // A frame is padded, and one that does not fit leaves the rest of its file unused: twice is enough.
-            Some(room) => room >= 2 * (queued_bytes + bytes + frame::ITEM_OVERHEAD_MAX) as u64 + keep,
-        }
+    fn answer_later<T: Send + 'static>(self: &Arc<Self>, answer: oneshot::Receiver<(u64, T)>) -> Pending<T> {
+        let log = self.clone();
+        Pending::new(async move {
+            let Ok((position, answer)) = answer.await else {
+                let reason = log.core().closed.clone();
+                return Err(EngineError::Closed(reason.unwrap_or_else(|| CLOSED.into())));
+            };
+            log.until_durable(position).await?;
+            Ok(answer)
+        })
     }
 }
 

@@ -12,6 +12,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,6 +23,7 @@ use super::index::Index;
 use super::manifest::{self, LifeEntry, Manifest, ManifestError};
 use super::segment::{self, Segment, SegmentError, SegmentId};
 use super::snapshot::{self, SnapshotError};
+use super::space::FoundFiles;
 use super::wal::{self, WalFile, WalHeader};
 use crate::door::{ALIGNMENT, Disk, Door, Open};
 use crate::state::{CorruptState, Decision, Lane, State};
@@ -94,12 +96,7 @@ pub(super) struct Recovered {
     pub last_frame: u64,
     pub last_crc: u32,
     pub next_sequence: u64,
-    pub spare: Vec<WalFile>,
-    pub next_slot: u64,
-    /// Bytes of all files of the log.
-    pub wal_bytes: u64,
-    /// Size of the largest file of the log.
-    pub largest: u64,
+    pub files: FoundFiles,
 }
 
 /// Where the parts of a data directory are.
@@ -292,10 +289,7 @@ pub(super) fn fresh(door: &Door, state: State) -> Recovered {
         last_frame: 0,
         last_crc: 0,
         next_sequence: 1,
-        spare: Vec::new(),
-        next_slot: 1,
-        wal_bytes: 0,
-        largest: 0,
+        files: FoundFiles { next_slot: 1, ..Default::default() },
     }
 }
 
@@ -346,13 +340,10 @@ pub(super) enum Purpose {
 pub(super) struct Walked {
     /// Lives whose frames are in the log, in order of its files.
     lives: Vec<u64>,
-    /// Files that are not in the log.
-    unused: Vec<WalFile>,
     next: Expected,
     next_sequence: u64,
-    next_slot: u64,
-    wal_bytes: u64,
-    largest: u64,
+    /// All files; those not in the log are spare.
+    files: FoundFiles,
 }
 
 async fn find_files(
@@ -383,7 +374,7 @@ async fn find_files(
         }
         let block = file.read_at(0, ALIGNMENT).await.map_err(io_at(&path))?;
         let header = WalHeader::decode(&block, lives);
-        files.push(FoundFile { header, file: WalFile { slot, capacity, file }, path });
+        files.push(FoundFile { header, file: WalFile::new(slot, capacity, file), path });
     }
     Ok(files)
 }
@@ -399,8 +390,7 @@ pub(super) async fn walk(
     let lives: Vec<Life> = manifest.lives.iter().map(|entry| entry.life).collect();
     let files = find_files(disk, &wal_directory(directory), &lives, purpose).await?;
     let next_slot = files.iter().map(|found| found.file.slot + 1).max().unwrap_or(1);
-    let wal_bytes = files.iter().map(|found| found.file.capacity).sum();
-    let largest = files.iter().map(|found| found.file.capacity).max().unwrap_or(0);
+    let bytes = files.iter().map(|found| found.file.capacity).sum();
     let in_log = |found: &FoundFile| found.header.is_some_and(|header| header.sequence >= manifest.wal_from);
     let (mut chain, unused): (Vec<_>, Vec<_>) = files.into_iter().partition(in_log);
     chain.sort_by_key(|found| found.header.map(|header| header.sequence));
@@ -502,12 +492,15 @@ pub(super) async fn walk(
     }
     Ok(Walked {
         lives: chain.iter().filter_map(|found| found.header).map(|header| header.life).collect(),
-        unused: unused.into_iter().map(|found| found.file).collect(),
         next: expected,
         next_sequence: sequence,
-        next_slot,
-        wal_bytes,
-        largest,
+        files: FoundFiles {
+            spare: unused.into_iter().map(|found| found.file).collect(),
+            next_slot,
+            bytes,
+            complete: chain.len() as u64,
+            complete_bytes: chain.iter().map(|found| found.file.capacity).sum(),
+        },
     })
 }
 
@@ -539,7 +532,7 @@ pub(super) async fn replay(
     mut replayed: Replayed<'_>,
 ) -> Result<Recovered, OpenError> {
     let mut walked = walk(disk, directory, &manifest, Purpose::Serve, &mut replayed).await?;
-    walked.wal_bytes -= drop_promoted(disk, directory, &mut walked.unused).await?;
+    walked.files.bytes -= drop_promoted(disk, directory, &mut walked.files.spare).await?;
     let open = manifest.lives.last().map(|entry| entry.life.id);
     manifest.lives.retain(|entry| walked.lives.contains(&entry.life.id) || Some(entry.life.id) == open);
     Ok(Recovered {
@@ -548,10 +541,7 @@ pub(super) async fn replay(
         last_frame: walked.next.number - 1,
         last_crc: walked.next.before_crc,
         next_sequence: walked.next_sequence,
-        spare: walked.unused,
-        next_slot: walked.next_slot,
-        wal_bytes: walked.wal_bytes,
-        largest: walked.largest,
+        files: walked.files,
     })
 }
 
@@ -586,7 +576,8 @@ impl Replayed<'_> {
 impl Visit for Replayed<'_> {
     fn file(&mut self, header: &WalHeader, file: &WalFile, _path: &Path) -> Result<(), String> {
         self.needs_from(header.first_frame)?;
-        let file = WalFile { slot: file.slot, capacity: file.capacity, file: file.file.clone() };
+        let file = WalFile::new(file.slot, file.capacity, file.file.clone());
+        file.used.store(file.capacity, Ordering::Relaxed);
         self.index.lock().files.insert(header.sequence, Arc::new(file));
         Ok(())
     }

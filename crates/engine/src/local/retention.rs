@@ -26,7 +26,7 @@ pub(super) async fn round(log: &Arc<Log>) -> Option<()> {
     for topic in topics {
         for (partition, log_start) in expired(log, topic) {
             let trim = Command::Trim { partition, to: Some(log_start), by: TrimBy::Retention };
-            match log.propose(&trim).await.ok()? {
+            match log.propose(trim).await.ok()? {
                 Ok(_) => tracing::debug!(?partition, %log_start, "retention moved a log start"),
                 // Deleted meanwhile, or no space for the decision: the next round looks again.
                 Err(refusal) => tracing::debug!(?partition, %refusal, "retention was refused"),

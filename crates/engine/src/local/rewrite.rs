@@ -11,7 +11,8 @@
 //! A file of the log that is mostly large extents is *promoted*: tables and directory are written behind its
 //! frames and it gets a segment's name beside its own; no byte of a batch is copied. After step 3 its old name goes.
 //!
-//! A crash before step 3 leaves left-overs that the next start removes; after it the old files are free.
+//! A crash before step 3 leaves left-overs that the next start removes; after it the old files are free. A round that meets a
+//! full disk removes its own left-overs and is tried again.
 //!
 //! Small partitions share a segment, and such segments merge in tiers of like size, four into one, until they
 //! are [`RewriteOptions::merged_bytes_max`] large: a byte is copied about three times in its life. What a large partition
@@ -24,11 +25,12 @@ use std::time::Duration;
 
 use super::archive::SegmentUse;
 use super::commit::Log;
-use super::index::WalExtent;
-use super::manifest::Manifest;
+use super::index::{IndexInner, WalExtent};
+use super::manifest::{self, Manifest};
 use super::recovery::{segment_directory, snapshot_directory, wal_directory};
 use super::segment::{self, Extent, Segment, SegmentError, SegmentId, SegmentWriter, Standing, TableEntry};
 use super::snapshot::{self, SnapshotError, SnapshotWriter};
+use super::space::is_full;
 use super::wal::{self, WalFile};
 use crate::contract::{BatchAt, EngineError, RangeRead, Source};
 use crate::state::Lane;
@@ -71,19 +73,46 @@ impl Default for RewriteOptions {
     }
 }
 
-/// Why a round of the rewrite came to nothing. Nothing was lost; the next round tries again.
+/// Why a round of the rewrite came to nothing. Nothing was lost.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RewriteError {
-    #[error(transparent)]
-    Segment(#[from] SegmentError),
-    #[error(transparent)]
-    Snapshot(#[from] SnapshotError),
+    /// A file that was to be written could not be.
+    #[error("{what}: {source}")]
+    Disk { what: String, source: std::io::Error },
+    /// The manifest may have been replaced or not.
+    #[error("replacing the manifest: {0}")]
+    Replace(std::io::Error),
+    /// The log ended, or cannot be read.
     #[error(transparent)]
     Engine(#[from] EngineError),
-    #[error("replacing the manifest: {0}")]
-    Manifest(std::io::Error),
-    #[error("removing an old file: {0}")]
-    Remove(std::io::Error),
+    /// A segment that was to be copied does not check or cannot be read: it stays as it is.
+    #[error("{source}")]
+    Source { id: SegmentId, source: SegmentError },
+}
+
+impl From<SegmentError> for RewriteError {
+    fn from(error: SegmentError) -> Self {
+        match error {
+            SegmentError::Io { name, source } => disk_error(format!("writing segment {name}"))(source),
+            SegmentError::Damaged { .. } => disk_error("writing a segment")(std::io::Error::other(error)),
+        }
+    }
+}
+
+impl From<SnapshotError> for RewriteError {
+    fn from(error: SnapshotError) -> Self {
+        match error {
+            SnapshotError::Io { id, source } => {
+                disk_error(format!("writing snapshot {}", snapshot::file_name(id)))(source)
+            }
+            SnapshotError::Damaged { .. } => disk_error("writing a snapshot")(std::io::Error::other(error)),
+        }
+    }
+}
+
+fn disk_error(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> RewriteError {
+    let what = what.into();
+    move |source| RewriteError::Disk { what, source }
 }
 
 /// The one owner of the manifest after the start, and of segments and snapshots.
@@ -103,6 +132,10 @@ pub(super) struct Ledger {
     next_snapshot: u64,
     /// Write-ahead files that nobody may use again before readers let go of them.
     pinned: Vec<Arc<WalFile>>,
+    /// Files that the manifest does not name yet.
+    half_made: Vec<PathBuf>,
+    /// Segments that cannot be read whole, which are not copied.
+    unreadable: Vec<SegmentId>,
 }
 
 impl Ledger {
@@ -110,7 +143,14 @@ impl Ledger {
     pub fn new(manifest: Manifest) -> Self {
         let next_segment = manifest.segments.iter().max().map_or(1, |id| id + 1);
         let next_snapshot = manifest.snapshot.map_or(1, |id| id + 1);
-        Ledger { manifest, next_segment, next_snapshot, pinned: Vec::new() }
+        Ledger {
+            manifest,
+            next_segment,
+            next_snapshot,
+            pinned: Vec::new(),
+            half_made: Vec::new(),
+            unreadable: Vec::new(),
+        }
     }
 }
 
@@ -122,9 +162,49 @@ impl Rewriter {
             if self.log.core().closed.is_some() {
                 return;
             }
-            if let Err(error) = self.round().await {
-                tracing::warn!(%error, "a round of the rewrite failed; it will be tried again");
+            if let Err(error) = self.round().await
+                && self.is_over(error).await
+            {
+                return;
             }
+        }
+    }
+
+    /// What follows from a round that came to nothing; true if the log ended.
+    pub async fn is_over(&self, error: RewriteError) -> bool {
+        match error {
+            RewriteError::Replace(source) => {
+                self.log.fail(format!("replacing the manifest failed: {source}").into());
+                true
+            }
+            RewriteError::Disk { what, source } if is_full(&source) => {
+                tracing::warn!(%what, error = %source, "a round of the rewrite met a full disk; it will be tried again");
+                self.remove_half_made(&mut *self.ledger.lock().await).await;
+                self.log.space.met_full_disk();
+                false
+            }
+            RewriteError::Disk { what, source } => {
+                self.remove_half_made(&mut *self.ledger.lock().await).await;
+                self.log.device_failed(&what, &source)
+            }
+            RewriteError::Engine(EngineError::Read(reason)) => {
+                self.log.fail(format!("a log file cannot be read: {reason}").into());
+                true
+            }
+            RewriteError::Engine(_) => true,
+            RewriteError::Source { id, source } => {
+                tracing::error!(error = %source, "a segment cannot be read whole and is not merged; see `kolk verify`");
+                self.ledger.lock().await.unreadable.push(id);
+                false
+            }
+        }
+    }
+
+    /// Removes what a round left that did not come to its end.
+    async fn remove_half_made(&self, ledger: &mut Ledger) {
+        for path in std::mem::take(&mut ledger.half_made) {
+            // What stays is removed by the next start.
+            let _ = self.log.door.disk.remove(&path).await;
         }
     }
 
@@ -135,23 +215,46 @@ impl Rewriter {
             self.checkpoint().await?;
         }
         self.remove_dead().await?;
-        while let Some(merge) = plan_merge(&self.log.archive.segments(), &self.options) {
-            self.merge(&merge).await?;
-        }
+        while self.merge_next().await? {}
         Ok(())
     }
 
+    /// One past the last file that is complete and need not tell where the log ends: the newest one of this life does
+    /// that, the manifest for the lives before.
+    fn complete(&self, index: &IndexInner) -> u64 {
+        match index.files.last_key_value() {
+            Some((newest, _)) if *newest >= self.log.first_file => *newest,
+            _ => self.log.first_file,
+        }
+    }
+
+    /// Whether complete files shall be freed now: because of what they hold, or because room is short and there is
+    /// enough left on the disk to copy them.
     fn is_due(&self) -> bool {
         let index = self.log.index.lock();
-        let complete = index.files.values().rev().skip(1);
-        complete.map(|file| file.capacity).sum::<u64>() >= self.options.wal_bytes
+        let through = self.complete(&index);
+        let complete: u64 = index.files.range(..through).map(|(_, file)| file.capacity).sum();
+        let space = &self.log.space;
+        if complete == 0 || !(complete >= self.options.wal_bytes || space.wants_rewrite()) {
+            return false;
+        }
+        if !space.is_short() {
+            return true;
+        }
+        let extents = index.partitions.values().flat_map(|partition| &partition.wal);
+        let live = extents.filter(|extent| extent.file < through).map(|extent| u64::from(extent.len)).sum();
+        space.can_copy(live, true)
     }
 
     /// Steps 1 to 4 for all files that are complete now.
     pub async fn checkpoint(&self) -> Result<(), RewriteError> {
         let mut ledger = self.ledger.lock().await;
         let durable = self.log.durable();
-        let complete = self.log.index.lock().files.keys().rev().nth(1).copied();
+        let complete = {
+            let index = self.log.index.lock();
+            let through = self.complete(&index);
+            index.files.range(..through).next_back().map(|(sequence, _)| *sequence)
+        };
         let mut written = Vec::new();
         let mut promoted = Vec::new();
         if let Some(through) = complete {
@@ -175,9 +278,10 @@ impl Rewriter {
         }
         if let Some(through) = complete {
             let freed = self.log.index.lock().forget_through(through);
+            self.log.space.files_freed(freed.values().map(|file| &**file));
             for (sequence, file) in freed {
                 if promoted.contains(&sequence) {
-                    self.log.spares.became_a_segment(file.capacity);
+                    self.log.space.became_a_segment(file.capacity);
                     self.remove(wal_directory(&self.directory).join(wal::file_name(file.slot))).await?;
                 } else {
                     ledger.pinned.push(file);
@@ -244,6 +348,7 @@ impl Rewriter {
             let segment = segment::promote(file.file.clone(), id, file.capacity, alignment, standing).await?;
             let old = wal_directory(&self.directory).join(wal::file_name(file.slot));
             let new = segment_directory(&self.directory).join(id.file_name());
+            ledger.half_made.push(new.clone());
             if let Err(error) = self.log.door.disk.link(&old, &new).await {
                 // A file system without second names: the batches are copied.
                 tracing::debug!(%error, "a log file could not become a segment");
@@ -330,6 +435,7 @@ impl Rewriter {
     async fn new_segment(&self, ledger: &mut Ledger) -> Result<SegmentWriter, RewriteError> {
         let id = SegmentId(ledger.next_segment);
         ledger.next_segment += 1;
+        ledger.half_made.push(segment_directory(&self.directory).join(id.file_name()));
         Ok(SegmentWriter::create(&*self.log.door.disk, &segment_directory(&self.directory), id).await?)
     }
 
@@ -337,6 +443,7 @@ impl Rewriter {
     async fn write_snapshot(&self, ledger: &mut Ledger) -> Result<u64, RewriteError> {
         let id = ledger.next_snapshot;
         ledger.next_snapshot += 1;
+        ledger.half_made.push(snapshot_directory(&self.directory).join(snapshot::file_name(id)));
         let mut writer =
             SnapshotWriter::create(&*self.log.door.disk, &snapshot_directory(&self.directory), id).await?;
         let mut newest = 0;
@@ -351,10 +458,9 @@ impl Rewriter {
             newest = newest.max(position);
             writer.lane(lane, LogPosition(position), &bytes).await?;
         }
-        writer.finish().await?;
-        // What a lane has seen must be in the log before the snapshot stands for it. Where commits wait for a free
-        // file they wait for this rewrite: then the log may grow a little.
-        let _beyond = self.log.spares.beyond_bound();
+        let bytes = writer.finish().await?;
+        self.log.space.snapshot_written(bytes);
+        // What a lane has seen must be in the log before the snapshot stands for it.
         self.log.until_durable(newest).await?;
         Ok(id)
     }
@@ -363,9 +469,15 @@ impl Rewriter {
     async fn store(&self, ledger: &mut Ledger, manifest: Manifest) -> Result<(), RewriteError> {
         let disk = &*self.log.door.disk;
         for part in [segment_directory(&self.directory), snapshot_directory(&self.directory)] {
-            disk.sync_dir(&part).await.map_err(RewriteError::Manifest)?;
+            disk.sync_dir(&part).await.map_err(disk_error("syncing a directory"))?;
         }
-        manifest.store(disk, &self.directory).await.map_err(RewriteError::Manifest)?;
+        let new = self.directory.join(manifest::NEW_NAME);
+        if let Err(source) = manifest.write_new(disk, &self.directory).await {
+            ledger.half_made.push(new);
+            return Err(RewriteError::Disk { what: "writing the manifest".to_owned(), source });
+        }
+        manifest::replace(disk, &self.directory).await.map_err(RewriteError::Replace)?;
+        ledger.half_made.clear();
         ledger.manifest = manifest;
         Ok(())
     }
@@ -375,26 +487,23 @@ impl Rewriter {
         let mut ledger = self.ledger.lock().await;
         for file in std::mem::take(&mut ledger.pinned) {
             match Arc::try_unwrap(file) {
-                Ok(file) => self.log.spares.give_back(file),
+                Ok(file) => self.log.space.give_back(file),
                 Err(held) => ledger.pinned.push(held),
             }
         }
+        drop(ledger);
+        self.log.decide_waiting(&mut self.log.core());
     }
 
     /// Removes segments in which nothing is alive.
     async fn remove_dead(&self) -> Result<(), RewriteError> {
-        let dead: Vec<SegmentId> = self
-            .log
-            .archive
-            .segments()
-            .iter()
-            .filter(|segment| segment.live_bytes == 0)
-            .map(|segment| segment.id)
-            .collect();
+        let mut ledger = self.ledger.lock().await;
+        let segments = self.log.archive.segments();
+        let dead = segments.iter().filter(|segment| segment.live_bytes == 0).map(|segment| segment.id);
+        let dead: Vec<SegmentId> = dead.collect();
         if dead.is_empty() {
             return Ok(());
         }
-        let mut ledger = self.ledger.lock().await;
         let mut manifest = ledger.manifest.clone();
         manifest.segments.retain(|id| !dead.contains(&SegmentId(*id)));
         self.store(&mut ledger, manifest).await?;
@@ -402,20 +511,34 @@ impl Rewriter {
         self.remove_segments(&dead).await
     }
 
-    /// Copies the live extents of some segments into one.
-    async fn merge(&self, ids: &[SegmentId]) -> Result<(), RewriteError> {
+    /// Does the next merge, if one is due and the disk has room for the copy.
+    async fn merge_next(&self) -> Result<bool, RewriteError> {
         let mut ledger = self.ledger.lock().await;
-        let mut writer = self.new_segment(&mut ledger).await?;
+        let segments = self.log.archive.segments();
+        let readable = segments.iter().filter(|segment| !ledger.unreadable.contains(&segment.id));
+        let Some(ids) = plan_merge(readable, &self.options) else { return Ok(false) };
+        let merged = segments.iter().filter(|segment| ids.contains(&segment.id));
+        if !self.log.space.can_copy(merged.map(|segment| segment.live_bytes).sum(), false) {
+            return Ok(false);
+        }
+        self.merge(&mut ledger, &ids).await?;
+        Ok(true)
+    }
+
+    /// Copies the live extents of some segments into one.
+    async fn merge(&self, ledger: &mut Ledger, ids: &[SegmentId]) -> Result<(), RewriteError> {
+        let mut writer = self.new_segment(ledger).await?;
         for (segment, extent) in self.log.archive.extents_of(ids) {
-            let bytes = segment.checked_extent(&extent).await?;
-            let table = segment.table(&extent).await?;
+            let unreadable = |source| RewriteError::Source { id: segment.id, source };
+            let bytes = segment.checked_extent(&extent).await.map_err(unreadable)?;
+            let table = segment.table(&extent).await.map_err(unreadable)?;
             writer.add(extent.partition, &bytes, &table, extent.last).await?;
         }
         let (merged, extents) = writer.finish().await?;
         let mut manifest = ledger.manifest.clone();
         manifest.segments.retain(|id| !ids.contains(&SegmentId(*id)));
         manifest.segments.push(merged.id.0);
-        self.store(&mut ledger, manifest).await?;
+        self.store(ledger, manifest).await?;
         self.log.archive.replace(ids, merged.id, merged, &extents, |partition| self.log_start(partition));
         self.remove_segments(ids).await
     }
@@ -428,14 +551,18 @@ impl Rewriter {
     }
 
     async fn remove(&self, path: PathBuf) -> Result<(), RewriteError> {
-        self.log.door.disk.remove(&path).await.map_err(RewriteError::Remove)
+        let what = || format!("removing {}", path.display());
+        self.log.door.disk.remove(&path).await.map_err(|source| disk_error(what())(source))
     }
 }
 
 /// Which segments to merge next: one that is more than half dead, or enough of one tier.
-fn plan_merge(segments: &[SegmentUse], options: &RewriteOptions) -> Option<Vec<SegmentId>> {
+fn plan_merge<'a>(
+    segments: impl Iterator<Item = &'a SegmentUse> + Clone,
+    options: &RewriteOptions,
+) -> Option<Vec<SegmentId>> {
     let half_dead = segments
-        .iter()
+        .clone()
         .find(|segment| segment.live_bytes > 0 && segment.live_bytes * 2 < segment.total_bytes);
     if let Some(segment) = half_dead {
         return Some(vec![segment.id]);
@@ -445,7 +572,7 @@ fn plan_merge(segments: &[SegmentUse], options: &RewriteOptions) -> Option<Vec<S
             && segment.total_bytes / u64::from(segment.extents.max(1)) < options.large_extent_bytes
     };
     let mut tiers: Vec<Vec<SegmentId>> = Vec::new();
-    for segment in segments.iter().filter(is_shared) {
+    for segment in segments.filter(is_shared) {
         let tier = tier_of(segment.live_bytes, options.tier_bytes);
         if tiers.len() <= tier {
             tiers.resize(tier + 1, Vec::new());
@@ -513,7 +640,7 @@ mod tests {
     }
 
     fn plan(segments: &[SegmentUse]) -> Option<Vec<SegmentId>> {
-        plan_merge(segments, &RewriteOptions::default())
+        plan_merge(segments.iter(), &RewriteOptions::default())
     }
 
     #[test]

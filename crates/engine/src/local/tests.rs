@@ -8,6 +8,7 @@
 mod conformance;
 mod crash;
 mod rewrite;
+mod space;
 
 use std::path::PathBuf;
 

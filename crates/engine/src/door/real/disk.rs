@@ -248,6 +248,10 @@ impl Disk for RealDisk {
         let path = path.to_path_buf();
         Box::pin(off_the_workers(move || {
             let stat = rustix::fs::statvfs(&path)?;
+            // Some network file systems do not say.
+            if stat.f_blocks == 0 {
+                return Ok(u64::MAX);
+            }
             Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
         }))
     }

@@ -589,8 +589,10 @@ impl Disk for SimDisk {
 }
 
 impl Inner {
+    /// Bytes of all files that have a name.
     fn bytes(&self) -> u64 {
-        self.files.values().map(|content| content.now.len).sum()
+        let named: BTreeSet<u64> = self.directories.values().flat_map(|d| d.now.values().copied()).collect();
+        named.iter().filter_map(|id| self.files.get(id)).map(|content| content.now.len).sum()
     }
 
     fn content(&mut self, id: u64) -> io::Result<&mut Content> {

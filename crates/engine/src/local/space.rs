@@ -1,0 +1,571 @@
+//! Space before decision: the log files that wait to be written, and whether more may be decided.
+//!
+//! ```text
+//!  the disk   | segments, snapshots | log: written | room          | free                               |
+//!                                                    |     |     |    '- kept: one rewrite of what is written
+//!                                              appends  commands  what frees space
+//! ```
+//! A frame goes only into blocks that are allocated, so nothing is decided before there is room for it: what is decided
+//! never meets a full disk. Three answers to who wants to decide ([`Verdict`]): there is room; there will be, once a file is
+//! made or the rewrite gives one back; there is none, and the disk has no more.
+//!
+//! Three reserves. Of the room, the last part is for commands, and the last part of that for commands that free space. Of
+//! what is free on the disk, as much is left alone as a rewrite of the whole log and a snapshot would take: a log that was
+//! let in can always become segments, and its files come free. While less than that is free, appends are refused,
+//! and spare files go back to the disk. And one small file is set apart for the day when others have taken even
+//! that: with it deletes go on, and a start on a full disk finds the few blocks that it needs.
+
+use std::collections::VecDeque;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::Notify;
+
+use super::frame;
+use super::wal::{HEADER_LEN, WalFile, file_name};
+use crate::door::{ALIGNMENT, Disk, Open};
+
+/// Who asks for room; each leaves some to the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum For {
+    Append,
+    Command,
+    /// Deletes, trims and what else makes files free.
+    Freeing,
+}
+
+/// Whether something may be decided now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It fits into blocks that are there.
+    Room,
+    /// As [`Verdict::Room`], if no other frame that needs a file of its own size waits.
+    RoomAlone,
+    /// A file is being made, or must come from the rewrite.
+    Later,
+    /// The disk is full.
+    Full,
+}
+
+/// What is decided and not yet written.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Queue {
+    /// Bytes of all frames, without padding.
+    pub bytes: usize,
+    pub frames: usize,
+}
+
+impl Queue {
+    /// Room that the queue takes with `bytes` more, at most: frames are padded, and one that does not fit leaves the rest
+    /// of its file, which is less than the frame, unused.
+    fn room_with(self, bytes: usize) -> u64 {
+        let overhead = frame::ITEM_OVERHEAD_MAX + frame::HEADER_LEN + DECISION_BYTES;
+        2 * (self.bytes + bytes + overhead + (self.frames + 1) * ALIGNMENT) as u64
+    }
+}
+
+/// What the decision about a batch takes in a frame at most, and one that it brings about, in bytes.
+const DECISION_BYTES: usize = 256;
+
+/// Sizes, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct WalSizes {
+    /// The first file's size; each further one doubles up to `file_max`.
+    pub file_first: u64,
+    pub file_max: u64,
+    /// All files together.
+    pub total_max: u64,
+    /// What a frame takes but for one larger batch.
+    pub frame_max: u64,
+}
+
+impl WalSizes {
+    /// Room that is left to others.
+    fn kept_by(&self, who: For) -> u64 {
+        match who {
+            For::Append => self.file_first / 4,
+            For::Command => self.file_first / 16,
+            For::Freeing => 0,
+        }
+    }
+
+    /// The smallest file that is worth making.
+    fn file_min(&self) -> u64 {
+        let useful = HEADER_LEN + 2 * self.frame_max + 2 * self.kept_by(For::Append);
+        useful.next_multiple_of(ALIGNMENT as u64).min(self.file_first)
+    }
+}
+
+/// What a start found of the log's files.
+#[derive(Debug, Default)]
+pub(super) struct FoundFiles {
+    pub spare: Vec<WalFile>,
+    pub next_slot: u64,
+    /// Bytes of all files.
+    pub bytes: u64,
+    /// Files in use, and their bytes.
+    pub complete: u64,
+    pub complete_bytes: u64,
+}
+
+/// What became of [`Space::prepare`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Prepared {
+    /// Nothing is wanted, or a file was made.
+    Enough,
+    /// Only the rewrite can give a file.
+    Rewrite,
+    /// The disk has no space.
+    NoSpace,
+}
+
+/// A spare file taken out, and the capacity that it shall have: 0 to be removed.
+pub(super) struct Surplus {
+    file: WalFile,
+    capacity: u64,
+}
+
+/// See the module.
+pub(super) struct Space {
+    disk: Arc<dyn Disk>,
+    directory: PathBuf,
+    sizes: WalSizes,
+    inner: Mutex<Inner>,
+    /// Told when a spare file is there.
+    arrived: Notify,
+    /// Told when [`Space::prepare`] has something to do.
+    wanted: Notify,
+    /// Bytes that frames can still be written to, in the current file and the spare ones.
+    room: AtomicU64,
+    /// What fits into every spare file, in bytes.
+    fits_any: AtomicU64,
+    /// Bytes that frames take in all files in use.
+    log_bytes: AtomicU64,
+    /// Complete files in use: what a rewrite would free.
+    complete: AtomicU64,
+    /// Size of the last snapshot, in bytes.
+    snapshot_bytes: AtomicU64,
+    /// Bytes free on the disk when it was last asked, and how large the log was then.
+    free: AtomicU64,
+    asked_at: AtomicU64,
+    /// Less is free than a rewrite would take: appends are refused.
+    low: AtomicBool,
+    /// No further file can be made: the disk has no blocks for one, or less than the reserve would be left.
+    no_more: AtomicBool,
+    /// The file that was set apart is in use.
+    reserve_out: AtomicBool,
+    /// Somebody waits for room, and only the rewrite can give it.
+    rewrite: AtomicBool,
+    /// Size of recent frames, smoothed, in bytes.
+    frame_bytes: AtomicU64,
+}
+
+/// Above this size of recent frames, in bytes, new files are allocated and not written: to write them twice costs more
+/// than large frames lose by changing metadata. Such files mostly become segments, so that new ones are made all
+/// the time.
+const LARGE_FRAME_BYTES: u64 = 256 << 10;
+
+/// What a start on a full disk can do with, in bytes: the file set apart has this much more than the smallest.
+const FOR_A_START: u64 = 64 << 10;
+
+struct Inner {
+    spare: VecDeque<WalFile>,
+    /// Set apart: its room does not count.
+    reserve: Option<WalFile>,
+    next_slot: u64,
+    /// Bytes of all files of the log, in use and spare.
+    bytes: u64,
+    /// The size of the next new file.
+    next_capacity: u64,
+    /// Somebody waits for a file at least this large.
+    needed: u64,
+    /// Somebody waits for this much room.
+    needed_room: u64,
+}
+
+impl Space {
+    /// Starts with the files that recovery found. Ask [`Space::ask`] before the first decision.
+    pub fn new(disk: Arc<dyn Disk>, directory: &Path, sizes: WalSizes, found: FoundFiles) -> Self {
+        let space = Space {
+            disk,
+            directory: directory.to_path_buf(),
+            sizes,
+            inner: Mutex::new(Inner {
+                spare: VecDeque::new(),
+                reserve: None,
+                next_slot: found.next_slot,
+                bytes: found.bytes,
+                next_capacity: sizes.file_first,
+                needed: 0,
+                needed_room: 0,
+            }),
+            arrived: Notify::new(),
+            wanted: Notify::new(),
+            room: AtomicU64::new(0),
+            fits_any: AtomicU64::new(u64::MAX),
+            log_bytes: AtomicU64::new(found.complete_bytes),
+            complete: AtomicU64::new(found.complete),
+            snapshot_bytes: AtomicU64::new(0),
+            free: AtomicU64::new(u64::MAX),
+            asked_at: AtomicU64::new(0),
+            low: AtomicBool::new(false),
+            no_more: AtomicBool::new(false),
+            reserve_out: AtomicBool::new(false),
+            rewrite: AtomicBool::new(false),
+            frame_bytes: AtomicU64::new(0),
+        };
+        found.spare.into_iter().for_each(|file| space.give_back(file));
+        space
+    }
+
+    fn inner(&self) -> std::sync::MutexGuard<'_, Inner> {
+        self.inner.lock().expect("nothing panics under this lock")
+    }
+
+    /// Whether something with `bytes` may be decided behind `queue`. Ask under the lock that decisions are made under.
+    pub fn verdict(&self, queue: Queue, bytes: usize, who: For) -> Verdict {
+        if who == For::Append && (self.low.load(Relaxed) || self.reserve_out.load(Relaxed)) {
+            return Verdict::Full;
+        }
+        let needed_room = queue.room_with(bytes) + self.sizes.kept_by(who);
+        let fits_any = bytes as u64 + FRAME_SLACK <= self.fits_any.load(Relaxed);
+        if needed_room <= self.room.load(Relaxed) {
+            if fits_any {
+                return Verdict::Room;
+            }
+            let own = HEADER_LEN + bytes as u64 + FRAME_SLACK;
+            if self.inner().spare.iter().any(|file| file.capacity >= own) {
+                return Verdict::RoomAlone;
+            }
+        }
+        let own = HEADER_LEN + bytes as u64 + FRAME_SLACK;
+        let mut inner = self.inner();
+        if inner.needed < own || inner.needed_room < needed_room {
+            inner.needed = inner.needed.max(own);
+            inner.needed_room = inner.needed_room.max(needed_room);
+            self.wanted.notify_one();
+        }
+        drop(inner);
+        if self.no_more.load(Relaxed) { Verdict::Full } else { Verdict::Later }
+    }
+
+    /// Takes the smallest file with room for a frame of `len` bytes. What was let in by [`Space::verdict`] finds one.
+    pub async fn take(&self, len: u64) -> WalFile {
+        loop {
+            let arrived = self.arrived.notified();
+            {
+                let mut inner = self.inner();
+                let fits =
+                    inner.spare.iter().enumerate().filter(|(_, file)| file.capacity >= HEADER_LEN + len);
+                if let Some((at, _)) = fits.min_by_key(|(_, file)| file.capacity) {
+                    let file = inner.spare.remove(at).expect("its position was just found");
+                    self.spares_changed(&inner);
+                    return file;
+                }
+                inner.needed = inner.needed.max(HEADER_LEN + len);
+            }
+            debug_assert!(false, "a frame of {len} bytes was decided without room for it");
+            self.wanted.notify_one();
+            arrived.await;
+        }
+    }
+
+    fn spares_changed(&self, inner: &Inner) {
+        let smallest = inner.spare.iter().map(|file| file.capacity - HEADER_LEN).min();
+        self.fits_any.store(smallest.unwrap_or(u64::MAX), Relaxed);
+    }
+
+    /// Takes a file in that frames can be written to from its beginning.
+    pub fn give_back(&self, file: WalFile) {
+        file.used.store(0, Relaxed);
+        let mut inner = self.inner();
+        self.room.fetch_add(file.capacity - HEADER_LEN, Relaxed);
+        inner.spare.push_back(file);
+        self.spares_changed(&inner);
+        drop(inner);
+        self.no_more.store(false, Relaxed);
+        self.rewrite.store(false, Relaxed);
+        self.arrived.notify_one();
+    }
+
+    /// A file is complete; `rest` bytes at its end stay unused.
+    pub fn file_full(&self, rest: u64) {
+        self.complete.fetch_add(1, Relaxed);
+        self.take_room(rest);
+    }
+
+    /// Files of the log hold nothing any more that is not elsewhere too.
+    pub fn files_freed<'a>(&self, files: impl Iterator<Item = &'a WalFile>) {
+        for file in files {
+            self.complete.fetch_sub(1, Relaxed);
+            self.log_bytes.fetch_sub(file.used.load(Relaxed), Relaxed);
+        }
+        self.wanted.notify_one();
+    }
+
+    /// A file left the log for good, as a segment.
+    pub fn became_a_segment(&self, capacity: u64) {
+        self.inner().bytes -= capacity;
+        self.wanted.notify_one();
+    }
+
+    fn take_room(&self, bytes: u64) {
+        let before = self.room.fetch_sub(bytes, Relaxed);
+        debug_assert!(before >= bytes, "frames only go where there is room");
+    }
+
+    /// Counts a frame.
+    pub fn frame_written(&self, file: &WalFile, bytes: u64) {
+        self.take_room(bytes);
+        file.used.fetch_add(bytes, Relaxed);
+        let before = self.frame_bytes.load(Relaxed);
+        self.frame_bytes.store(before - before / 8 + bytes / 8, Relaxed);
+        let log_bytes = self.log_bytes.fetch_add(bytes, Relaxed) + bytes;
+        if self.shall_ask(log_bytes) {
+            self.wanted.notify_one();
+        }
+        if self.free.load(Relaxed) < self.reserve() {
+            self.set_low(true);
+        }
+    }
+
+    /// Counts a snapshot's size.
+    pub fn snapshot_written(&self, bytes: u64) {
+        self.snapshot_bytes.store(bytes, Relaxed);
+    }
+
+    /// What must stay free on the disk: a rewrite of the whole log, a snapshot, and a little.
+    fn reserve(&self) -> u64 {
+        self.log_bytes.load(Relaxed) + self.snapshot_bytes.load(Relaxed) + self.sizes.file_first / 4
+    }
+
+    fn set_low(&self, low: bool) {
+        if self.low.swap(low, Relaxed) == low {
+            return;
+        }
+        let (free, reserve) = (self.free.load(Relaxed), self.reserve());
+        if low {
+            self.wanted.notify_one();
+            tracing::error!(free, reserve, "the disk is full: appends are refused until space comes back");
+        } else {
+            tracing::info!(free, reserve, "space came back: appends are taken again");
+        }
+    }
+
+    /// Whether appends are refused, or no further file can be made.
+    pub fn is_short(&self) -> bool {
+        self.low.load(Relaxed) || self.no_more.load(Relaxed) || self.reserve_out.load(Relaxed)
+    }
+
+    /// Whether a rewrite is due before its time: it would give room that is missing.
+    pub fn wants_rewrite(&self) -> bool {
+        self.complete.load(Relaxed) > 0 && (self.is_short() || self.rewrite.load(Relaxed))
+    }
+
+    /// A write met a full disk, whatever the disk says is free.
+    pub fn met_full_disk(&self) {
+        self.free.store(0, Relaxed);
+        self.set_low(true);
+    }
+
+    /// Whether copying `bytes` leaves enough free. `all` counts the log's reserve as there to be used.
+    pub fn can_copy(&self, bytes: u64, all: bool) -> bool {
+        let reserve = if all { 0 } else { self.reserve() };
+        self.free.load(Relaxed) >= bytes.saturating_add(reserve)
+    }
+
+    /// Whether the log has changed so much since the disk was asked that it is asked again.
+    fn shall_ask(&self, log_bytes: u64) -> bool {
+        log_bytes.abs_diff(self.asked_at.load(Relaxed)) >= self.sizes.file_first
+    }
+
+    /// Asks the disk what is free. A disk that does not say counts as empty.
+    pub async fn ask(&self) {
+        let Ok(free) = self.disk.free_bytes(&self.directory).await else { return };
+        self.asked_at.store(self.log_bytes.load(Relaxed), Relaxed);
+        self.free.store(free, Relaxed);
+        let reserve = self.reserve();
+        // Once it was low, a little more must come back.
+        let enough = if self.low.load(Relaxed) { reserve + self.sizes.file_first / 8 } else { reserve };
+        self.set_low(free < enough);
+    }
+
+    /// Asks for one more spare file, in the background.
+    pub fn want_more(&self) {
+        self.wanted.notify_one();
+    }
+
+    /// Makes one more file if one is wanted and the log may grow. An error is the disk's: nothing was made.
+    pub async fn prepare(&self) -> io::Result<Prepared> {
+        let log_bytes = self.log_bytes.load(Relaxed);
+        if self.is_short() || self.shall_ask(log_bytes) {
+            self.ask().await;
+        }
+        let (slot, capacity, reserve) = {
+            let mut inner = self.inner();
+            let file_min = self.sizes.file_min();
+            let reserve_bytes = file_min + FOR_A_START;
+            let needed = inner.needed.max(HEADER_LEN + ALIGNMENT as u64);
+            let room = self.room.load(Relaxed);
+            // A new file takes its bytes twice: now, and when it is rewritten.
+            let free = self.free.load(Relaxed);
+            let affordable = free.saturating_sub(self.reserve() + room) / 2;
+            if inner.spare.iter().any(|file| file.capacity >= needed) && room >= inner.needed_room {
+                (inner.needed, inner.needed_room) = (0, 0);
+                self.no_more.store(false, Relaxed);
+                if inner.reserve.is_some() || affordable < reserve_bytes {
+                    return Ok(Prepared::Enough);
+                }
+                (take_slot(&mut inner), reserve_bytes, true)
+            } else if inner.bytes >= self.sizes.total_max && self.complete.load(Relaxed) > 0 {
+                // What a rewrite gives back is not made beyond the bound. Where it has nothing to give the bound gives way:
+                // one request may be larger than it.
+                self.rewrite.store(true, Relaxed);
+                return Ok(Prepared::Rewrite);
+            } else {
+                let wanted = inner.next_capacity.max(needed).max(inner.needed_room.saturating_sub(room));
+                let capacity =
+                    wanted.next_multiple_of(ALIGNMENT as u64).min(affordable - affordable % ALIGNMENT as u64);
+                if capacity >= file_min.max(inner.needed) {
+                    (take_slot(&mut inner), capacity, false)
+                } else {
+                    (inner.needed, inner.needed_room) = (0, 0);
+                    self.no_more.store(true, Relaxed);
+                    // What frees space goes on.
+                    let reserve = inner.reserve.take_if(|_| room < self.sizes.kept_by(For::Command));
+                    drop(inner);
+                    if let Some(reserve) = reserve {
+                        self.reserve_out.store(true, Relaxed);
+                        self.give_back(reserve);
+                    }
+                    return Ok(Prepared::NoSpace);
+                }
+            }
+        };
+        match self.make(slot, capacity).await {
+            Ok(file) => {
+                let mut inner = self.inner();
+                inner.bytes += capacity;
+                if reserve {
+                    inner.reserve = Some(file);
+                    self.reserve_out.store(false, Relaxed);
+                } else {
+                    inner.next_capacity = (inner.next_capacity * 2).min(self.sizes.file_max);
+                    drop(inner);
+                    self.give_back(file);
+                }
+            }
+            Err(error) => {
+                // What was allocated before the error is given back; if that fails too it is found at the next start.
+                let _ = self.disk.remove(&self.directory.join(file_name(slot))).await;
+                if !is_full(&error) {
+                    return Err(error);
+                }
+                self.no_more.store(true, Relaxed);
+                return Ok(Prepared::NoSpace);
+            }
+        }
+        self.ask().await;
+        // Perhaps there is more to do.
+        self.wanted.notify_one();
+        Ok(Prepared::Enough)
+    }
+
+    async fn make(&self, slot: u64, capacity: u64) -> io::Result<WalFile> {
+        let file = self.disk.open(&self.directory.join(file_name(slot)), Open::Durable).await?;
+        if self.frame_bytes.load(Relaxed) > LARGE_FRAME_BYTES {
+            file.reserve(capacity).await?;
+        } else {
+            file.allocate(capacity).await?;
+        }
+        self.disk.sync_dir(&self.directory).await?;
+        Ok(WalFile::new(slot, capacity, file))
+    }
+
+    /// While the disk is full: takes a spare file out of which `queue` and the reserves can do without a part, to be cut
+    /// with [`Space::cut`]. Ask under the lock that decisions are made under.
+    pub fn surplus(&self, queue: Queue) -> Option<Surplus> {
+        if !self.low.load(Relaxed) {
+            return None;
+        }
+        let (decided, kept) = (queue.room_with(0), self.sizes.kept_by(For::Append));
+        let mut inner = self.inner();
+        let room = self.room.load(Relaxed);
+        let (at, file) = inner.spare.iter().enumerate().max_by_key(|(_, file)| file.capacity)?;
+        let without = room.checked_sub(file.capacity - HEADER_LEN)?;
+        // The last one stays, cut: a start on a full disk needs one.
+        let can_go = inner.spare.len() > 1 && without >= decided + kept;
+        let capacity = if can_go { 0 } else { self.sizes.file_min() };
+        if without < decided || capacity >= file.capacity {
+            return None;
+        }
+        let file = inner.spare.remove(at).expect("its position was just found");
+        self.room.store(without, Relaxed);
+        inner.bytes -= file.capacity;
+        inner.next_capacity = self.sizes.file_first;
+        self.spares_changed(&inner);
+        Some(Surplus { file, capacity })
+    }
+
+    /// Gives a spare file's space back to the disk, all of it or what is beyond a capacity.
+    pub async fn cut(&self, surplus: Surplus) -> io::Result<()> {
+        let Surplus { mut file, capacity } = surplus;
+        if capacity == 0 {
+            self.disk.remove(&self.directory.join(file_name(file.slot))).await?;
+            drop(file);
+        } else {
+            file.file.set_len(capacity).await?;
+            file.capacity = capacity;
+            self.inner().bytes += capacity;
+            self.give_back(file);
+        }
+        self.ask().await;
+        Ok(())
+    }
+
+    /// Waits until another file is wanted.
+    pub async fn wanted(&self) {
+        self.wanted.notified().await;
+    }
+}
+
+/// Before there is a [`Space`]: gives the largest spare file back to the disk, the last one but for what the reserves need.
+/// False if there is nothing to give.
+pub(super) async fn release_one(
+    disk: &dyn Disk,
+    directory: &Path,
+    sizes: WalSizes,
+    found: &mut FoundFiles,
+) -> io::Result<bool> {
+    let largest = found.spare.iter().enumerate().max_by_key(|(_, file)| file.capacity);
+    let Some((at, _)) = largest else { return Ok(false) };
+    let mut file = found.spare.remove(at);
+    found.bytes -= file.capacity;
+    if !found.spare.is_empty() {
+        disk.remove(&directory.join(file_name(file.slot))).await?;
+        return Ok(true);
+    }
+    let cut = sizes.file_min() < file.capacity;
+    if cut {
+        file.file.set_len(sizes.file_min()).await?;
+        file.capacity = sizes.file_min();
+    }
+    found.bytes += file.capacity;
+    found.spare.push(file);
+    Ok(cut)
+}
+
+fn take_slot(inner: &mut Inner) -> u64 {
+    inner.next_slot += 1;
+    inner.next_slot - 1
+}
+
+/// What a frame takes beside one batch, padding included, in bytes.
+const FRAME_SLACK: u64 = (frame::HEADER_LEN + frame::ITEM_OVERHEAD_MAX + DECISION_BYTES + ALIGNMENT) as u64;
+
+/// Whether an error says that the disk, or what we may have of it, is full.
+pub(super) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}

@@ -1,0 +1,242 @@
+//! The engine on a disk that fills up: nothing is decided that finds no room, what frees space goes on, and space that comes
+//! back heals it.
+
+use std::path::Path;
+use std::sync::Mutex as StdMutex;
+
+use super::*;
+use crate::door::sim::{self, Sim};
+use crate::state::TrimBy;
+
+const VALUE: usize = 4000;
+
+fn small(promote_extent_bytes: u64) -> LocalOptions {
+    LocalOptions {
+        wal_file_bytes_first: 64 << 10,
+        wal_file_bytes_max: 128 << 10,
+        tail_cache_bytes: 32 << 10,
+        frame_bytes_max: 8 << 10,
+        wal_bytes_max: 512 << 10,
+        rewrite: RewriteOptions {
+            wal_bytes: 256 << 10,
+            interval: Duration::from_millis(500),
+            promote_extent_bytes,
+            ..Default::default()
+        },
+        ..Default::default()
+    }
+}
+
+async fn open_with(sim: &Sim, options: LocalOptions) -> Arc<LocalEngine> {
+    LocalEngine::open(sim.door(), Path::new("/data"), options).await.unwrap()
+}
+
+/// Appends to partition 0 until an append is refused; gives back how many were taken.
+async fn fill(engine: &LocalEngine, most: i64) -> i64 {
+    for taken in 0..most {
+        match engine.append(vec![append_of(0, &[b'x'; VALUE], 0)]).await.unwrap().remove(0) {
+            Ok(_) => {}
+            Err(refused) => {
+                assert_eq!(refused, AppendError::StorageFull);
+                return taken;
+            }
+        }
+    }
+    panic!("{most} appends and the disk never got full");
+}
+
+async fn count(engine: &LocalEngine, index: i32) -> i64 {
+    let published = engine.published(partition(index)).unwrap();
+    let mut next = published.log_start.0;
+    while next < published.high_watermark.0 {
+        let page = values(engine, index, next).await;
+        assert!(!page.is_empty());
+        next += page.len() as i64;
+    }
+    next - published.log_start.0
+}
+
+#[test]
+fn a_full_disk_refuses_appends_before_it_decides_them_and_heals() {
+    for (seed, promote) in [(1, 0), (2, u64::MAX), (3, 0), (4, u64::MAX)] {
+        sim::run(seed, |sim| async move {
+            let engine = open_with(&sim, small(promote)).await;
+            create_topic(&engine, 2).await;
+            sim.set_disk_bytes(1 << 20);
+            let taken = fill(&engine, 1000).await;
+            assert!(taken > 60, "only {taken} of 4 kB each went into 1 MiB");
+            // What was refused took no offset, and all that was taken can be read.
+            assert_eq!(engine.published(partition(0)).unwrap().high_watermark, Offset(taken));
+            assert_eq!(count(&engine, 0).await, taken);
+            // What frees space goes on, without anything coming back from outside.
+            let trim = Command::Trim { partition: partition(0), to: Some(Offset(taken)), by: TrimBy::Client };
+            engine.propose(trim).await.unwrap().unwrap();
+            let mut healed = false;
+            for _ in 0..30 {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                healed |= engine.append(vec![append_of(1, b"yes", 0)]).await.unwrap()[0].is_ok();
+            }
+            assert!(healed, "deleting what filled the disk did not heal it");
+            fill(&engine, 1000).await;
+            // Neither does a stop wait for space, nor a start.
+            engine.close().await.unwrap();
+            drop(engine);
+            let engine = open_with(&sim, small(promote)).await;
+            fill(&engine, 100).await;
+            sim.set_disk_bytes(u64::MAX);
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            engine.append(vec![append_of(0, &[b'x'; VALUE], 0)]).await.unwrap().remove(0).unwrap();
+            engine.close().await.unwrap();
+        });
+    }
+}
+
+#[test]
+fn a_disk_that_somebody_else_filled_serves_reads_and_deletes_and_starts() {
+    sim::run(5, |sim| async move {
+        let engine = open_with(&sim, small(u64::MAX)).await;
+        create_topic(&engine, 1).await;
+        for _ in 0..60 {
+            engine.append(vec![append_of(0, &[b'x'; VALUE], 0)]).await.unwrap().remove(0).unwrap();
+        }
+        // Not one block is free, whatever the engine gives back.
+        sim.set_disk_bytes(0);
+        fill(&engine, 1000).await;
+        let taken = count(&engine, 0).await;
+        engine.close().await.unwrap();
+        drop(engine);
+        sim.set_disk_bytes(u64::MAX);
+        let free = sim.door().disk.free_bytes(Path::new("/data")).await.unwrap();
+        sim.set_disk_bytes(u64::MAX - free);
+        let engine = open_with(&sim, small(u64::MAX)).await;
+        assert_eq!(count(&engine, 0).await, taken);
+        let refused = engine.append(vec![append_of(0, b"no", 0)]).await.unwrap().remove(0);
+        assert_eq!(refused, Err(AppendError::StorageFull));
+        engine.propose(Command::DeleteTopic { topic: TOPIC }).await.unwrap().unwrap();
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        engine.close().await.unwrap();
+    });
+}
+
+/// Writers go on while what the disk may hold goes up and down; refusals take no offset, nothing taken is lost, and nobody
+/// waits for ever. That nothing is decided without room for it is an assertion in `Space::take`.
+#[test]
+fn a_disk_that_is_full_now_and_then_loses_nothing() {
+    for seed in 0..40 {
+        sim::run(seed, |sim| async move {
+            let promote = if seed % 2 == 0 { 0 } else { u64::MAX };
+            let engine = open_with(&sim, small(promote)).await;
+            create_topic(&engine, 3).await;
+            let taken = Arc::new(StdMutex::new(vec![Vec::new(); 3]));
+            let mut writers = Vec::new();
+            for writer in 0..6 {
+                let (engine, taken, inside) = (engine.clone(), taken.clone(), sim.clone());
+                let write = async move {
+                    for number in 0..60 {
+                        // Now and then one that is larger than a frame or than a small file.
+                        let size = match inside.below(20) {
+                            0 => 60_000 + inside.below(60_000) as usize,
+                            1..4 => 9_000 + inside.below(5_000) as usize,
+                            _ => inside.below(5_000) as usize,
+                        };
+                        let value = format!("{writer}.{number:05}{}", "x".repeat(size));
+                        let pending = engine.append(vec![append_of(writer % 3, value.as_bytes(), 0)]);
+                        if inside.below(10) == 0 {
+                            // Answered to nobody.
+                            continue;
+                        }
+                        match pending.await.unwrap().remove(0) {
+                            Ok(appended) => taken.lock().unwrap()[writer as usize % 3]
+                                .push((appended.base_offset.0, format!("{writer}.{number:05}"))),
+                            Err(refused) => {
+                                assert_eq!(refused, AppendError::StorageFull);
+                                tokio::time::sleep(Duration::from_millis(300)).await;
+                            }
+                        }
+                    }
+                };
+                writers.push(sim.outside().tasks.spawn("writer", Box::pin(write)).0);
+            }
+            let (turns, turning) = (sim.clone(), engine.clone());
+            let disk = sim.outside().tasks.spawn(
+                "disk",
+                Box::pin(async move {
+                    loop {
+                        let bytes = [0, 300 << 10, 700 << 10, 2 << 20, u64::MAX][turns.below(5) as usize];
+                        turns.set_disk_bytes(bytes);
+                        let to = turning.published(partition(0)).unwrap().high_watermark.0 - 5;
+                        if turns.below(4) == 0 && to > 0 {
+                            let to = Some(Offset(to));
+                            let trim = Command::Trim { partition: partition(0), to, by: TrimBy::Client };
+                            let _ = turning.propose(trim).await.unwrap();
+                        }
+                        tokio::time::sleep(Duration::from_millis(turns.below(2000))).await;
+                    }
+                }),
+            );
+            for writer in writers {
+                tokio::time::timeout(Duration::from_secs(3600), writer)
+                    .await
+                    .expect("it waits for ever")
+                    .unwrap();
+            }
+            disk.abort();
+            sim.set_disk_bytes(u64::MAX);
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            let check = async |engine: &Arc<LocalEngine>| {
+                for index in 0..3 {
+                    let published = engine.published(partition(index)).unwrap();
+                    let mut found = std::collections::BTreeMap::new();
+                    let mut next = published.log_start.0;
+                    while next < published.high_watermark.0 {
+                        for value in values(engine, index, next).await {
+                            let (offset, value) = value.split_once(':').unwrap();
+                            assert_eq!(offset, next.to_string(), "offsets are dense");
+                            found.insert(next, value.to_string());
+                            next += 1;
+                        }
+                    }
+                    for (offset, value) in &taken.lock().unwrap()[index as usize] {
+                        let expected = (*offset >= published.log_start.0).then(|| value[..7].to_string());
+                        let seen = found.get(offset).map(|value| value[..7].to_string());
+                        assert_eq!(seen, expected, "partition {index}, offset {offset}");
+                    }
+                }
+            };
+            check(&engine).await;
+            engine.close().await.unwrap();
+            drop(engine);
+            check(&open_with(&sim, small(promote)).await).await;
+        });
+    }
+}
+
+#[test]
+fn a_device_that_fails_under_the_rewrite_ends_the_log_and_says_why() {
+    sim::run(8, |sim| async move {
+        let told = Arc::new(StdMutex::new(Vec::new()));
+        let hear = told.clone();
+        let options = LocalOptions {
+            on_failure: Some(Arc::new(move |reason: &str| hear.lock().unwrap().push(reason.to_string()))),
+            rewrite: RewriteOptions {
+                wal_bytes: u64::MAX,
+                interval: Duration::from_secs(3600),
+                promote_extent_bytes: u64::MAX,
+                ..Default::default()
+            },
+            ..small(0)
+        };
+        let engine = open_with(&sim, options).await;
+        create_topic(&engine, 1).await;
+        for _ in 0..40 {
+            engine.append(vec![append_of(0, &[b'x'; VALUE], 0)]).await.unwrap().remove(0).unwrap();
+        }
+        sim.fail_at(sim.durable_operations());
+        let error = engine.rewriter.checkpoint().await.unwrap_err();
+        assert!(engine.rewriter.is_over(error).await);
+        let told = told.lock().unwrap().clone();
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].starts_with("writing segment "), "{told:?}");
+        assert!(matches!(engine.append(vec![]).await, Err(EngineError::Closed(_))));
+    });
+}
