@@ -101,7 +101,7 @@ impl Archive {
     }
 
     /// Puts a segment in the place of others whose live extents were copied into it. The others are
-    /// forgotten; readers that hold them read on.
+    /// forgotten and given back; readers that hold them read on.
     pub fn replace(
         &self,
         old: &[SegmentId],
@@ -109,9 +109,9 @@ impl Archive {
         segment: Arc<Segment>,
         extents: &[Extent],
         log_start: impl Fn(PartitionId) -> Option<Offset>,
-    ) {
+    ) -> Vec<Arc<Segment>> {
         let mut inner = self.lock();
-        inner.forget_segments(old);
+        let forgotten = inner.forget_segments(old);
         let total_bytes = extents.iter().map(|extent| extent.len).sum();
         inner
             .segments
@@ -119,11 +119,12 @@ impl Archive {
         for extent in extents {
             inner.place(Placed { segment: id, extent: *extent }, log_start(extent.partition));
         }
+        forgotten
     }
 
-    /// Forgets segments in which nothing is alive.
-    pub fn remove(&self, old: &[SegmentId]) {
-        self.lock().forget_segments(old);
+    /// Forgets segments in which nothing is alive, and gives them back.
+    pub fn remove(&self, old: &[SegmentId]) -> Vec<Arc<Segment>> {
+        self.lock().forget_segments(old)
     }
 
     /// Drops extents that lie wholly before `log_start`.
@@ -369,14 +370,14 @@ impl Inner {
         }
     }
 
-    fn forget_segments(&mut self, old: &[SegmentId]) {
-        for id in old {
-            self.segments.remove(id);
-        }
+    fn forget_segments(&mut self, old: &[SegmentId]) -> Vec<Arc<Segment>> {
+        let forgotten =
+            old.iter().filter_map(|id| self.segments.remove(id)).map(|live| live.segment).collect();
         self.partitions.retain(|_, extents| {
             extents.retain(|placed| !old.contains(&placed.segment));
             !extents.is_empty()
         });
+        forgotten
     }
 }
 
@@ -422,7 +423,7 @@ impl TableCache {
 
 #[cfg(test)]
 mod tests {
-    use super::super::segment::SegmentWriter;
+    use super::super::segment::{Handles, SegmentWriter};
     use super::*;
     use crate::door::real;
     use crate::types::TopicId;
@@ -440,8 +441,8 @@ mod tests {
         id: u64,
         batches: &[(PartitionId, i64, i64, i64, i64)],
     ) -> (Arc<Segment>, Vec<Extent>) {
-        let disk = real::door(real::DiskOptions::default()).disk;
-        let mut writer = SegmentWriter::create(&*disk, directory, SegmentId(id)).await.unwrap();
+        let handles = Handles::new(real::door(real::DiskOptions::default()).disk, directory);
+        let mut writer = SegmentWriter::create(&handles, SegmentId(id)).await.unwrap();
         for (partition, base, count, append_ms, max_timestamp_ms) in batches {
             let entry = TableEntry {
                 base_offset: Offset(*base),

@@ -321,6 +321,12 @@ impl IndexInner {
         });
     }
 
+    /// The first offset at or after `offset` that the log holds.
+    pub fn first_after(&self, id: PartitionId, offset: Offset) -> Option<Offset> {
+        let wal = &self.partitions.get(&id)?.wal;
+        wal.get(wal.partition_point(|extent| extent.first < offset)).map(|extent| extent.first)
+    }
+
     /// Batches of a partition from `offset` up to `end`, at most `bytes_max` bytes; if `whole_first` the first
     /// batch may be larger. `None`: what begins at `offset` has moved to the archive.
     pub fn collect(

@@ -4,6 +4,7 @@
 //! own headers say. [`dump`] tells what is there, entry by entry. Both refuse a directory that is in use.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use kolk_wire_kafka::records::{BatchHeader, Compression};
@@ -11,7 +12,7 @@ use kolk_wire_kafka::records::{BatchHeader, Compression};
 use super::frame::Frame;
 use super::manifest::Manifest;
 use super::recovery::{self, OpenError, Purpose, Visit};
-use super::segment::{Extent, Segment, SegmentId};
+use super::segment::{Extent, Handles, Segment, SegmentId};
 use super::snapshot;
 use super::wal::{WalFile, WalHeader};
 use crate::contract::BatchAt;
@@ -52,7 +53,10 @@ pub struct Entry {
 }
 
 /// Takes the directory's lock and reads its manifest.
-async fn begin(door: &Door, directory: &Path) -> Result<(Box<dyn Send + Sync>, Manifest), OpenError> {
+pub(super) async fn begin(
+    door: &Door,
+    directory: &Path,
+) -> Result<(Box<dyn Send + Sync>, Manifest), OpenError> {
     let manifest = recovery::read_manifest(&*door.disk, directory).await?.ok_or_else(|| OpenError::Io {
         path: directory.to_path_buf(),
         source: std::io::Error::new(std::io::ErrorKind::NotFound, "no data directory: it has no manifest"),
@@ -77,8 +81,9 @@ pub async fn verify(
     if let Some(id) = manifest.snapshot {
         checks.snapshot(disk, directory, id).await;
     }
+    let segments = Handles::new(door.disk.clone(), &recovery::segment_directory(directory));
     for id in manifest.segments.iter().copied().map(SegmentId) {
-        checks.segment(disk, directory, id).await;
+        checks.segment(&segments, directory, id).await;
     }
     if let Err(error) = recovery::walk(disk, directory, &manifest, Purpose::Inspect, &mut checks).await {
         checks.report.damage.push(error.to_string());
@@ -104,10 +109,10 @@ impl Checks<'_> {
         }
     }
 
-    async fn segment(&mut self, disk: &dyn Disk, directory: &Path, id: SegmentId) {
+    async fn segment(&mut self, segments: &Arc<Handles>, directory: &Path, id: SegmentId) {
         self.report.segments += 1;
         let part = recovery::segment_directory(directory);
-        let (segment, extents) = match Segment::open(disk, &part, id).await {
+        let (segment, extents) = match Segment::open(segments, id).await {
             Ok(opened) => opened,
             Err(error) => return self.report.damage.push(error.to_string()),
         };
@@ -284,13 +289,14 @@ pub async fn dump(
             ));
         }
     }
+    let segments = Handles::new(door.disk.clone(), &recovery::segment_directory(directory));
     for id in manifest.segments.iter().copied().map(SegmentId) {
         let part = recovery::segment_directory(directory);
         let failed = |error: super::segment::SegmentError| OpenError::Io {
             path: part.join(id.file_name()),
             source: std::io::Error::other(error.to_string()),
         };
-        let (segment, extents) = Segment::open(disk, &part, id).await.map_err(failed)?;
+        let (segment, extents) = Segment::open(&segments, id).await.map_err(failed)?;
         out(entry("segment", [("file", id.file_name()), ("extents", extents.len().to_string())]));
         for extent in &extents {
             out(entry(
@@ -374,7 +380,7 @@ fn entry<const N: usize>(kind: &'static str, fields: [(&'static str, String); N]
     Entry { kind, fields: fields.into() }
 }
 
-fn partition_text(partition: PartitionId) -> String {
+pub(super) fn partition_text(partition: PartitionId) -> String {
     format!("{}/{}", partition.topic, partition.index)
 }
 

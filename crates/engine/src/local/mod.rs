@@ -14,7 +14,7 @@
 //! | `segment`, `snapshot` | files that batches are rewritten to, and the state at a position |
 //! | `rewrite`, `retention` | what runs in the background |
 //! | `manifest`, `recovery` | what a directory is, and what a start makes of it |
-//! | `inspect` | `kolk verify`, `kolk dump` |
+//! | `inspect`, `repair` | `kolk verify`, `kolk dump`; `kolk repair` |
 //!
 //! A data directory holds `lock`, `manifest`, `wal/`, `segments/` and `snapshots/`, and nothing else.
 
@@ -29,6 +29,7 @@ mod manifest;
 mod propose;
 mod read;
 mod recovery;
+mod repair;
 mod retention;
 mod rewrite;
 mod segment;
@@ -51,9 +52,11 @@ pub use inspect::{Entry, Report, dump, verify};
 pub use manifest::DATA_FORMAT;
 use read::Reader;
 pub use recovery::OpenError;
-use recovery::io_at;
+use recovery::{Recovered, io_at};
+pub use repair::{Lost, RepairReport, repair};
 pub use rewrite::RewriteOptions;
 use rewrite::{Ledger, Rewriter};
+use segment::Handles;
 use space::{Prepared, Space, WalSizes, is_full};
 use wal::FrameMemory;
 
@@ -150,9 +153,8 @@ impl LocalEngine {
         recovery::prepare_directory(&*disk, directory).await?;
 
         let index = Arc::new(Index::new(options.tail_cache_bytes));
-        let archive = Arc::new(Archive::default());
         let state = State::new(options.limits.clone());
-        let mut recovered = match found {
+        let recovered = match found {
             None => recovery::fresh(&door, state),
             Some(manifest) => {
                 recovery::remove_leftovers(&*disk, directory, &manifest).await?;
@@ -160,7 +162,17 @@ impl LocalEngine {
                 recovery::replay(&*disk, directory, manifest, loaded).await?
             }
         };
-        recovery::open_segments(&*disk, directory, &recovered.manifest, &recovered.state, &archive).await?;
+        Self::start(Starting { door, directory, options, lock, recovered, index }).await
+    }
+
+    /// Begins a life behind what was recovered.
+    async fn start(starting: Starting<'_>) -> Result<Arc<Self>, OpenError> {
+        let Starting { door, directory, options, lock, mut recovered, index } = starting;
+        let disk = door.disk.clone();
+        let archive = Arc::new(Archive::default());
+        let segments = Handles::new(disk.clone(), &recovery::segment_directory(directory));
+        recovery::open_segments(&segments, directory, &recovered.manifest, &recovered.state, &archive)
+            .await?;
         let life = recovery::begin_life(&door, &mut recovered);
         let sizes = WalSizes {
             file_first: options.wal_file_bytes_first,
@@ -205,6 +217,7 @@ impl LocalEngine {
             log: log.clone(),
             directory: directory.to_path_buf(),
             options: options.rewrite,
+            segments,
             ledger: tokio::sync::Mutex::new(Ledger::new(recovered.manifest)),
         });
         let rewrite = door.tasks.spawn("rewrite", Box::pin(rewriter.clone().run()));
@@ -234,6 +247,17 @@ impl LocalEngine {
         secret[16..].copy_from_slice(&self.secret[1].to_be_bytes());
         secret
     }
+}
+
+/// What a life begins with.
+struct Starting<'a> {
+    door: Door,
+    directory: &'a Path,
+    options: LocalOptions,
+    /// The directory's.
+    lock: Box<dyn Send + Sync>,
+    recovered: Recovered,
+    index: Arc<Index>,
 }
 
 /// Keeps room for frames: makes further log files as they are wanted, gives spare ones back while the disk is full.

@@ -21,13 +21,12 @@ use super::archive::Archive;
 use super::frame::{self, Found, Frame, Life};
 use super::index::Index;
 use super::manifest::{self, LifeEntry, Manifest, ManifestError};
-use super::segment::{self, Segment, SegmentError, SegmentId};
+use super::segment::{self, Handles, Segment, SegmentError, SegmentId};
 use super::snapshot::{self, SnapshotError};
 use super::space::FoundFiles;
 use super::wal::{self, WalFile, WalHeader};
 use crate::door::{ALIGNMENT, Disk, Door, Open};
 use crate::state::{CorruptState, Decision, Lane, State};
-use crate::types::PartitionId;
 
 /// Why a data directory cannot be opened. Nothing in it was changed.
 #[derive(Debug, thiserror::Error)]
@@ -81,8 +80,10 @@ pub enum OpenError {
     },
 }
 
-const ADVICE: &str = "Nothing was changed. Restore the file from a copy, or run `kolk verify` on the directory to see \
-                      what can still be read";
+const ADVICE: &str = "Nothing was changed. Restore the directory from a copy, or run `kolk repair` on it to see what a \
+                      repair would lose";
+/// Of the manifest, without which frames cannot be told from what was in their blocks before.
+const NO_REPAIR: &str = "Nothing was changed. Restore it from a copy: without it nothing else can be judged";
 
 /// Turns a disk's error into an [`OpenError`] that names the path.
 pub(super) fn io_at(path: &Path) -> impl FnOnce(io::Error) -> OpenError + '_ {
@@ -134,7 +135,7 @@ pub(super) async fn read_manifest(disk: &dyn Disk, directory: &Path) -> Result<O
                 file: path,
                 position: 0,
                 what: "the manifest is missing beside log files".into(),
-                advice: ADVICE,
+                advice: NO_REPAIR,
             }),
         };
     }
@@ -144,7 +145,7 @@ pub(super) async fn read_manifest(disk: &dyn Disk, directory: &Path) -> Result<O
         file: path.clone(),
         position: 0,
         what: what.into(),
-        advice: ADVICE,
+        advice: NO_REPAIR,
     };
     if size > 64 << 20 {
         return Err(damaged("it is too large for a manifest"));
@@ -237,20 +238,24 @@ pub(super) async fn load_snapshot<'a>(
         for (covered, position) in covered.iter_mut().zip(positions) {
             *covered = position.0;
         }
-        let mut publish = Vec::new();
-        for topic in state.topics() {
-            let ids = (0..topic.partitions).map(|index| PartitionId { topic: topic.id, index });
-            ids.for_each(|id| super::publish_tuple(id, &state, &mut publish));
-        }
-        let mut index = index.lock();
-        publish.into_iter().for_each(|change| index.apply(change, &mut Vec::new()));
+        show_partitions(&state, index);
     }
     Ok(Replayed { state, index, covered })
 }
 
+/// Shows the partitions of a state to readers.
+pub(super) fn show_partitions(state: &State, index: &Index) {
+    let mut publish = Vec::new();
+    for topic in state.topics() {
+        topic.partition_ids().for_each(|id| super::publish_tuple(id, state, &mut publish));
+    }
+    let mut index = index.lock();
+    publish.into_iter().for_each(|change| index.apply(change, &mut Vec::new()));
+}
+
 /// Opens the manifest's segments into `archive`. Call after the replay: what it trimmed or deleted is dead.
 pub(super) async fn open_segments(
-    disk: &dyn Disk,
+    handles: &Arc<Handles>,
     directory: &Path,
     manifest: &Manifest,
     state: &State,
@@ -259,7 +264,7 @@ pub(super) async fn open_segments(
     let part = segment_directory(directory);
     for id in manifest.segments.iter().copied().map(SegmentId) {
         let path = part.join(id.file_name());
-        let (segment, extents) = Segment::open(disk, &part, id).await.map_err(|error| match error {
+        let (segment, extents) = Segment::open(handles, id).await.map_err(|error| match error {
             SegmentError::Io { source, .. } => OpenError::Io { path: path.clone(), source },
             SegmentError::Damaged { position, what, .. } => {
                 OpenError::Damaged { file: path.clone(), position, what: what.into(), advice: ADVICE }
@@ -325,6 +330,32 @@ pub(super) trait Visit: Send {
 
     /// The log ends in a frame that was never acknowledged.
     fn torn(&mut self, path: &Path, position: u64, bytes: u64, frame: u64);
+
+    /// Something of the log is not there. An error ends the walk; else it goes on behind the gap.
+    fn gap(&mut self, gap: Gap) -> Result<(), OpenError> {
+        Err(gap.into())
+    }
+
+    /// Whether files whose headers do not check are looked into.
+    fn salvages(&self) -> bool {
+        false
+    }
+}
+
+/// Where the log does not go on as it should.
+#[derive(Debug)]
+pub(super) struct Gap {
+    pub file: PathBuf,
+    pub position: u64,
+    pub what: String,
+    /// The frames that are missing: the first, and one past the last.
+    pub frames: (u64, u64),
+}
+
+impl From<Gap> for OpenError {
+    fn from(gap: Gap) -> Self {
+        OpenError::Damaged { file: gap.file, position: gap.position, what: gap.what, advice: ADVICE }
+    }
 }
 
 /// How a log is looked at.
@@ -392,80 +423,91 @@ pub(super) async fn walk(
     let next_slot = files.iter().map(|found| found.file.slot + 1).max().unwrap_or(1);
     let bytes = files.iter().map(|found| found.file.capacity).sum();
     let in_log = |found: &FoundFile| found.header.is_some_and(|header| header.sequence >= manifest.wal_from);
-    let (mut chain, unused): (Vec<_>, Vec<_>) = files.into_iter().partition(in_log);
+    let (mut chain, mut unused): (Vec<_>, Vec<_>) = files.into_iter().partition(in_log);
     chain.sort_by_key(|found| found.header.map(|header| header.sequence));
+    if visit.salvages() {
+        take_headless(&mut chain, &mut unused, &lives, manifest, visit).await?;
+    }
 
     let mut sequence = manifest.wal_from;
     let mut expected: Option<Expected> = None;
     for (at, found) in chain.iter().enumerate() {
         let header = found.header.expect("only files with a header are in the log");
-        let damaged =
-            |position, what| OpenError::Damaged { file: found.path.clone(), position, what, advice: ADVICE };
+        let begins = Expected { number: header.first_frame, before_crc: header.before_crc };
+        let gap = |position, what, frames| Gap { file: found.path.clone(), position, what, frames };
+        let mut next = expected.unwrap_or(begins);
         if header.sequence != sequence {
-            return Err(damaged(
-                0,
-                format!("it is file {} of the log, file {sequence} before it is missing", header.sequence),
-            ));
+            let what =
+                format!("it is file {} of the log, file {sequence} before it is missing", header.sequence);
+            visit.gap(gap(0, what, (next.number, begins.number)))?;
+            next = begins;
         }
-        sequence += 1;
-        let before =
-            expected.get_or_insert(Expected { number: header.first_frame, before_crc: header.before_crc });
-        if (before.number, before.before_crc) != (header.first_frame, header.before_crc) {
-            return Err(damaged(
-                0,
-                format!("it begins with frame {}, not {}", header.first_frame, before.number),
-            ));
+        sequence = header.sequence + 1;
+        if next != begins {
+            let what = format!("it begins with frame {}, not {}", begins.number, next.number);
+            visit.gap(gap(0, what, (next.number, begins.number)))?;
+            next = begins;
         }
-        visit.file(&header, &found.file, &found.path).map_err(|what| damaged(0, what))?;
+        if let Err(what) = visit.file(&header, &found.file, &found.path) {
+            visit.gap(gap(0, what, (begins.number, begins.number)))?;
+        }
+        let promised = match chain.get(at + 1).and_then(|next| next.header) {
+            Some(next) => Some(Expected { number: next.first_frame, before_crc: next.before_crc }),
+            None => {
+                let entry = manifest.lives.iter().find(|entry| entry.life.id == header.life);
+                let end = entry.and_then(|entry| entry.end);
+                end.map(|(last, crc)| Expected { number: last + 1, before_crc: crc })
+            }
+        };
         let life = lives.iter().find(|life| life.id == header.life).expect("decoded with its life");
         let mut scan = Scan { disk_file: found, window: Bytes::new(), window_at: 0 };
         let mut position = wal::HEADER_LEN;
-        let end = loop {
-            match scan.frame_at(position, life).await? {
-                Ok(frame) if (frame.id.number, frame.id.before_crc) == (before.number, before.before_crc) => {
-                    visit
-                        .frame(&frame, &header, position)
-                        .map_err(|error| damaged(position, error.to_string()))?;
-                    before.number += 1;
-                    before.before_crc = frame.crc;
+        loop {
+            let end = match scan.frame_at(position, life).await? {
+                Ok(frame) if (frame.id.number, frame.id.before_crc) == (next.number, next.before_crc) => {
+                    if let Err(error) = visit.frame(&frame, &header, position) {
+                        visit.gap(gap(position, error.to_string(), (next.number, next.number + 1)))?;
+                    }
+                    next = Expected { number: next.number + 1, before_crc: frame.crc };
                     position += u64::from(frame.len);
+                    continue;
                 }
                 // A frame of an earlier use of the file.
-                Ok(frame) if frame.id.number < before.number => break "the next frame is not there",
-                Ok(_) => break "the frame there does not follow the one before it",
-                Err(what) => break what,
+                Ok(frame) if frame.id.number < next.number => "the next frame is not there",
+                Ok(_) => "the frame there does not follow the one before it",
+                Err(what) => what,
+            };
+            if promised.is_some_and(|promised| next.number >= promised.number) {
+                break;
             }
-        };
-        let promised = match chain.get(at + 1).and_then(|next| next.header) {
-            Some(next) => Some(next.first_frame - 1),
-            None => manifest
-                .lives
-                .iter()
-                .find(|entry| entry.life.id == life.id)
-                .and_then(|entry| entry.end.map(|end| end.0)),
-        };
-        match promised {
-            Some(last) if before.number <= last => {
-                return Err(damaged(
-                    position,
-                    format!("frame {} should be there, of {last} in this file: {end}", before.number),
-                ));
-            }
-            Some(_) => {}
-            None => {
-                let wanted = before.number;
-                if let Some((later, number)) = scan.later_frame(position, life, wanted).await? {
-                    let what = format!(
-                        "frame {wanted} should be there: {end}; frame {number} follows at byte {later}"
-                    );
-                    return Err(damaged(position, what));
+            let wanted = next.number;
+            let later = scan.later_frame(position, life, wanted).await?;
+            let what = match (promised, &later) {
+                (Some(promised), _) => {
+                    let last = promised.number - 1;
+                    format!("frame {wanted} should be there, of {last} in this file: {end}")
                 }
-                let torn = scan.torn_len(position, life, wanted).await?;
-                if torn > 0 {
-                    visit.torn(&found.path, position, torn, wanted);
+                (None, Some((at, later))) => {
+                    let later = later.number;
+                    format!("frame {wanted} should be there: {end}; frame {later} follows at byte {at}")
                 }
+                (None, None) => {
+                    let torn = scan.torn_len(position, life, wanted).await?;
+                    if torn > 0 {
+                        visit.torn(&found.path, position, torn, wanted);
+                    }
+                    break;
+                }
+            };
+            let goes_on = later.map(|(_, later)| later).or(promised).expect("one of them is there");
+            visit.gap(gap(position, what, (wanted, goes_on.number)))?;
+            next = goes_on;
+            match later {
+                Some((at, _)) => position = at,
+                None => break,
             }
         }
+        expected = Some(next);
     }
     // A life may have ended without a frame, or all its files were freed: its end then tells where the log stands.
     let ended = manifest.lives.iter().rev().find_map(|entry| entry.end);
@@ -481,12 +523,9 @@ pub(super) async fn walk(
             if let Ok(frame) = scan.frame_at(wal::HEADER_LEN, &open.life).await?
                 && frame.id.number >= expected.number
             {
-                return Err(OpenError::Damaged {
-                    file: found.path.clone(),
-                    position: 0,
-                    what: format!("its header does not check, but it holds frame {}", frame.id.number),
-                    advice: ADVICE,
-                });
+                let what = format!("its header does not check, but it holds frame {}", frame.id.number);
+                let number = frame.id.number;
+                visit.gap(Gap { file: found.path.clone(), position: 0, what, frames: (number, number) })?;
             }
         }
     }
@@ -502,6 +541,47 @@ pub(super) async fn walk(
             complete_bytes: chain.iter().map(|found| found.file.capacity).sum(),
         },
     })
+}
+
+/// Puts files whose headers do not check where their first frames belong.
+async fn take_headless(
+    chain: &mut Vec<FoundFile>,
+    unused: &mut Vec<FoundFile>,
+    lives: &[Life],
+    manifest: &Manifest,
+    visit: &mut dyn Visit,
+) -> Result<(), OpenError> {
+    let oldest = chain.first().and_then(|found| found.header).map(|header| header.first_frame);
+    let oldest = oldest.or(manifest.lives.first().map(|life| life.first_frame)).unwrap_or(1);
+    for mut found in std::mem::take(unused) {
+        let mut begins = None;
+        if found.header.is_none() {
+            let mut scan = Scan { disk_file: &found, window: Bytes::new(), window_at: 0 };
+            for life in lives {
+                begins = begins.or(scan
+                    .frame_at(wal::HEADER_LEN, life)
+                    .await?
+                    .ok()
+                    .map(|frame| (life.id, frame.id)));
+            }
+        }
+        let Some((life, id)) = begins.filter(|(_, id)| id.number >= oldest) else {
+            unused.push(found);
+            continue;
+        };
+        let what = "its header does not check; the frames in it are there".to_owned();
+        visit.gap(Gap { file: found.path.clone(), position: 0, what, frames: (id.number, id.number) })?;
+        let at =
+            chain.partition_point(|other| other.header.is_some_and(|header| header.first_frame < id.number));
+        let sequence = match at.checked_sub(1).and_then(|before| chain[before].header) {
+            Some(before) => before.sequence + 1,
+            None => manifest.wal_from,
+        };
+        let (first_frame, before_crc, capacity) = (id.number, id.before_crc, found.file.capacity);
+        found.header = Some(WalHeader { sequence, life, first_frame, before_crc, capacity });
+        chain.insert(at, found);
+    }
+    Ok(())
 }
 
 /// Takes files that became segments out of the spare ones: a crash came before their old name was removed. Gives back
@@ -528,16 +608,27 @@ async fn drop_promoted(
 pub(super) async fn replay(
     disk: &dyn Disk,
     directory: &Path,
-    mut manifest: Manifest,
+    manifest: Manifest,
     mut replayed: Replayed<'_>,
 ) -> Result<Recovered, OpenError> {
-    let mut walked = walk(disk, directory, &manifest, Purpose::Serve, &mut replayed).await?;
+    let walked = walk(disk, directory, &manifest, Purpose::Serve, &mut replayed).await?;
+    recovered(disk, directory, manifest, walked, replayed.state).await
+}
+
+/// What a walk that was replayed into `state` comes to.
+pub(super) async fn recovered(
+    disk: &dyn Disk,
+    directory: &Path,
+    mut manifest: Manifest,
+    mut walked: Walked,
+    state: State,
+) -> Result<Recovered, OpenError> {
     walked.files.bytes -= drop_promoted(disk, directory, &mut walked.files.spare).await?;
     let open = manifest.lives.last().map(|entry| entry.life.id);
     manifest.lives.retain(|entry| walked.lives.contains(&entry.life.id) || Some(entry.life.id) == open);
     Ok(Recovered {
         manifest,
-        state: replayed.state,
+        state,
         last_frame: walked.next.number - 1,
         last_crc: walked.next.before_crc,
         next_sequence: walked.next_sequence,
@@ -546,7 +637,7 @@ pub(super) async fn replay(
 }
 
 /// The next frame by what was read so far.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Expected {
     number: u64,
     before_crc: u32,
@@ -573,12 +664,19 @@ impl Replayed<'_> {
     }
 }
 
-impl Visit for Replayed<'_> {
-    fn file(&mut self, header: &WalHeader, file: &WalFile, _path: &Path) -> Result<(), String> {
-        self.needs_from(header.first_frame)?;
+impl Replayed<'_> {
+    /// Takes a file in whose frames follow.
+    pub fn take_file(&mut self, header: &WalHeader, file: &WalFile) {
         let file = WalFile::new(file.slot, file.capacity, file.file.clone());
         file.used.store(file.capacity, Ordering::Relaxed);
         self.index.lock().files.insert(header.sequence, Arc::new(file));
+    }
+}
+
+impl Visit for Replayed<'_> {
+    fn file(&mut self, header: &WalHeader, file: &WalFile, _path: &Path) -> Result<(), String> {
+        self.needs_from(header.first_frame)?;
+        self.take_file(header, file);
         Ok(())
     }
 
@@ -667,19 +765,20 @@ impl Scan<'_> {
         }
     }
 
-    /// A good frame of this life behind `position` that is not older than `wanted`: where, and its number.
+    /// A good frame of this life behind `position` that is not older than `wanted`: where, and what it expects.
     async fn later_frame(
         &mut self,
         position: u64,
         life: &Life,
         wanted: u64,
-    ) -> Result<Option<(u64, u64)>, OpenError> {
+    ) -> Result<Option<(u64, Expected)>, OpenError> {
         let mut at = position + ALIGNMENT as u64;
         while at < self.disk_file.file.capacity {
             if let Ok(frame) = self.frame_at(at, life).await?
                 && frame.id.number >= wanted
             {
-                return Ok(Some((at, frame.id.number)));
+                let expects = Expected { number: frame.id.number, before_crc: frame.id.before_crc };
+                return Ok(Some((at, expects)));
             }
             at += ALIGNMENT as u64;
         }

@@ -28,7 +28,9 @@ use super::commit::Log;
 use super::index::{IndexInner, WalExtent};
 use super::manifest::{self, Manifest};
 use super::recovery::{segment_directory, snapshot_directory, wal_directory};
-use super::segment::{self, Extent, Segment, SegmentError, SegmentId, SegmentWriter, Standing, TableEntry};
+use super::segment::{
+    self, Extent, Handles, Segment, SegmentError, SegmentId, SegmentWriter, Standing, TableEntry,
+};
 use super::snapshot::{self, SnapshotError, SnapshotWriter};
 use super::space::is_full;
 use super::wal::{self, WalFile};
@@ -121,6 +123,7 @@ pub(super) struct Rewriter {
     /// The data directory.
     pub directory: PathBuf,
     pub options: RewriteOptions,
+    pub segments: Arc<Handles>,
     /// The manifest as it stands on disk, and the numbers that come next.
     pub ledger: tokio::sync::Mutex<Ledger>,
 }
@@ -132,6 +135,8 @@ pub(super) struct Ledger {
     next_snapshot: u64,
     /// Write-ahead files that nobody may use again before readers let go of them.
     pinned: Vec<Arc<WalFile>>,
+    /// Segments that nobody finds any more; a reader may still hold one.
+    forgotten: Vec<Arc<Segment>>,
     /// Files that the manifest does not name yet.
     half_made: Vec<PathBuf>,
     /// Segments that cannot be read whole, which are not copied.
@@ -148,6 +153,7 @@ impl Ledger {
             next_segment,
             next_snapshot,
             pinned: Vec::new(),
+            forgotten: Vec::new(),
             half_made: Vec::new(),
             unreadable: Vec::new(),
         }
@@ -211,6 +217,7 @@ impl Rewriter {
     /// Does all that is due.
     pub async fn round(&self) -> Result<(), RewriteError> {
         self.free_pinned().await;
+        self.remove_forgotten(&mut *self.ledger.lock().await).await?;
         if self.is_due() {
             self.checkpoint().await?;
         }
@@ -345,7 +352,9 @@ impl Rewriter {
             let id = SegmentId(ledger.next_segment);
             ledger.next_segment += 1;
             let alignment = crate::door::ALIGNMENT as u64;
-            let segment = segment::promote(file.file.clone(), id, file.capacity, alignment, standing).await?;
+            let segment =
+                segment::promote(&self.segments, file.file.clone(), id, file.capacity, alignment, standing)
+                    .await?;
             let old = wal_directory(&self.directory).join(wal::file_name(file.slot));
             let new = segment_directory(&self.directory).join(id.file_name());
             ledger.half_made.push(new.clone());
@@ -436,7 +445,7 @@ impl Rewriter {
         let id = SegmentId(ledger.next_segment);
         ledger.next_segment += 1;
         ledger.half_made.push(segment_directory(&self.directory).join(id.file_name()));
-        Ok(SegmentWriter::create(&*self.log.door.disk, &segment_directory(&self.directory), id).await?)
+        Ok(SegmentWriter::create(&self.segments, id).await?)
     }
 
     /// Step 2. Gives back the snapshot's number.
@@ -507,8 +516,8 @@ impl Rewriter {
         let mut manifest = ledger.manifest.clone();
         manifest.segments.retain(|id| !dead.contains(&SegmentId(*id)));
         self.store(&mut ledger, manifest).await?;
-        self.log.archive.remove(&dead);
-        self.remove_segments(&dead).await
+        ledger.forgotten.extend(self.log.archive.remove(&dead));
+        self.remove_forgotten(&mut ledger).await
     }
 
     /// Does the next merge, if one is due and the disk has room for the copy.
@@ -539,13 +548,20 @@ impl Rewriter {
         manifest.segments.retain(|id| !ids.contains(&SegmentId(*id)));
         manifest.segments.push(merged.id.0);
         self.store(ledger, manifest).await?;
-        self.log.archive.replace(ids, merged.id, merged, &extents, |partition| self.log_start(partition));
-        self.remove_segments(ids).await
+        let log_start = |partition| self.log_start(partition);
+        ledger.forgotten.extend(self.log.archive.replace(ids, merged.id, merged, &extents, log_start));
+        self.remove_forgotten(ledger).await
     }
 
-    async fn remove_segments(&self, ids: &[SegmentId]) -> Result<(), RewriteError> {
-        for id in ids {
-            self.remove(segment_directory(&self.directory).join(id.file_name())).await?;
+    /// Removes the files of forgotten segments that no reader holds any more.
+    async fn remove_forgotten(&self, ledger: &mut Ledger) -> Result<(), RewriteError> {
+        for segment in std::mem::take(&mut ledger.forgotten) {
+            if Arc::strong_count(&segment) > 1 {
+                ledger.forgotten.push(segment);
+                continue;
+            }
+            self.segments.close(segment.id);
+            self.remove(segment_directory(&self.directory).join(segment.id.file_name())).await?;
         }
         Ok(())
     }

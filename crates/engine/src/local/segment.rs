@@ -17,14 +17,15 @@
 //! Everything is little-endian; tables and directory are LEB128 integers. Each extent carries a CRC-32C of
 //! its own over all bytes: the batches' CRCs leave base offset and leader epoch out.
 
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::{Bytes, BytesMut};
 
 use crate::codec::{Cursor, crc32c, put_uvarint, unzigzag, zigzag};
 use crate::contract::{BoxFuture, EngineError, RangeRead};
 use crate::door::{Disk, File, Open};
+use crate::map::HashMap;
 use crate::types::{Offset, PartitionId, TopicId};
 
 const HEADER_MAGIC: &[u8; 8] = b"KOLKSEG1";
@@ -120,9 +121,66 @@ pub enum SegmentError {
     },
 }
 
+/// Open files of segments: the ones read last, at most [`HANDLES_MAX`], so that handles do not grow with the log.
+#[derive(Debug)]
+pub struct Handles {
+    disk: Arc<dyn Disk>,
+    directory: PathBuf,
+    open: Mutex<OpenFiles>,
+}
+
+#[derive(Debug, Default)]
+struct OpenFiles {
+    files: HashMap<SegmentId, (Arc<dyn File>, u64)>,
+    /// Counts uses.
+    turn: u64,
+}
+
+/// Segments whose files are kept open.
+pub const HANDLES_MAX: usize = 64;
+
+impl Handles {
+    /// For the segments in `directory`.
+    pub fn new(disk: Arc<dyn Disk>, directory: &Path) -> Arc<Self> {
+        Arc::new(Handles { disk, directory: directory.to_path_buf(), open: Mutex::default() })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, OpenFiles> {
+        self.open.lock().expect("nothing panics under this lock")
+    }
+
+    /// The segment's file, opened if it is not.
+    async fn get(&self, id: SegmentId) -> std::io::Result<Arc<dyn File>> {
+        {
+            let mut open = self.lock();
+            open.turn += 1;
+            let turn = open.turn;
+            if let Some((file, used)) = open.files.get_mut(&id) {
+                *used = turn;
+                return Ok(file.clone());
+            }
+        }
+        let file = self.disk.open(&self.directory.join(id.file_name()), Open::Read).await?;
+        let mut open = self.lock();
+        if open.files.len() >= HANDLES_MAX {
+            let oldest = open.files.iter().min_by_key(|(_, (_, used))| *used).map(|(id, _)| *id);
+            oldest.and_then(|oldest| open.files.remove(&oldest));
+        }
+        let turn = open.turn;
+        open.files.insert(id, (file.clone(), turn));
+        Ok(file)
+    }
+
+    /// Closes the file of a segment that is to be removed.
+    pub fn close(&self, id: SegmentId) {
+        self.lock().files.remove(&id);
+    }
+}
+
 /// Writes one segment. Nothing of it may be used before [`SegmentWriter::finish`] returned.
 pub struct SegmentWriter {
     id: SegmentId,
+    handles: Arc<Handles>,
     file: Arc<dyn File>,
     name: String,
     position: u64,
@@ -141,11 +199,12 @@ struct Building {
 }
 
 impl SegmentWriter {
-    /// Starts a segment in `directory`; a left-over file of that name is overwritten.
-    pub async fn create(disk: &dyn Disk, directory: &Path, id: SegmentId) -> Result<Self, SegmentError> {
+    /// Starts a segment; a left-over file of that name is overwritten.
+    pub async fn create(handles: &Arc<Handles>, id: SegmentId) -> Result<Self, SegmentError> {
         let name = id.file_name();
         let io = |source| SegmentError::Io { name: id.file_name(), source };
-        let file = disk.open(&directory.join(&name), Open::Write).await.map_err(io)?;
+        let path = handles.directory.join(&name);
+        let file = handles.disk.open(&path, Open::Write).await.map_err(io)?;
         file.set_len(0).await.map_err(io)?;
         let mut buffer = BytesMut::with_capacity(WRITE_BYTES + 4096);
         buffer.extend_from_slice(HEADER_MAGIC);
@@ -154,6 +213,7 @@ impl SegmentWriter {
         let header_crc = crc32c(&buffer);
         Ok(SegmentWriter {
             id,
+            handles: handles.clone(),
             file,
             name,
             position: 0,
@@ -282,7 +342,7 @@ impl SegmentWriter {
         self.buffer.extend_from_slice(&footer);
         self.flush().await?;
         self.file.sync().await.map_err(|source| SegmentError::Io { name: self.name.clone(), source })?;
-        let segment = Arc::new(Segment { id: self.id, file: self.file, name: self.name });
+        let segment = Arc::new(Segment { id: self.id, handles: self.handles, name: self.name });
         Ok((segment, self.directory))
     }
 }
@@ -307,6 +367,7 @@ pub struct Standing {
 /// behind all of them, and syncs. The file's size is a multiple of `alignment` afterwards, as its end was before. What was in
 /// the file stays as it was. The caller links the file to the segment's name.
 pub async fn promote(
+    handles: &Arc<Handles>,
     file: Arc<dyn File>,
     id: SegmentId,
     end: u64,
@@ -355,7 +416,7 @@ pub async fn promote(
     bytes.extend_from_slice(&footer);
     file.write_at(end, bytes.freeze()).await.map_err(io)?;
     file.sync().await.map_err(io)?;
-    Ok((Arc::new(Segment { id, file, name }), directory))
+    Ok((Arc::new(Segment { id, handles: handles.clone(), name }), directory))
 }
 
 /// Whether a file ends as a segment does.
@@ -404,21 +465,33 @@ pub(super) fn encode_footer(extents: &[Extent], position: u64, header_crc: u32) 
 pub struct Segment {
     /// Its number.
     pub id: SegmentId,
-    file: Arc<dyn File>,
+    handles: Arc<Handles>,
     name: String,
 }
 
 impl Segment {
-    /// Opens a segment and reads its directory, checking trailer and directory (not the extents' bytes).
+    /// Opens a segment and reads its directory, checking header, trailer and directory (not the extents' bytes).
     pub async fn open(
-        disk: &dyn Disk,
-        directory: &Path,
+        handles: &Arc<Handles>,
         id: SegmentId,
     ) -> Result<(Arc<Segment>, Vec<Extent>), SegmentError> {
+        let (segment, extents, header_checks) = Self::open_any_header(handles, id).await?;
+        if !header_checks {
+            let (name, what) = (id.file_name(), "the header does not check");
+            return Err(SegmentError::Damaged { name, position: 0, what });
+        }
+        Ok((segment, extents))
+    }
+
+    /// As [`Segment::open`], but tells whether the header checks: the extents can do without.
+    pub async fn open_any_header(
+        handles: &Arc<Handles>,
+        id: SegmentId,
+    ) -> Result<(Arc<Segment>, Vec<Extent>, bool), SegmentError> {
         let name = id.file_name();
         let io = |source| SegmentError::Io { name: id.file_name(), source };
         let damaged = |position, what| SegmentError::Damaged { name: id.file_name(), position, what };
-        let file = disk.open(&directory.join(&name), Open::Read).await.map_err(io)?;
+        let file = handles.get(id).await.map_err(io)?;
         let size = file.size().await.map_err(io)?;
         if size < HEADER_LEN + TRAILER_LEN {
             return Err(damaged(0, "the file is too short"));
@@ -436,16 +509,14 @@ impl Segment {
             return Err(damaged(trailer_at, "the trailer points outside the file"));
         }
         let header_crc = u32::from_le_bytes(body[20..24].try_into().expect("4 of 36 bytes"));
-        if crc32c(&file.read_at(0, HEADER_LEN as usize).await.map_err(io)?) != header_crc {
-            return Err(damaged(0, "the header does not check"));
-        }
+        let header_checks = crc32c(&file.read_at(0, HEADER_LEN as usize).await.map_err(io)?) == header_crc;
         let bytes = file.read_at(position, len as usize).await.map_err(io)?;
         if crc32c(&bytes) != crc {
             return Err(damaged(position, "the directory does not check"));
         }
         let extents = decode_directory(&bytes, position)
             .ok_or_else(|| damaged(position, "the directory cannot be read"))?;
-        Ok((Arc::new(Segment { id, file, name }), extents))
+        Ok((Arc::new(Segment { id, handles: handles.clone(), name }), extents, header_checks))
     }
 
     /// The batches of an extent, in offset order.
@@ -469,9 +540,10 @@ impl Segment {
         Ok(bytes)
     }
 
-    async fn read(&self, position: u64, len: usize) -> Result<Bytes, SegmentError> {
-        let read = self.file.read_at(position, len).await;
-        read.map_err(|source| SegmentError::Io { name: self.name.clone(), source })
+    /// Reads bytes as they are.
+    pub async fn read(&self, position: u64, len: usize) -> Result<Bytes, SegmentError> {
+        let read = async { self.handles.get(self.id).await?.read_at(position, len).await };
+        read.await.map_err(|source| SegmentError::Io { name: self.name.clone(), source })
     }
 }
 
@@ -571,8 +643,31 @@ mod tests {
     use super::*;
     use crate::door::real;
 
-    fn real_disk() -> Arc<dyn Disk> {
-        real::door(real::DiskOptions::default()).disk
+    fn handles(directory: &Path) -> Arc<Handles> {
+        Handles::new(real::door(real::DiskOptions::default()).disk, directory)
+    }
+
+    #[test]
+    fn files_of_segments_that_are_read_now_and_then_are_closed_and_opened() {
+        let directory = tempfile::tempdir().unwrap();
+        run(async {
+            let handles = handles(directory.path());
+            let mut segments = Vec::new();
+            for id in 0..2 * HANDLES_MAX as u64 {
+                let mut writer = SegmentWriter::create(&handles, SegmentId(id)).await.unwrap();
+                let entry =
+                    TableEntry { base_offset: Offset(0), position: 0, append_ms: 1, max_timestamp_ms: 1 };
+                writer.add(partition(0), &id.to_le_bytes(), &[entry], Offset(0)).await.unwrap();
+                segments.push(writer.finish().await.unwrap());
+            }
+            for turn in 0..3 {
+                for (segment, extents) in &segments {
+                    let bytes = segment.checked_extent(&extents[0]).await.unwrap();
+                    assert_eq!(bytes[..], segment.id.0.to_le_bytes(), "turn {turn}");
+                }
+                assert_eq!(handles.lock().files.len(), HANDLES_MAX);
+            }
+        });
     }
 
     fn partition(index: i32) -> PartitionId {
@@ -604,7 +699,7 @@ mod tests {
         fn what_is_written_is_found_again(batches in batches()) {
             let directory = tempfile::tempdir().unwrap();
             run(async {
-                let mut writer = SegmentWriter::create(&*real_disk(), directory.path(), SegmentId(3)).await.unwrap();
+                let mut writer = SegmentWriter::create(&handles(directory.path()), SegmentId(3)).await.unwrap();
                 let mut expected: Vec<(PartitionId, TableEntry, Vec<u8>)> = Vec::new();
                 let (mut next, mut now, mut of) = (0, 1_700_000_000_000, -1);
                 for (index, count, step, timestamp, bytes) in batches {
@@ -618,7 +713,7 @@ mod tests {
                     expected.push((partition(index), entry, bytes));
                 }
                 let (_, written) = writer.finish().await.unwrap();
-                let (segment, extents) = Segment::open(&*real_disk(), directory.path(), SegmentId(3)).await.unwrap();
+                let (segment, extents) = Segment::open(&handles(directory.path()), SegmentId(3)).await.unwrap();
                 assert_eq!(written, extents);
                 let mut found = Vec::new();
                 for extent in &extents {
@@ -639,8 +734,7 @@ mod tests {
     fn every_flipped_bit_is_found() {
         let directory = tempfile::tempdir().unwrap();
         run(async {
-            let disk = &*real_disk();
-            let mut writer = SegmentWriter::create(disk, directory.path(), SegmentId(1)).await.unwrap();
+            let mut writer = SegmentWriter::create(&handles(directory.path()), SegmentId(1)).await.unwrap();
             for offset in 0..5 {
                 let entry = TableEntry {
                     base_offset: Offset(offset),
@@ -661,7 +755,7 @@ mod tests {
                 bad[byte] ^= 1 << (byte % 8);
                 std::fs::write(&path, &bad).unwrap();
                 let outcome = async {
-                    let (segment, extents) = Segment::open(disk, directory.path(), SegmentId(1)).await?;
+                    let (segment, extents) = Segment::open(&handles(directory.path()), SegmentId(1)).await?;
                     for extent in &extents {
                         segment.checked_extent(extent).await?;
                         segment.table(extent).await?;

@@ -162,3 +162,25 @@ fn next_lane<'a>(cursor: &mut Cursor<'a>) -> Option<LaneAt<'a>> {
     let bytes = cursor.take(len)?;
     (crc32c(bytes) == crc).then_some((lane, position, bytes))
 }
+
+/// The lanes of a damaged snapshot whose own checksums hold.
+pub(super) fn lanes_that_check(bytes: &[u8]) -> Vec<LaneAt<'_>> {
+    let mut lanes: Vec<LaneAt<'_>> = Vec::new();
+    let mut at = MAGIC.len();
+    while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
+        let mut cursor = Cursor::new(rest);
+        let follows = |lane: &LaneAt<'_>| {
+            let in_order = lanes.last().is_none_or(|before| before.0 < lane.0 && before.1 <= lane.1);
+            in_order && !lane.2.is_empty()
+        };
+        match next_lane(&mut cursor).filter(follows) {
+            Some(lane) => {
+                at = bytes.len() - cursor.remaining();
+                lanes.push(lane);
+            }
+            // Behind damage the next lane may begin anywhere.
+            None => at += 1,
+        }
+    }
+    lanes
+}

@@ -216,7 +216,13 @@ impl Space {
             rewrite: AtomicBool::new(false),
             frame_bytes: AtomicU64::new(0),
         };
-        found.spare.into_iter().for_each(|file| space.give_back(file));
+        let mut spare = found.spare;
+        if spare.len() > 1 {
+            let fit = spare.iter().enumerate().filter(|(_, file)| file.capacity >= sizes.file_min());
+            let smallest = fit.min_by_key(|(_, file)| file.capacity).map(|(at, _)| at);
+            space.inner().reserve = smallest.map(|at| spare.remove(at));
+        }
+        spare.into_iter().for_each(|file| space.give_back(file));
         space
     }
 

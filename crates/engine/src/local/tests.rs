@@ -7,6 +7,7 @@
 
 mod conformance;
 mod crash;
+mod repair;
 mod rewrite;
 mod space;
 

@@ -161,6 +161,28 @@ impl State {
         Ok((Some(Decision::Trim { partition, log_start: to }), Outcome::Trimmed { log_start: to }))
     }
 
+    /// Makes partitions again that a damaged snapshot lost, as their topics say they are, without batches. Gives back which.
+    pub fn restore_partitions(&mut self) -> Vec<PartitionId> {
+        let mut restored = Vec::new();
+        let topics: Vec<_> = self.topics().cloned().collect();
+        for topic in topics {
+            let rules = configs::append_rules(&topic.configs);
+            for id in topic.partition_ids().filter(|id| self.partition(*id).is_none()).collect::<Vec<_>>() {
+                let open =
+                    topic.shards.iter().find(|shard| shard.is_open() && shard.partition == Some(id.index));
+                self.put_partition(id, Partition::new(rules, open.map(|shard| shard.id)));
+                restored.push(id);
+            }
+        }
+        restored
+    }
+
+    /// A producer id that is above all that the state has seen.
+    pub fn unseen_producer_id(&self) -> i64 {
+        let seen = self.partitions.values().flat_map(|partition| partition.producers());
+        self.next_producer_id.max(seen.map(|producer| producer.id + 1).max().unwrap_or(0))
+    }
+
     /// Where retention wants the log starts of a topic's partitions now, as Kafka deletes segments. The back
     /// end proposes each as a [`Command::Trim`].
     pub fn retention_trims<'a>(

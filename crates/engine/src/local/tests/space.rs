@@ -212,6 +212,22 @@ fn a_disk_that_is_full_now_and_then_loses_nothing() {
 }
 
 #[test]
+fn starts_and_stops_do_not_add_files() {
+    sim::run(9, |sim| async move {
+        let mut files = Vec::new();
+        for _ in 0..6 {
+            let engine = open_with(&sim, small(0)).await;
+            engine.propose(Command::AllocateProducerIds { count: 1 }).await.unwrap().unwrap();
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            engine.rewriter.checkpoint().await.unwrap();
+            engine.close().await.unwrap();
+            files.push(sim.door().disk.list(Path::new("/data/wal")).await.unwrap().len());
+        }
+        assert!(files[5] <= files[2] && files[5] <= 5, "log files after each start: {files:?}");
+    });
+}
+
+#[test]
 fn a_device_that_fails_under_the_rewrite_ends_the_log_and_says_why() {
     sim::run(8, |sim| async move {
         let told = Arc::new(StdMutex::new(Vec::new()));

@@ -1,0 +1,480 @@
+//! `kolk repair`: makes a damaged data directory one that starts, and says what is lost.
+//!
+//! What checks is kept: frames of the log on both sides of a gap, lanes of a snapshot, extents of segments, and of an
+//! extent that does not check the batches whose own checksums hold. What was kept is then written anew: damaged
+//! segments by segments of what they still have, the log by segments and a snapshot, as the rewrite does it. Offsets
+//! stay what they were: where batches are lost there is a gap, and readers go on behind it.
+//!
+//! Everything is first read and told without a change; only with `apply` is anything written. A repair that is cut short
+//! can be run again.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use kolk_wire_kafka::records::{BatchHeader, Batches};
+
+use super::frame::Frame;
+use super::index::Index;
+use super::inspect;
+use super::manifest::Manifest;
+use super::recovery::{self, Gap, OpenError, Purpose, Replayed, Visit, io_at};
+use super::segment::{Extent, Handles, Segment, SegmentError, SegmentId, SegmentWriter, TableEntry};
+use super::snapshot::{self, SnapshotError};
+use super::wal::{WalFile, WalHeader};
+use super::{LocalEngine, LocalOptions, Starting};
+use crate::contract::Engine;
+use crate::door::{Disk, Door};
+use crate::state::{AppendDecision, CorruptState, Decision, Lane, State};
+use crate::types::{Offset, PartitionId};
+
+/// What [`repair`] found, and what a repair loses.
+#[derive(Debug, Default)]
+pub struct RepairReport {
+    /// What does not check, a sentence each, with file and position.
+    pub damage: Vec<String>,
+    /// Offsets that are not there any more, those that an earlier repair lost among them.
+    pub lost: Vec<Lost>,
+    /// What else is lost or not exact any more, a sentence each.
+    pub notes: Vec<String>,
+    /// The directory was repaired.
+    pub repaired: bool,
+}
+
+/// Offsets of a partition whose batches are lost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// The topic's name.
+    pub topic: String,
+    /// The partition.
+    pub partition: i32,
+    /// The first lost offset.
+    pub first: Offset,
+    /// The last one, inclusive.
+    pub last: Offset,
+}
+
+/// Judges a data directory that no server uses and, if `apply`, repairs it.
+///
+/// The error is for what cannot be repaired: a manifest that does not check, a directory that is in use, a disk that fails.
+pub async fn repair(
+    door: &Door,
+    directory: &Path,
+    options: LocalOptions,
+    apply: bool,
+) -> Result<RepairReport, OpenError> {
+    let (lock, mut manifest) = inspect::begin(door, directory).await?;
+    let disk = &*door.disk;
+    let mut report = RepairReport::default();
+    let mut state = State::new(options.limits.clone());
+    let (covered, lanes_lost) = load_lanes(disk, directory, &manifest, &mut state, &mut report).await?;
+
+    let handles = Handles::new(door.disk.clone(), &recovery::segment_directory(directory));
+    let mut segments = Vec::new();
+    for id in manifest.segments.iter().copied().map(SegmentId) {
+        segments.push(examine(&handles, directory, id, &mut report).await?);
+    }
+    let mut kept: BTreeMap<PartitionId, Vec<Run>> = BTreeMap::new();
+    for run in segments.iter().flat_map(|segment| segment.extents.iter().flat_map(Examined::runs)) {
+        kept.entry(run.partition).or_default().push(run);
+    }
+    kept.values_mut().for_each(|runs| runs.sort_unstable_by_key(|run| run.first));
+    if lanes_lost {
+        restore(&mut state, &kept, &mut report);
+    }
+
+    let index = Arc::new(Index::new(options.tail_cache_bytes));
+    recovery::show_partitions(&state, &index);
+    let replayed = Replayed { state, index: &index, covered };
+    let mut salvage = Salvage { replayed, lanes_lost, report: &mut report };
+    let purpose = if apply { Purpose::Serve } else { Purpose::Inspect };
+    let walked = recovery::walk(disk, directory, &manifest, purpose, &mut salvage).await?;
+    let mut state = salvage.replayed.state;
+    if lanes_lost {
+        // Whoever got a producer id that the log does not know any more must stay alone with it.
+        let next = state.unseen_producer_id() + 100_000;
+        state.apply(&Decision::TakeProducerIds { next });
+    }
+    report.lost = missing(&state, &kept, &index);
+    if !apply || report.damage.is_empty() {
+        return Ok(report);
+    }
+
+    let mut next = manifest.segments.iter().max().map_or(1, |id| id + 1);
+    for segment in segments.iter().filter(|segment| segment.is_damaged) {
+        manifest.segments.retain(|id| *id != segment.id.0);
+        if write_again(&handles, directory, SegmentId(next), segment).await? {
+            manifest.segments.push(next);
+            next += 1;
+        }
+    }
+    let part = recovery::segment_directory(directory);
+    disk.sync_dir(&part).await.map_err(io_at(&part))?;
+    let recovered = recovery::recovered(disk, directory, manifest, walked, state).await?;
+    let starting = Starting { door: door.clone(), directory, options, lock, recovered, index };
+    let engine = LocalEngine::start(starting).await?;
+    let failed =
+        |what: String| OpenError::Io { path: directory.to_path_buf(), source: std::io::Error::other(what) };
+    engine.rewriter.checkpoint().await.map_err(|error| failed(error.to_string()))?;
+    engine.close().await.map_err(|error| failed(error.to_string()))?;
+    report.repaired = true;
+    Ok(report)
+}
+
+/// Loads the lanes of the snapshot that check. Gives back the frame up to which each is covered, and whether some are lost.
+async fn load_lanes(
+    disk: &dyn Disk,
+    directory: &Path,
+    manifest: &Manifest,
+    state: &mut State,
+    report: &mut RepairReport,
+) -> Result<(Box<[u64; Lane::COUNT]>, bool), OpenError> {
+    let mut covered = Box::new([0; Lane::COUNT]);
+    let Some(id) = manifest.snapshot else { return Ok((covered, false)) };
+    let part = recovery::snapshot_directory(directory);
+    let path = part.join(snapshot::file_name(id));
+    let bytes = match snapshot::read(disk, &part, id).await {
+        Ok(bytes) => bytes,
+        Err(SnapshotError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+            report.damage.push(format!("{} is missing", path.display()));
+            Bytes::new()
+        }
+        Err(SnapshotError::Io { source, .. }) => return Err(OpenError::Io { path, source }),
+        Err(SnapshotError::Damaged { .. }) => Bytes::new(),
+    };
+    if let Err(SnapshotError::Damaged { position, what, .. }) = snapshot::lanes(id, &bytes)
+        && !bytes.is_empty()
+    {
+        report.damage.push(format!("{} is damaged at byte {position}: {what}", path.display()));
+    }
+    let mut loaded = 0;
+    let mut lost = Vec::new();
+    let mut lanes = snapshot::lanes_that_check(&bytes).into_iter().peekable();
+    for lane in Lane::all() {
+        let found = lanes.next_if(|(found, ..)| *found == lane);
+        // A lane that does not load leaves a state that is not to be used: it is tried on another.
+        let found = found.filter(|(_, _, bytes)| {
+            State::new(state.limits().clone()).load_lane(lane, bytes).is_ok()
+                && state.load_lane(lane, bytes).is_ok()
+        });
+        match found {
+            Some((_, position, _)) => {
+                covered[usize::from(lane.0)] = position.0;
+                loaded += 1;
+            }
+            None => lost.push(lane.0),
+        }
+    }
+    if !lost.is_empty() {
+        let text = format!(
+            "{} of {} lanes of the snapshot are lost, with the topics, partitions and consumer groups that lie in them: \
+             a topic's name, configs and shards; a group's members and committed offsets; producers' sequences",
+            lost.len(),
+            lost.len() + loaded
+        );
+        report.notes.push(text);
+        if report.damage.is_empty() {
+            report.damage.push(format!("{} has lanes that cannot be read: {lost:?}", path.display()));
+        }
+    }
+    Ok((covered, !lost.is_empty()))
+}
+
+/// Makes partitions again whose lane is lost, from their topic and what segments have of them.
+fn restore(state: &mut State, kept: &BTreeMap<PartitionId, Vec<Run>>, report: &mut RepairReport) {
+    for partition in state.restore_partitions() {
+        let runs = kept.get(&partition).map(Vec::as_slice).unwrap_or_default();
+        for (at, run) in runs.iter().enumerate() {
+            state.apply(&Decision::Append(AppendDecision {
+                partition,
+                base_offset: run.first,
+                offset_count: i32::try_from(run.last - run.first + 1).unwrap_or(i32::MAX),
+                size: u32::try_from(run.bytes).unwrap_or(u32::MAX),
+                append_ms: run.last_append_ms,
+                max_timestamp_ms: run.max_timestamp_ms,
+                log_append_time: false,
+                routed: true,
+                rolls: at > 0,
+                producer: None,
+            }));
+        }
+        if let Some(first) = runs.first() {
+            state.apply(&Decision::Trim { partition, log_start: first.first });
+        }
+    }
+    // Partitions without their topic cannot be reached by any name.
+    let orphans: BTreeMap<_, i32> = kept
+        .keys()
+        .filter(|partition| state.topic(partition.topic).is_none())
+        .fold(BTreeMap::new(), |mut orphans, partition| {
+            *orphans.entry(partition.topic).or_default() += 1;
+            orphans
+        });
+    for (topic, partitions) in orphans {
+        report
+            .notes
+            .push(format!("topic {topic} is lost, its name too: {partitions} partitions had batches"));
+    }
+}
+
+/// A run of batches of one partition that is kept.
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    partition: PartitionId,
+    first: Offset,
+    last: Offset,
+    bytes: u64,
+    last_append_ms: i64,
+    max_timestamp_ms: i64,
+}
+
+/// A segment and what can be kept of it.
+struct ExaminedSegment {
+    id: SegmentId,
+    is_damaged: bool,
+    segment: Option<Arc<Segment>>,
+    extents: Vec<Examined>,
+}
+
+/// An extent and what can be kept of it.
+struct Examined {
+    extent: Extent,
+    /// Some batches only; the whole extent if `None`.
+    batches: Option<Vec<Kept>>,
+}
+
+/// A batch that is kept.
+#[derive(Clone, Copy)]
+struct Kept {
+    entry: TableEntry,
+    last: Offset,
+    bytes: usize,
+}
+
+impl Examined {
+    fn runs(&self) -> Vec<Run> {
+        let partition = self.extent.partition;
+        let Some(batches) = &self.batches else {
+            return vec![Run {
+                partition,
+                first: self.extent.first,
+                last: self.extent.last,
+                bytes: self.extent.len,
+                last_append_ms: self.extent.last_append_ms,
+                max_timestamp_ms: self.extent.max_timestamp_ms,
+            }];
+        };
+        let run = |kept: &Kept| Run {
+            partition,
+            first: kept.entry.base_offset,
+            last: kept.last,
+            bytes: kept.bytes as u64,
+            last_append_ms: kept.entry.append_ms,
+            max_timestamp_ms: kept.entry.max_timestamp_ms,
+        };
+        batches.iter().map(run).collect()
+    }
+}
+
+async fn examine(
+    handles: &Arc<Handles>,
+    directory: &Path,
+    id: SegmentId,
+    report: &mut RepairReport,
+) -> Result<ExaminedSegment, OpenError> {
+    let part = recovery::segment_directory(directory);
+    let path = part.join(id.file_name());
+    let mut examined = ExaminedSegment { id, is_damaged: false, segment: None, extents: Vec::new() };
+    let (segment, extents, header_checks) = match Segment::open_any_header(handles, id).await {
+        Ok(opened) => opened,
+        Err(SegmentError::Io { source, .. }) if source.kind() != std::io::ErrorKind::NotFound => {
+            return Err(OpenError::Io { path, source });
+        }
+        Err(error) => {
+            report.damage.push(format!("{error}; nothing of it can be kept"));
+            examined.is_damaged = true;
+            return Ok(examined);
+        }
+    };
+    if !header_checks {
+        report
+            .damage
+            .push(format!("segment {} is damaged at byte 0: the header does not check", id.file_name()));
+        examined.is_damaged = true;
+    }
+    for extent in extents {
+        let bytes = segment.checked_extent(&extent).await;
+        let table = segment.table(&extent).await;
+        let mut batches = None;
+        for error in [bytes.as_ref().err(), table.as_ref().err()].into_iter().flatten() {
+            report.damage.push(error.to_string());
+        }
+        if bytes.is_err() || table.is_err() {
+            examined.is_damaged = true;
+            let raw = segment.read(extent.position, extent.len as usize).await.unwrap_or_default();
+            batches = Some(match table {
+                Ok(table) => those_that_check(&raw, &table),
+                Err(_) => {
+                    if extent.first_append_ms != extent.last_append_ms {
+                        report.notes.push(format!(
+                            "append times of offsets {} to {} of {} are those of the first: Kinesis sequence numbers of \
+                             these records change",
+                            extent.first,
+                            extent.last,
+                            inspect::partition_text(extent.partition)
+                        ));
+                    }
+                    without_table(&raw, &extent)
+                }
+            });
+        }
+        examined.extents.push(Examined { extent, batches });
+    }
+    examined.segment = Some(segment);
+    Ok(examined)
+}
+
+fn those_that_check(bytes: &Bytes, table: &[TableEntry]) -> Vec<Kept> {
+    let mut kept = Vec::new();
+    for (at, entry) in table.iter().enumerate() {
+        let end = table.get(at + 1).map_or(bytes.len(), |next| next.position as usize);
+        let Some(batch) = bytes.get(entry.position as usize..end) else { continue };
+        kept.extend(checked(batch, *entry));
+    }
+    kept
+}
+
+fn without_table(bytes: &Bytes, extent: &Extent) -> Vec<Kept> {
+    let mut kept = Vec::new();
+    let mut position = 0;
+    for batch in Batches::new(bytes.clone()) {
+        let Ok((header, batch)) = batch else { break };
+        let entry = TableEntry {
+            base_offset: Offset(header.base_offset),
+            position,
+            append_ms: extent.first_append_ms,
+            max_timestamp_ms: header.max_timestamp,
+        };
+        position += batch.len() as u32;
+        kept.extend(checked(&batch, entry));
+    }
+    kept
+}
+
+/// A batch whose checksum holds and which is the one that the index names.
+fn checked(batch: &[u8], entry: TableEntry) -> Option<Kept> {
+    let header = BatchHeader::parse(batch).ok()?;
+    header.check_crc(batch).ok()?;
+    let fits = header.total_bytes == batch.len() && header.base_offset == entry.base_offset.0;
+    fits.then(|| Kept { entry, last: Offset(header.next_offset() - 1), bytes: batch.len() })
+}
+
+/// Writes what is kept of a damaged segment; false if that is nothing.
+async fn write_again(
+    handles: &Arc<Handles>,
+    directory: &Path,
+    id: SegmentId,
+    examined: &ExaminedSegment,
+) -> Result<bool, OpenError> {
+    let Some(segment) = &examined.segment else { return Ok(false) };
+    let part = recovery::segment_directory(directory);
+    let failed = |error: SegmentError| OpenError::Io {
+        path: part.join(id.file_name()),
+        source: std::io::Error::other(error.to_string()),
+    };
+    let mut writer = SegmentWriter::create(handles, id).await.map_err(failed)?;
+    let mut extents: Vec<&Examined> = examined.extents.iter().collect();
+    extents.sort_unstable_by_key(|examined| (examined.extent.partition, examined.extent.first));
+    for Examined { extent, batches } in extents {
+        let bytes = segment.read(extent.position, extent.len as usize).await.map_err(failed)?;
+        match batches {
+            None => {
+                let table = segment.table(extent).await.map_err(failed)?;
+                writer.add(extent.partition, &bytes, &table, extent.last).await.map_err(failed)?;
+            }
+            Some(batches) => {
+                for kept in batches {
+                    let batch = &bytes[kept.entry.position as usize..][..kept.bytes];
+                    let entry = TableEntry { position: 0, ..kept.entry };
+                    writer.add(extent.partition, batch, &[entry], kept.last).await.map_err(failed)?;
+                }
+            }
+        }
+    }
+    if writer.is_empty() {
+        return Ok(false);
+    }
+    writer.finish().await.map_err(failed)?;
+    Ok(true)
+}
+
+/// Replays what is there, and notes what is not.
+struct Salvage<'a, 'b> {
+    replayed: Replayed<'a>,
+    lanes_lost: bool,
+    report: &'b mut RepairReport,
+}
+
+impl Visit for Salvage<'_, '_> {
+    fn file(&mut self, header: &WalHeader, file: &WalFile, path: &Path) -> Result<(), String> {
+        if self.lanes_lost {
+            self.replayed.take_file(header, file);
+            return Ok(());
+        }
+        let known = self.replayed.file(header, file, path);
+        if known.is_err() {
+            self.replayed.take_file(header, file);
+        }
+        known
+    }
+
+    fn frame(&mut self, frame: &Frame, header: &WalHeader, position: u64) -> Result<(), CorruptState> {
+        self.replayed.frame(frame, header, position)
+    }
+
+    fn torn(&mut self, path: &Path, position: u64, bytes: u64, frame: u64) {
+        self.replayed.torn(path, position, bytes, frame);
+    }
+
+    fn gap(&mut self, gap: Gap) -> Result<(), OpenError> {
+        let Gap { file, position, what, frames: (from, to) } = gap;
+        self.report.damage.push(format!("{} is damaged at byte {position}: {what}", file.display()));
+        if to > from {
+            self.report.notes.push(format!(
+                "frames {from} to {} of the log are lost, with all that was decided in them: batches (the offsets are told \
+                 where later ones show the gap), committed offsets, group members, topics, configs",
+                to - 1
+            ));
+        }
+        Ok(())
+    }
+
+    fn salvages(&self) -> bool {
+        true
+    }
+}
+
+/// The offsets from each log start to each end that nothing holds.
+fn missing(state: &State, kept: &BTreeMap<PartitionId, Vec<Run>>, index: &Index) -> Vec<Lost> {
+    let index = index.lock();
+    let mut lost = Vec::new();
+    for topic in state.topics() {
+        for id in topic.partition_ids() {
+            let Some(partition) = state.partition(id) else { continue };
+            let archived = kept.get(&id).map(Vec::as_slice).unwrap_or_default();
+            let logged = index.partitions.get(&id).into_iter().flat_map(|found| &found.wal);
+            let runs = archived.iter().map(|run| (run.first, run.last));
+            let mut next = partition.log_start;
+            let end = (partition.next, partition.next);
+            for (first, last) in runs.chain(logged.map(|extent| (extent.first, extent.last))).chain([end]) {
+                if first > next {
+                    let topic = topic.name.to_string();
+                    lost.push(Lost { topic, partition: id.index, first: next, last: first + -1 });
+                }
+                next = next.max(last + 1);
+            }
+        }
+    }
+    lost
+}

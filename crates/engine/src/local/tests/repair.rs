@@ -1,0 +1,246 @@
+//! Bits that flip at rest: each is found, a start refuses it, and a repair keeps what checks and tells what is lost.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::*;
+
+const PARTITIONS: i32 = 3;
+const ROUNDS: i64 = 120;
+
+fn options() -> LocalOptions {
+    LocalOptions {
+        wal_file_bytes_first: 256 << 10,
+        wal_file_bytes_max: 256 << 10,
+        wal_bytes_max: 8 << 20,
+        tail_cache_bytes: 64 << 10,
+        frame_bytes_max: 64 << 10,
+        rewrite: RewriteOptions {
+            wal_bytes: u64::MAX,
+            interval: Duration::from_secs(3600),
+            promote_extent_bytes: u64::MAX,
+            ..Default::default()
+        },
+        ..Default::default()
+    }
+}
+
+/// A directory with every kind of file in it: two segments, a snapshot, log files of three lives, the first killed.
+async fn directory(promote_extent_bytes: u64) -> Dir {
+    let dir = Dir::new();
+    let rewrite = RewriteOptions { promote_extent_bytes, ..options().rewrite };
+    let options = LocalOptions { rewrite, ..options() };
+    let engine = dir.try_open(options.clone()).await.unwrap();
+    create_topic(&engine, PARTITIONS).await;
+    for round in 0..ROUNDS {
+        let value = |index| format!("{round:04}.{index}{}", "x".repeat(2000));
+        let appends = (0..PARTITIONS).map(|index| append_of(index, value(index).as_bytes(), 1000 + round));
+        assert!(engine.append(appends.collect()).await.unwrap().iter().all(Result::is_ok));
+        if round == 50 || round == 90 {
+            engine.rewriter.checkpoint().await.unwrap();
+        }
+    }
+    drop(engine);
+    let engine = dir.try_open(options.clone()).await.unwrap();
+    for (index, offset) in [(0, ROUNDS), (1, ROUNDS), (2, ROUNDS), (0, ROUNDS + 1)] {
+        let value = format!("{offset:04}.{index}");
+        engine.append(vec![append_of(index, value.as_bytes(), 0)]).await.unwrap().remove(0).unwrap();
+    }
+    engine.close().await.unwrap();
+    drop(engine);
+    dir.try_open(options).await.unwrap().close().await.unwrap();
+    dir
+}
+
+/// Offset and value of all that can be read.
+async fn everything(engine: &LocalEngine, index: i32) -> BTreeMap<i64, String> {
+    let mut found = BTreeMap::new();
+    let Some(published) = engine.published(partition(index)) else { return found };
+    let mut next = published.log_start.0;
+    while next < published.high_watermark.0 {
+        let page = values(engine, index, next).await;
+        if page.is_empty() {
+            break;
+        }
+        for value in page {
+            let (offset, value) = value.split_once(':').unwrap();
+            let offset: i64 = offset.parse().unwrap();
+            assert!(offset >= next, "offsets rise");
+            found.insert(offset, value.chars().take(6).collect());
+            next = offset + 1;
+        }
+    }
+    found
+}
+
+fn files(part: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for entry in std::fs::read_dir(part).unwrap().map(|entry| entry.unwrap()) {
+        match entry.file_type().unwrap().is_dir() {
+            true => found.extend(files(&entry.path())),
+            false => drop(found.insert(entry.path(), std::fs::read(entry.path()).unwrap())),
+        }
+    }
+    found
+}
+
+fn put_back(good: &BTreeMap<PathBuf, Vec<u8>>, dir: &Path) {
+    for path in files(dir).into_keys().filter(|path| !good.contains_key(path)) {
+        std::fs::remove_file(path).unwrap();
+    }
+    good.iter().for_each(|(path, bytes)| std::fs::write(path, bytes).unwrap());
+}
+
+/// SplitMix64.
+fn random(seed: &mut u64) -> u64 {
+    *seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let z = (*seed ^ (*seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// Where each file's bytes count: header and frames of log files (a flip in the last frame of all may be a torn one), all
+/// of segments and snapshots.
+async fn bytes_that_count(dir: &Dir) -> Vec<(PathBuf, usize)> {
+    let mut used: Vec<(PathBuf, usize)> = Vec::new();
+    let mut last = 0;
+    dump(&door(DiskOptions::default()), &dir.path(), &mut |entry| {
+        let field =
+            |name: &str| entry.fields.iter().find(|(n, _)| *n == name).map(|(_, value)| value.clone());
+        let number = |name: &str| field(name).and_then(|value| value.parse::<usize>().ok()).unwrap();
+        match entry.kind {
+            "wal-file" => used.push((dir.path().join("wal").join(field("file").unwrap()), 0)),
+            "frame" => {
+                last = number("position");
+                used.last_mut().unwrap().1 = last + number("bytes");
+            }
+            _ => {}
+        }
+    })
+    .await
+    .unwrap();
+    used.last_mut().unwrap().1 = last;
+    for part in ["segments", "snapshots"] {
+        used.extend(files(&dir.path().join(part)).into_iter().map(|(path, bytes)| (path, bytes.len())));
+    }
+    used
+}
+
+#[tokio::test]
+async fn every_planted_bit_is_found_and_repaired_with_what_is_lost_told() {
+    for promote in [u64::MAX, 0] {
+        let dir = directory(promote).await;
+        let disk = door(DiskOptions::default());
+        let engine = dir.try_open(options()).await.unwrap();
+        let mut original = Vec::new();
+        for index in 0..PARTITIONS {
+            original.push(everything(&engine, index).await);
+            assert_eq!(original[index as usize].len() as i64, ROUNDS + [2, 1, 1][index as usize]);
+        }
+        engine.close().await.unwrap();
+        drop(engine);
+        let used = bytes_that_count(&dir).await;
+        let good = files(&dir.path());
+        let kinds = |end: &str| used.iter().filter(|(path, _)| path.to_string_lossy().ends_with(end)).count();
+        assert!(kinds(".wal") >= 2 && kinds(".seg") >= 2 && kinds(".snap") == 1, "{used:?}");
+
+        let mut seed = if promote == 0 { 7 } else { 8 };
+        for (file, bytes) in &used {
+            for turn in 0..12 {
+                put_back(&good, &dir.path());
+                // The first bytes and the last ones have the formats' own fields; the rest by the seed.
+                let at = match turn {
+                    0 => 9,
+                    1 => bytes - 1 - random(&mut seed) as usize % 40,
+                    2 => bytes - 1 - random(&mut seed) as usize % (bytes / 8),
+                    _ => random(&mut seed) as usize % bytes,
+                };
+                let place = format!("{} byte {at} of {bytes}", file.display());
+                let mut bad = good[file].clone();
+                if file.extension().is_some_and(|e| e == "wal") && (48..4096).contains(&at) {
+                    continue;
+                }
+                bad[at] ^= 1 << (random(&mut seed) % 8);
+                std::fs::write(file, &bad).unwrap();
+                let damaged = files(&dir.path());
+
+                let verified = verify(&disk, &dir.path(), &mut |_, _| {}).await.unwrap();
+                // Of a promoted file, what lies between the extents is not needed any more.
+                if verified.damage.is_empty() && promote == 0 && file.extension().is_some_and(|e| e == "seg")
+                {
+                    continue;
+                }
+                assert!(!verified.damage.is_empty(), "verify did not find {place}");
+                let told = repair(&disk, &dir.path(), options(), false).await.unwrap();
+                assert!(!told.damage.is_empty() && !told.repaired, "{place}: {told:?}");
+                assert!(files(&dir.path()) == damaged, "{place}: a dry run changed something");
+                let done = repair(&disk, &dir.path(), options(), true).await.unwrap();
+                assert!(done.repaired, "{place}: {done:?}");
+                assert_eq!((&done.damage, &done.lost), (&told.damage, &told.lost), "{place}");
+
+                let clean = verify(&disk, &dir.path(), &mut |_, _| {}).await.unwrap();
+                assert_eq!(clean.damage, Vec::<String>::new(), "{place}");
+                let engine = dir.try_open(options()).await.unwrap();
+                let topic_lost =
+                    done.notes.iter().any(|note| note.contains("topic") && note.contains("is lost"));
+                for index in 0..PARTITIONS {
+                    let found = everything(&engine, index).await;
+                    let Some(published) = engine.published(partition(index)) else {
+                        assert!(topic_lost, "{place}: partition {index} is gone: {done:?}");
+                        continue;
+                    };
+                    for (offset, value) in &original[index as usize] {
+                        let told = done.lost.iter().any(|lost| {
+                            lost.partition == index && (lost.first.0..=lost.last.0).contains(offset)
+                        });
+                        let cut = Offset(*offset) >= published.high_watermark
+                            || Offset(*offset) < published.log_start;
+                        match found.get(offset) {
+                            Some(seen) => {
+                                assert!(seen == value && !told, "{place}: {index}/{offset} is {seen}")
+                            }
+                            None => assert!(
+                                told || cut && !done.notes.is_empty(),
+                                "{place}: {index}/{offset} is lost and not told: {done:?}"
+                            ),
+                        }
+                    }
+                    // It goes on where it stands.
+                    let appended =
+                        engine.append(vec![append_of(index, b"after", 0)]).await.unwrap().remove(0);
+                    assert_eq!(appended.unwrap().base_offset, published.high_watermark);
+                    let after = everything(&engine, index).await;
+                    assert_eq!(after.len(), found.len() + 1, "{place}");
+                }
+                engine.close().await.unwrap();
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_lost_frame_is_a_gap_that_readers_pass() {
+    let dir = Dir::new();
+    let engine = dir.open().await;
+    create_topic(&engine, 1).await;
+    for value in ["one", "two", "three", "four"] {
+        engine.append(vec![append_of(0, value.as_bytes(), 0)]).await.unwrap().remove(0).unwrap();
+    }
+    drop(engine);
+    let file = recovery::wal_directory(&dir.path()).join(wal::file_name(1));
+    let mut damaged = std::fs::read(&file).unwrap();
+    damaged[3 * 4096 + 80] ^= 0xff;
+    std::fs::write(&file, &damaged).unwrap();
+    let refused = dir.try_open(LocalOptions::default()).await.unwrap_err().to_string();
+    assert!(refused.contains("damaged at byte 12288") && refused.contains("`kolk repair`"), "{refused}");
+    let done =
+        repair(&door(DiskOptions::default()), &dir.path(), LocalOptions::default(), true).await.unwrap();
+    assert_eq!(done.lost, [Lost { topic: "t".into(), partition: 0, first: Offset(1), last: Offset(1) }]);
+    let engine = dir.open().await;
+    assert_eq!(values(&engine, 0, 0).await, ["0:one", "2:three", "3:four"]);
+    assert_eq!(values(&engine, 0, 1).await, ["2:three", "3:four"]);
+    engine.close().await.unwrap();
+    let again =
+        repair(&door(DiskOptions::default()), &dir.path(), LocalOptions::default(), true).await.unwrap();
+    assert!(again.damage.is_empty() && !again.repaired, "{again:?}");
+}
