@@ -16,7 +16,7 @@ use kolk_broker::Broker;
 use kolk_broker::shards::Shards;
 use kolk_broker::topics::NewTopic;
 use kolk_engine::door::{self, Door, Listener};
-use kolk_engine::local::{LocalEngine, LocalOptions, OpenError};
+use kolk_engine::local::{LocalEngine, LocalOptions, OpenError, RewriteOptions};
 use kolk_engine::memory::{MemoryEngine, MemoryOptions};
 use kolk_engine::state::{Limits, Refusal};
 use kolk_engine::{Engine, EngineError};
@@ -290,8 +290,15 @@ async fn open(
         let engine = MemoryEngine::new(door.clone(), MemoryOptions { limits, ..Default::default() });
         return Ok(OpenLog { engine: Arc::new(engine), cluster_id: door.random.uuid(), token_key });
     }
+    // The defaults are these parts of 512 MiB.
+    let wal_max = settings.wal_max.0;
+    let aligned = |bytes: u64| bytes - bytes % door::ALIGNMENT as u64;
     let options = LocalOptions {
         limits,
+        wal_file_bytes_first: aligned(wal_max / 128),
+        wal_file_bytes_max: aligned(wal_max / 8),
+        wal_bytes_max: wal_max,
+        rewrite: RewriteOptions { wal_bytes: wal_max / 16 * 3, ..Default::default() },
         retention_interval: Duration::from_millis(
             config.kafka.int("log.retention.check.interval.ms").unsigned_abs(),
         ),

@@ -9,6 +9,7 @@ mod format;
 mod group;
 mod inspect;
 mod produce;
+mod repair;
 mod settings;
 mod shard;
 mod time;
@@ -46,6 +47,7 @@ enum Command {
     Consume(consume::Consume),
     Verify(inspect::Verify),
     Dump(inspect::Dump),
+    Repair(repair::Repair),
     /// Prints every effective setting of the server and where it came from.
     ///
     /// Takes the flags of `kolk serve`. The output is a configuration file.
@@ -122,6 +124,7 @@ pub fn main() -> ExitCode {
         Command::Consume(consume) => consume.run(),
         Command::Verify(verify) => verify.run(),
         Command::Dump(dump) => dump.run(),
+        Command::Repair(repair) => repair.run(),
         Command::Config { given, json } => settings::print(&given.0, json),
         Command::Completions { shell } => {
             let mut script = Vec::new();

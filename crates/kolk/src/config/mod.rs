@@ -55,6 +55,13 @@ pub struct Settings {
     #[arg(long, value_name = "SIZE", default_value = "256MiB", help_heading = "Log")]
     pub memory_max: ByteSize,
 
+    /// Most bytes on disk that the write-ahead log takes before records move on into segments.
+    ///
+    /// A size from 32MiB. Writers are slowed down where it is reached. A small disk wants less, at the price of more
+    /// rewriting.
+    #[arg(long, value_name = "SIZE", default_value = "512MiB", value_parser = wal_max, help_heading = "Log")]
+    pub wal_max: ByteSize,
+
     /// Makes a topic at the start unless it is there. Repeats.
     #[arg(long, value_name = "NAME:PARTITIONS", help_heading = "Log")]
     pub create: Vec<TopicSpec>,
@@ -161,6 +168,14 @@ impl Default for Settings {
         let matches = command().get_matches_from([""]);
         Settings::from_arg_matches(&matches).expect("every setting has a legal default")
     }
+}
+
+fn wal_max(text: &str) -> Result<ByteSize, String> {
+    let size: ByteSize = text.parse()?;
+    if size.0 < 32 << 20 {
+        return Err("the write-ahead log takes 32MiB at least".to_owned());
+    }
+    Ok(size)
 }
 
 fn aws_region(text: &str) -> Result<String, String> {

@@ -96,7 +96,12 @@ impl Server {
 
     /// A server whose data directory is `data` in `home`.
     pub fn start_in(home: tempfile::TempDir, extra: &[&str]) -> Server {
-        let mut server = Server::spawn(home, extra);
+        Server::spawn(home, extra).ready()
+    }
+
+    /// Waits until it takes requests.
+    fn ready(mut self) -> Server {
+        let server = &mut self;
         let ready = server.home.path().join("ready.json");
         let end = Instant::now() + Duration::from_secs(60);
         let text = loop {
@@ -112,12 +117,61 @@ impl Server {
         assert_eq!(ready["pid"], server.child.as_ref().expect("it runs").id());
         server.kafka = ready["kafka"].as_str().expect("an address").to_owned();
         server.kinesis = ready["kinesis"].as_str().expect("an address").to_owned();
-        server
+        self
+    }
+
+    /// One Kinesis call without a signature (start it with `--kinesis-unsigned`): the status and the body.
+    pub fn kinesis_call(&self, operation: &str, body: &Value) -> (u16, String) {
+        use std::io::Read;
+        let body = body.to_string();
+        let mut stream = std::net::TcpStream::connect(&self.kinesis).expect("it listens");
+        let request = format!(
+            "POST / HTTP/1.1\r\nHost: kolk\r\nX-Amz-Target: Kinesis_20131202.{operation}\r\nConnection: close\r\n\
+             Content-Type: application/x-amz-json-1.1\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        stream.write_all(request.as_bytes()).expect("it reads");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("it answers");
+        let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status line");
+        let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+        (status, body.to_owned())
+    }
+
+    /// A server whose data directory is a file system of its own of so many bytes; `None`, with the reason printed, where this
+    /// machine lets nobody mount one.
+    pub fn start_on_small_disk(bytes: u64, extra: &[&str]) -> Option<Server> {
+        let home = tempfile::tempdir().expect("a temporary directory");
+        let data = home.path().join("data");
+        std::fs::create_dir(&data).expect("a directory");
+        // In a mount namespace of its own, which ends with the server.
+        let mount = format!("mount -t tmpfs -o size={bytes} kolk-test \"$0\" && exec \"$@\"");
+        let within = |command: &mut Command| {
+            command.args(["--user", "--map-root-user", "--mount", "sh", "-c", &mount]).arg(&data);
+        };
+        let mut probe = Command::new("unshare");
+        within(&mut probe);
+        let probed = probe.arg("true").output();
+        if !probed.as_ref().is_ok_and(|said| said.status.success()) {
+            println!("skipped: needs a kernel that lets users mount a file system of their own: {probed:?}");
+            return None;
+        }
+        let mut command = Command::new("unshare");
+        within(&mut command);
+        let serve = kolk(&["serve", "--ready-file"]);
+        command.arg(serve.get_program()).args(serve.get_args()).stdin(Stdio::null());
+        for (name, _) in serve.get_envs().filter(|(_, value)| value.is_none()) {
+            command.env_remove(name);
+        }
+        Some(Server::spawn_as(command, home, extra).ready())
     }
 
     fn spawn(home: tempfile::TempDir, extra: &[&str]) -> Server {
+        Server::spawn_as(kolk(&["serve", "--ready-file"]), home, extra)
+    }
+
+    fn spawn_as(mut command: Command, home: tempfile::TempDir, extra: &[&str]) -> Server {
         let log = std::fs::File::create(home.path().join("log")).expect("a log");
-        let mut command = kolk(&["serve", "--ready-file"]);
         command.arg(home.path().join("ready.json")).arg("--data-dir").arg(home.path().join("data"));
         if !extra.contains(&"--kafka") {
             command.args(["--kafka", "127.0.0.1:0"]);

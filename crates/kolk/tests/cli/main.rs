@@ -8,6 +8,7 @@
 )]
 
 mod commands;
+mod faults;
 mod harness;
 mod serve;
 mod settings;

@@ -113,6 +113,7 @@ fn help_and_version_go_to_standard_output() {
         &["consume"],
         &["verify"],
         &["dump"],
+        &["repair"],
         &["completions"],
     ] {
         let help = run(&[command, &["--help"]].concat()).done();

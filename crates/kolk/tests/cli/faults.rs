@@ -1,0 +1,92 @@
+//! What becomes of a server whose disk fills up, and of a directory in which bits flipped.
+
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::harness::{Server, json_lines, run};
+
+const DISK: u64 = 24 << 20;
+
+/// Puts a record of 600,000 bytes; true if it was taken, false if the disk is full.
+fn put(server: &Server, stream: &str) -> bool {
+    let data = "QUFB".repeat(200_000);
+    let record = json!({ "StreamName": stream, "PartitionKey": "k", "Data": data });
+    match server.kinesis_call("PutRecord", &record) {
+        (200, _) => true,
+        (500, body) => {
+            assert!(body.contains("InternalFailure") && body.contains("no space left"), "{body}");
+            false
+        }
+        (status, body) => panic!("{status}: {body}"),
+    }
+}
+
+#[test]
+fn a_full_disk_refuses_writes_serves_reads_and_deletes_and_heals() {
+    let extra = ["--kinesis-unsigned", "--create", "large:1", "--create", "small:1"];
+    let Some(server) = Server::start_on_small_disk(DISK, &extra) else { return };
+    let mut taken = 0;
+    let end = Instant::now() + Duration::from_secs(60);
+    while put(&server, "large") {
+        taken += 1;
+        assert!(taken * 600_000 < DISK && Instant::now() < end, "the disk never got full");
+    }
+    assert!(taken * 600_000 > DISK / 4, "only {taken} records went in");
+    assert!(!put(&server, "small"), "it takes other records");
+    // The same refusal for Kafka's clients, which try again until they give up.
+    let read = server.json(&["consume", "large"]);
+    assert_eq!(read.len() as u64, taken, "what was taken can be read");
+    server.done(&["topic", "delete", "large"]);
+    let end = Instant::now() + Duration::from_secs(60);
+    while !put(&server, "small") {
+        assert!(Instant::now() < end, "it did not heal: {}", server.log());
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    let log = server.log();
+    assert!(log.contains("the disk is full") && log.contains("space came back"), "{log}");
+    while put(&server, "small") {}
+    let (code, _) = server.stop(Signal::TERM);
+    assert_eq!(code, Some(0), "a stop does not wait for space");
+}
+
+#[test]
+fn a_bad_middle_stops_a_start_and_is_repaired() {
+    let server = Server::start(&["--create", "orders:1"]);
+    for round in 0..5 {
+        server.feed(format!("record {round}\n").as_bytes(), &["produce", "orders"]).done();
+    }
+    let (_, home) = server.stop(Signal::KILL);
+    let _ = std::fs::remove_file(home.path().join("ready.json"));
+    let data = home.path().join("data");
+    let directory = data.to_str().expect("UTF-8").to_owned();
+    assert!(run(&["repair", &directory]).done().contains("nothing was changed"));
+
+    // The block of the frame with the third record.
+    let file = data.join("wal/00000001.wal");
+    let mut bytes = std::fs::read(&file).expect("a log file");
+    let found = bytes.windows(8).position(|window| window == b"record 2").expect("the record is in the log");
+    bytes[found] ^= 1;
+    std::fs::write(&file, &bytes).expect("a log file");
+    let block = (found - found % 4096).to_string();
+    let start =
+        run(&["serve", "--data-dir", &directory, "--kafka", "127.0.0.1:0", "--kinesis", "127.0.0.1:0"]);
+    start.failed(&format!("00000001.wal is damaged at byte {block}"));
+
+    let told = run(&["repair", &directory]);
+    assert_eq!(told.code, 1, "{}", told.out);
+    assert!(told.out.contains("lost: topic orders, partition 0, offsets 2 to 2"), "{}", told.out);
+    assert!(told.out.contains("nothing was changed; --yes repairs it"), "{}", told.out);
+    let done = json_lines(&run(&["repair", &directory, "--yes", "--json"]).done());
+    assert_eq!(done[0]["lost"], json!([{ "topic": "orders", "partition": 0, "first": 2, "last": 2 }]));
+    assert_eq!(done[0]["repaired"], true);
+    assert!(run(&["verify", &directory]).done().contains("everything checks"));
+
+    let server = Server::start_in(home, &[]);
+    assert_eq!(server.done(&["consume", "orders"]), "record 0\nrecord 1\nrecord 3\nrecord 4\n");
+    server.feed(b"record 5\n", &["produce", "orders"]).done();
+    let read = server.json(&["consume", "orders", "--from", "2"]);
+    let offsets: Vec<_> = read.iter().map(|record| record["offset"].as_i64()).collect();
+    assert_eq!(offsets, [Some(3), Some(4), Some(5)]);
+}
