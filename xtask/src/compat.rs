@@ -159,7 +159,11 @@ pub fn run(client: &Client, run: &mut suite::Run) -> Result<suite::Count> {
         Server::None => run_cases(client.name, &mut command, &log),
         Server::Own => {
             command.env("KOLK_BIN", run.server()?).env("KOLK_DATA", tree::work("data")?);
-            run_cases(client.name, &mut command, &log)
+            if run.full && Need::Java.is_met() {
+                command.env("KOLK_CLASS_PATH", fetch::java()?);
+            }
+            let limit = if run.full { FULL_LIMIT } else { LIMIT };
+            run_cases_within(limit, client.name, &mut command, &log)
         }
         Server::Given => {
             let server =
@@ -179,7 +183,11 @@ pub fn run(client: &Client, run: &mut suite::Run) -> Result<suite::Count> {
 
 /// Runs a program that prints case lines and counts them; one that ends badly or runs nothing counts as failed.
 pub fn run_cases(name: &str, command: &mut Command, log: &Path) -> Result<suite::Count> {
-    let outcome = run::logged(command, log, LIMIT, is_case)?;
+    run_cases_within(LIMIT, name, command, log)
+}
+
+fn run_cases_within(limit: Duration, name: &str, command: &mut Command, log: &Path) -> Result<suite::Count> {
+    let outcome = run::logged(command, log, limit, is_case)?;
     let mut count = read_cases(&outcome.lines);
     if !outcome.success() && count.failed == 0 {
         let how =
@@ -202,6 +210,8 @@ pub fn run_cases(name: &str, command: &mut Command, log: &Path) -> Result<suite:
 
 /// No client takes more than a minute or two; this only ends what hangs.
 const LIMIT: Duration = Duration::from_secs(600);
+/// A hundred kills and logs of many GB take longer.
+const FULL_LIMIT: Duration = Duration::from_secs(3600);
 
 fn is_case(line: &str) -> bool {
     line.starts_with("ok ") || line.starts_with("FAIL ") || line.starts_with("skip ")
