@@ -290,9 +290,9 @@ async fn open(
         let engine = MemoryEngine::new(door.clone(), MemoryOptions { limits, ..Default::default() });
         return Ok(OpenLog { engine: Arc::new(engine), cluster_id: door.random.uuid(), token_key });
     }
-    // The defaults are these parts of 512 MiB.
+    // The defaults are these parts of 512 MiB; files take some frames at least.
     let wal_max = settings.wal_max.0;
-    let aligned = |bytes: u64| bytes - bytes % door::ALIGNMENT as u64;
+    let aligned = |bytes: u64| (bytes - bytes % door::ALIGNMENT as u64).max(4 << 20);
     let options = LocalOptions {
         limits,
         wal_file_bytes_first: aligned(wal_max / 128),

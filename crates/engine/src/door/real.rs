@@ -62,7 +62,13 @@ impl Tasks for RealTasks {
         let handle = self.0.clone();
         std::thread::Builder::new()
             .name(name.into())
-            .spawn(move || handle.block_on(task))
+            .spawn(move || {
+                let run = std::panic::AssertUnwindSafe(|| handle.block_on(task));
+                if std::panic::catch_unwind(run).is_err() {
+                    // It said why. Everybody else would wait for it for ever.
+                    std::process::abort();
+                }
+            })
             .expect("the operating system starts one more thread");
     }
 }

@@ -321,6 +321,12 @@ impl IndexInner {
         });
     }
 
+    /// Bytes of all extents in the log. Costs time by the number of extents.
+    pub fn live_bytes(&self) -> u64 {
+        let extents = self.partitions.values().flat_map(|partition| &partition.wal);
+        extents.map(|extent| u64::from(extent.len)).sum()
+    }
+
     /// The first offset at or after `offset` that the log holds.
     pub fn first_after(&self, id: PartitionId, offset: Offset) -> Option<Offset> {
         let wal = &self.partitions.get(&id)?.wal;

@@ -179,8 +179,10 @@ impl LocalEngine {
             file_max: options.wal_file_bytes_max,
             total_max: options.wal_bytes_max,
             frame_max: options.frame_bytes_max as u64,
-        };
+        }
+        .at_least_a_frame();
         let wal = recovery::wal_directory(directory);
+        space::remove_small(&*disk, &wal, sizes, &mut recovered.files).await.map_err(io_at(&wal))?;
         let mut stored = recovered.manifest.store(&*disk, directory).await;
         // The log's spare files are what a full disk has in reserve.
         while stored.as_ref().is_err_and(is_full)
@@ -264,6 +266,9 @@ struct Starting<'a> {
 async fn keep_room(log: Arc<Log>) {
     loop {
         let prepared = async {
+            if log.space.is_short() {
+                log.space.set_live(log.index.lock().live_bytes());
+            }
             let prepared = log.space.prepare().await?;
             loop {
                 let surplus = {
@@ -276,6 +281,7 @@ async fn keep_room(log: Arc<Log>) {
         };
         match prepared.await {
             Ok(prepared) => {
+                log.space.tell();
                 log.decide_waiting(&mut log.core());
                 if prepared == Prepared::Rewrite || log.space.is_short() {
                     log.file_full.notify_one();

@@ -288,7 +288,7 @@ impl Rewriter {
             self.log.space.files_freed(freed.values().map(|file| &**file));
             for (sequence, file) in freed {
                 if promoted.contains(&sequence) {
-                    self.log.space.became_a_segment(file.capacity);
+                    self.log.space.file_gone(file.capacity);
                     self.remove(wal_directory(&self.directory).join(wal::file_name(file.slot))).await?;
                 } else {
                     ledger.pinned.push(file);
@@ -496,7 +496,13 @@ impl Rewriter {
         let mut ledger = self.ledger.lock().await;
         for file in std::mem::take(&mut ledger.pinned) {
             match Arc::try_unwrap(file) {
-                Ok(file) => self.log.space.give_back(file),
+                Ok(file) if self.log.space.can_use(file.capacity) => self.log.space.give_back(file),
+                Ok(file) => {
+                    self.log.space.file_gone(file.capacity);
+                    // What stays is removed by the next start.
+                    let path = wal_directory(&self.directory).join(wal::file_name(file.slot));
+                    let _ = self.log.door.disk.remove(&path).await;
+                }
                 Err(held) => ledger.pinned.push(held),
             }
         }

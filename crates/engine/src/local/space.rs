@@ -82,6 +82,18 @@ pub(super) struct WalSizes {
 }
 
 impl WalSizes {
+    /// The same sizes, large enough for any frame that is not one large batch.
+    pub fn at_least_a_frame(self) -> Self {
+        let file_first = self.file_first.max(self.file_useful());
+        WalSizes { file_first, file_max: self.file_max.max(file_first), ..self }
+    }
+
+    /// A smaller file would not take every frame, so that room in it could not be counted on.
+    fn file_useful(&self) -> u64 {
+        let useful = HEADER_LEN + self.frame_max + self.frame_max / 4 + FRAME_SLACK;
+        useful.next_multiple_of(ALIGNMENT as u64)
+    }
+
     /// Room that is left to others.
     fn kept_by(&self, who: For) -> u64 {
         match who {
@@ -93,8 +105,8 @@ impl WalSizes {
 
     /// The smallest file that is worth making.
     fn file_min(&self) -> u64 {
-        let useful = HEADER_LEN + 2 * self.frame_max + 2 * self.kept_by(For::Append);
-        useful.next_multiple_of(ALIGNMENT as u64).min(self.file_first)
+        let wanted = HEADER_LEN + 2 * self.frame_max + 2 * self.kept_by(For::Append);
+        wanted.next_multiple_of(ALIGNMENT as u64).min(self.file_first)
     }
 }
 
@@ -143,6 +155,8 @@ pub(super) struct Space {
     fits_any: AtomicU64,
     /// Bytes that frames take in all files in use.
     log_bytes: AtomicU64,
+    /// Of those, bytes that a rewrite would not copy, as far as they were looked for.
+    dead_bytes: AtomicU64,
     /// Complete files in use: what a rewrite would free.
     complete: AtomicU64,
     /// Size of the last snapshot, in bytes.
@@ -156,6 +170,8 @@ pub(super) struct Space {
     no_more: AtomicBool,
     /// The file that was set apart is in use.
     reserve_out: AtomicBool,
+    /// What was said last: that the disk is full.
+    told: AtomicBool,
     /// Somebody waits for room, and only the rewrite can give it.
     rewrite: AtomicBool,
     /// Size of recent frames, smoothed, in bytes.
@@ -206,6 +222,7 @@ impl Space {
             room: AtomicU64::new(0),
             fits_any: AtomicU64::new(u64::MAX),
             log_bytes: AtomicU64::new(found.complete_bytes),
+            dead_bytes: AtomicU64::new(0),
             complete: AtomicU64::new(found.complete),
             snapshot_bytes: AtomicU64::new(0),
             free: AtomicU64::new(u64::MAX),
@@ -213,10 +230,12 @@ impl Space {
             low: AtomicBool::new(false),
             no_more: AtomicBool::new(false),
             reserve_out: AtomicBool::new(false),
+            told: AtomicBool::new(false),
             rewrite: AtomicBool::new(false),
             frame_bytes: AtomicU64::new(0),
         };
         let mut spare = found.spare;
+        debug_assert!(spare.iter().all(|file| space.can_use(file.capacity)), "others are removed before");
         if spare.len() > 1 {
             let fit = spare.iter().enumerate().filter(|(_, file)| file.capacity >= sizes.file_min());
             let smallest = fit.min_by_key(|(_, file)| file.capacity).map(|(at, _)| at);
@@ -283,6 +302,11 @@ impl Space {
         self.fits_any.store(smallest.unwrap_or(u64::MAX), Relaxed);
     }
 
+    /// Whether a file can be used again; one of smaller sizes set before is to be removed.
+    pub fn can_use(&self, capacity: u64) -> bool {
+        capacity >= self.sizes.file_useful()
+    }
+
     /// Takes a file in that frames can be written to from its beginning.
     pub fn give_back(&self, file: WalFile) {
         file.used.store(0, Relaxed);
@@ -308,11 +332,12 @@ impl Space {
             self.complete.fetch_sub(1, Relaxed);
             self.log_bytes.fetch_sub(file.used.load(Relaxed), Relaxed);
         }
+        self.dead_bytes.store(0, Relaxed);
         self.wanted.notify_one();
     }
 
-    /// A file left the log for good, as a segment.
-    pub fn became_a_segment(&self, capacity: u64) {
+    /// A file left the log for good.
+    pub fn file_gone(&self, capacity: u64) {
         self.inner().bytes -= capacity;
         self.wanted.notify_one();
     }
@@ -344,16 +369,29 @@ impl Space {
 
     /// What must stay free on the disk: a rewrite of the whole log, a snapshot, and a little.
     fn reserve(&self) -> u64 {
-        self.log_bytes.load(Relaxed) + self.snapshot_bytes.load(Relaxed) + self.sizes.file_first / 4
+        let live = self.log_bytes.load(Relaxed).saturating_sub(self.dead_bytes.load(Relaxed));
+        live + self.snapshot_bytes.load(Relaxed) + self.sizes.file_first / 4
+    }
+
+    /// While space is short: of the log only so many bytes are alive.
+    pub fn set_live(&self, live: u64) {
+        self.dead_bytes.store(self.log_bytes.load(Relaxed).saturating_sub(live), Relaxed);
     }
 
     fn set_low(&self, low: bool) {
-        if self.low.swap(low, Relaxed) == low {
+        if self.low.swap(low, Relaxed) != low {
+            self.wanted.notify_one();
+        }
+    }
+
+    /// Says once that the disk is full, and once that space came back.
+    pub fn tell(&self) {
+        let short = self.is_short();
+        if self.told.swap(short, Relaxed) == short {
             return;
         }
         let (free, reserve) = (self.free.load(Relaxed), self.reserve());
-        if low {
-            self.wanted.notify_one();
+        if short {
             tracing::error!(free, reserve, "the disk is full: appends are refused until space comes back");
         } else {
             tracing::info!(free, reserve, "space came back: appends are taken again");
@@ -535,6 +573,24 @@ impl Space {
     pub async fn wanted(&self) {
         self.wanted.notified().await;
     }
+}
+
+/// Before there is a [`Space`]: removes spare files of smaller sizes set before.
+pub(super) async fn remove_small(
+    disk: &dyn Disk,
+    directory: &Path,
+    sizes: WalSizes,
+    found: &mut FoundFiles,
+) -> io::Result<()> {
+    for file in std::mem::take(&mut found.spare) {
+        if file.capacity >= sizes.file_useful() {
+            found.spare.push(file);
+        } else {
+            found.bytes -= file.capacity;
+            disk.remove(&directory.join(file_name(file.slot))).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Before there is a [`Space`]: gives the largest spare file back to the disk, the last one but for what the reserves need.
