@@ -20,6 +20,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 
+use crate::door::File;
 use crate::state::{Command, Outcome, Refusal, State};
 use crate::types::{Offset, PartitionId, ShardId};
 
@@ -376,6 +377,11 @@ pub struct FileRange {
 pub trait RangeRead: Send + Sync + std::fmt::Debug {
     /// Reads exactly `len` bytes at `position`.
     fn read_at(&self, position: u64, len: usize) -> BoxFuture<'_, Result<Bytes, EngineError>>;
+
+    /// The file itself, if it is open: to send from it without a copy ([`File::resident`]).
+    fn file(&self) -> Option<Arc<dyn File>> {
+        None
+    }
 }
 
 impl Piece {

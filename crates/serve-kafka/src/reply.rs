@@ -9,13 +9,18 @@ use std::time::Duration;
 use bytes::{Buf, Bytes, BytesMut};
 use kolk_broker::Permit;
 use kolk_engine::door::Stream;
-use kolk_engine::{EngineError, Piece, Source};
+use kolk_engine::{EngineError, FileRange, Piece, Source};
 use kolk_wire_kafka::ApiKey;
 use kolk_wire_kafka::codec::{EncodeError, Message, Segment};
 use kolk_wire_kafka::frame::{self, Frame};
 
 /// Bytes of a file that one reply holds in memory at a time.
 const FILE_CHUNK_BYTES: usize = 256 * 1024;
+
+/// Bytes that the page cache is asked for and the socket gets from there in one call, at most.
+const SEND_BYTES_MAX: usize = 1024 * 1024;
+/// Fewer are read and written: with their neighbours they make fuller packets.
+const SEND_BYTES_MIN: usize = 32 * 1024;
 
 /// Replies up to so many bytes are collected with others into one write.
 const COPIED_BYTES_MAX: usize = 16 * 1024;
@@ -124,10 +129,18 @@ pub(crate) async fn send(stream: &mut dyn Stream, reply: Reply, stall: Duration)
                 for piece in pieces {
                     match &piece.source {
                         Source::Memory(bytes) => queue.push(bytes.clone()),
-                        Source::File(_) => {
+                        Source::File(range) => {
                             let mut start = 0;
                             while start < piece.len() {
-                                let len = FILE_CHUNK_BYTES.min(piece.len() - start);
+                                let left = piece.len() - start;
+                                if left >= SEND_BYTES_MIN
+                                    && let Some(sent) =
+                                        send_file(range, start, left, &mut queue, stream, stall).await?
+                                {
+                                    start += sent;
+                                    continue;
+                                }
+                                let len = FILE_CHUNK_BYTES.min(left);
                                 queue.push(piece.bytes(start, len).await?);
                                 queue.write(stream, stall).await?;
                                 start += len;
@@ -142,6 +155,33 @@ pub(crate) async fn send(stream: &mut dyn Stream, reply: Reply, stall: Duration)
         }
     }
     queue.write(stream, stall).await
+}
+
+/// Sends what is queued and then some bytes of a file, from the page cache without a copy. The answer is how many of them;
+/// `None` if they have to be read.
+async fn send_file(
+    range: &FileRange,
+    start: usize,
+    left: usize,
+    queue: &mut Queue,
+    stream: &mut dyn Stream,
+    stall: Duration,
+) -> Result<Option<usize>, SendError> {
+    let (position, len) = (range.position + start as u64, left.min(SEND_BYTES_MAX));
+    let Some(file) = range.file.file() else { return Ok(None) };
+    let Some(descriptor) = file.resident(position, len) else { return Ok(None) };
+    for bytes in &mut queue.slices {
+        while !bytes.is_empty() {
+            let written = progress(poll_fn(|cx| stream.poll_write_more(cx, bytes)), stall).await?;
+            bytes.advance(written);
+        }
+    }
+    queue.slices.clear();
+    match progress(poll_fn(|cx| stream.poll_send_file(cx, descriptor, position, len)), stall).await {
+        Ok(sent) => Ok(Some(sent)),
+        Err(SendError::Io(error)) if error.kind() == io::ErrorKind::Unsupported => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 #[derive(Default)]

@@ -20,9 +20,12 @@ pub mod sim;
 use std::fmt::Debug;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::BorrowedFd;
 use std::panic::Location;
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -91,8 +94,27 @@ impl TaskHandle {
 }
 
 /// A byte stream with a peer.
-pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {
+    /// Hands up to `len` bytes of a file ([`File::resident`]) from `position` to the peer without copying them through
+    /// this process. The answer is how many, at least one. `Unsupported`: nothing was sent, read and write instead.
+    fn poll_send_file(
+        &mut self,
+        _cx: &mut Context<'_>,
+        _file: BorrowedFd<'_>,
+        _position: u64,
+        _len: usize,
+    ) -> Poll<io::Result<usize>> {
+        Poll::Ready(Err(io::ErrorKind::Unsupported.into()))
+    }
+
+    /// Writes bytes that others follow at once: they may wait for those and leave in one packet.
+    fn poll_write_more(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(self).poll_write(cx, bytes)
+    }
+}
+
+/// A connection within the process.
+impl Stream for tokio::io::DuplexStream {}
 
 /// Sockets.
 pub trait Network: Send + Sync + Debug {
@@ -234,6 +256,13 @@ pub enum Open {
 pub trait File: Send + Sync + Debug {
     /// See `read_at` on `dyn File`.
     fn read_at_from(&self, site: Site, position: u64, len: usize) -> BoxFuture<'_, io::Result<Bytes>>;
+
+    /// A descriptor to send the range from ([`Stream::poll_send_file`]) if that takes no wait for the device and the
+    /// range's bytes, once handed to a socket, stay what they are: pages that a socket refers to must not be written
+    /// again. `None`: read it instead.
+    fn resident(&self, _position: u64, _len: usize) -> Option<BorrowedFd<'_>> {
+        None
+    }
 
     /// See `write_at` on `dyn File`.
     fn write_at_from(&self, site: Site, position: u64, bytes: Bytes) -> BoxFuture<'_, io::Result<()>>;

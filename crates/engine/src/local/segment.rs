@@ -171,6 +171,11 @@ impl Handles {
         Ok(file)
     }
 
+    /// The segment's file if it is open.
+    fn at_hand(&self, id: SegmentId) -> Option<Arc<dyn File>> {
+        self.lock().files.get(&id).map(|(file, _)| file.clone())
+    }
+
     /// Closes the file of a segment that is to be removed.
     pub fn close(&self, id: SegmentId) {
         self.lock().files.remove(&id);
@@ -552,6 +557,10 @@ impl RangeRead for Segment {
         Box::pin(async move {
             self.read(position, len).await.map_err(|error| EngineError::Read(error.to_string().into()))
         })
+    }
+
+    fn file(&self) -> Option<Arc<dyn File>> {
+        self.handles.at_hand(self.id)
     }
 }
 

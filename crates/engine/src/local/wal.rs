@@ -54,6 +54,10 @@ impl RangeRead for WalFile {
                 .map_err(|error| EngineError::Read(format!("{}: {error}", file_name(self.slot)).into()))
         })
     }
+
+    fn file(&self) -> Option<Arc<dyn File>> {
+        Some(self.file.clone())
+    }
 }
 
 /// The name of a slot's file.

@@ -8,6 +8,7 @@
 use std::fmt;
 use std::fs::{File as StdFile, OpenOptions};
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -185,6 +186,7 @@ impl Disk for RealDisk {
                     .then(|| open_direct(&path))
                     .flatten();
                 let inner = FileInner {
+                    how,
                     use_direct: AtomicBool::new(direct.is_some()),
                     cached,
                     direct,
@@ -323,6 +325,7 @@ impl Drop for ReadBuffer {
 }
 
 struct FileInner {
+    how: Open,
     cached: StdFile,
     direct: Option<StdFile>,
     /// Cleared when the device turns out to want another alignment than ours.
@@ -369,6 +372,13 @@ impl FileInner {
     #[cfg(not(target_os = "linux"))]
     fn read_cached(&self, _into: &mut [u8], _position: u64) -> usize {
         0
+    }
+
+    /// Whether the page cache has the range, as far as looking every [`RESIDENT_STEP`] bytes tells: it is filled and
+    /// emptied in larger runs. A page that is missing in between costs the sender one read of the device.
+    fn is_cached(&self, position: u64, len: usize) -> bool {
+        let here = |at: u64| self.read_cached(&mut [0], at) == 1;
+        (0..len).step_by(RESIDENT_STEP).chain([len.saturating_sub(1)]).all(|at| here(position + at as u64))
     }
 
     /// Allocates blocks from the present end to `len`; false where the file system cannot.
@@ -450,6 +460,9 @@ impl FileInner {
     }
 }
 
+/// See [`FileInner::is_cached`], in bytes.
+const RESIDENT_STEP: usize = 64 << 10;
+
 /// Zeros written at a time while allocating, in bytes.
 const ALLOCATE_STEP: usize = 1 << 20;
 
@@ -498,6 +511,13 @@ impl File for RealFile {
             })
             .await
         })
+    }
+
+    fn resident(&self, position: u64, len: usize) -> Option<BorrowedFd<'_>> {
+        // Files of the log are written again. Past the page cache that takes their pages out of it, and a socket keeps
+        // the old ones; through it, it changes them under the socket.
+        let written_once = self.inner.how != Open::Durable || self.inner.use_direct.load(Ordering::Relaxed);
+        (written_once && self.inner.is_cached(position, len)).then(|| self.inner.cached.as_fd())
     }
 
     fn write_at_from(&self, _site: Site, position: u64, bytes: Bytes) -> BoxFuture<'_, io::Result<()>> {

@@ -2,7 +2,14 @@
 
 use std::io;
 use std::net::SocketAddr;
+#[cfg(target_os = "linux")]
+use std::{
+    os::fd::BorrowedFd,
+    task::{Context, Poll, ready},
+};
 
+#[cfg(target_os = "linux")]
+use tokio::io::Interest;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use crate::contract::BoxFuture;
@@ -38,6 +45,50 @@ impl Network for RealNetwork {
     }
 }
 
+impl Stream for TcpStream {
+    #[cfg(target_os = "linux")]
+    fn poll_send_file(
+        &mut self,
+        cx: &mut Context<'_>,
+        file: BorrowedFd<'_>,
+        position: u64,
+        len: usize,
+    ) -> Poll<io::Result<usize>> {
+        use rustix::io::Errno;
+        loop {
+            ready!(self.poll_write_ready(cx))?;
+            let mut at = position;
+            let sent = self.try_io(Interest::WRITABLE, || {
+                rustix::fs::sendfile(&*self, file, Some(&mut at), len).map_err(io::Error::from)
+            });
+            return Poll::Ready(match sent {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+                Err(error) if matches!(Errno::from_io_error(&error), Some(Errno::INVAL | Errno::NOSYS)) => {
+                    Err(io::ErrorKind::Unsupported.into())
+                }
+                Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
+                other => other,
+            });
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    fn poll_write_more(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        use rustix::net::SendFlags;
+        loop {
+            ready!(self.poll_write_ready(cx))?;
+            let sent = self.try_io(Interest::WRITABLE, || {
+                rustix::net::send(&*self, bytes, SendFlags::MORE | SendFlags::NOSIGNAL)
+                    .map_err(io::Error::from)
+            });
+            match sent {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                other => return Poll::Ready(other),
+            }
+        }
+    }
+}
+
 #[derive(Debug)]
 struct RealListener {
     listener: TcpListener,
@@ -61,9 +112,51 @@ impl Listener for RealListener {
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+
+    use bytes::Bytes;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
+    use crate::door::real::{DiskOptions, disk::RealDisk};
+    use crate::door::{Disk, Open};
+
+    /// What a socket refers to must not be written again: a log file without direct writes is not sent from.
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_file_is_sent_from_the_page_cache_and_only_if_its_pages_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk: Box<dyn Disk> =
+            Box::new(RealDisk::new(DiskOptions { direct: false, durable: true, readers: 2 }));
+        let content: Vec<u8> = (0..300_000u32).map(|at| (at % 251) as u8).collect();
+        let write = async |how| {
+            let file = disk.open(&dir.path().join(format!("{how:?}")), how).await.unwrap();
+            file.write_at(0, Bytes::from(content.clone())).await.unwrap();
+            file
+        };
+        assert!(write(Open::Durable).await.resident(0, 1000).is_none());
+        let file = write(Open::Write).await;
+        assert!(file.resident(299_000, 2000).is_none(), "past the end");
+
+        let listener = RealNetwork.listen("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let (near, far) = tokio::join!(RealNetwork.connect(listener.local_address()), listener.accept());
+        let (mut near, mut far) = (near.unwrap(), far.unwrap().stream);
+        let send = async {
+            let written = poll_fn(|cx| near.poll_write_more(cx, b"head")).await.unwrap();
+            assert_eq!(written, 4);
+            let mut at = 4097;
+            while at < content.len() {
+                let len = content.len() - at;
+                let descriptor = file.resident(at as u64, len).unwrap();
+                at += poll_fn(|cx| near.poll_send_file(cx, descriptor, at as u64, len)).await.unwrap();
+            }
+            drop(near);
+        };
+        let mut got = Vec::new();
+        let ((), read) = tokio::join!(send, far.read_to_end(&mut got));
+        read.unwrap();
+        assert!(got[..4] == *b"head" && got[4..] == content[4097..], "{} bytes came", got.len());
+    }
 
     #[tokio::test]
     async fn connects_and_a_taken_port_is_told() {

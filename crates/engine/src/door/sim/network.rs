@@ -233,6 +233,8 @@ impl AsyncRead for OfProcess {
     }
 }
 
+impl Stream for OfProcess {}
+
 impl AsyncWrite for OfProcess {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.alive()?;
@@ -327,6 +329,8 @@ impl AsyncRead for SimStream {
         Poll::Ready(Ok(()))
     }
 }
+
+impl Stream for SimStream {}
 
 impl AsyncWrite for SimStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
