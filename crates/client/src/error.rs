@@ -116,11 +116,7 @@ fn refusal(code: &ErrorCode, message: &Option<String>) -> String {
 
 impl Error {
     /// A refusal, if `code` is one.
-    pub(crate) fn check(
-        code: i16,
-        message: Option<&str>,
-        what: impl FnOnce() -> String,
-    ) -> Result<(), Error> {
+    pub fn check(code: i16, message: Option<&str>, what: impl FnOnce() -> String) -> Result<(), Error> {
         match ErrorCode::from_code(code) {
             Some(ErrorCode::None) => Ok(()),
             code => Err(Error::Refused {

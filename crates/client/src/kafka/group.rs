@@ -156,13 +156,14 @@ impl GroupConsumer {
     pub async fn commit(&mut self) -> Result<(), Error> {
         self.next_commit = self.options.auto_commit.map(|every| Instant::now() + every);
         let delivered = std::mem::take(&mut self.delivered);
-        self.commit_offsets(delivered).await
+        self.commit_offsets(delivered).await.map(drop)
     }
 
-    /// Commits up to these offsets (the next ones to read) instead of all that was handed out.
-    pub async fn commit_offsets(&mut self, offsets: BTreeMap<(String, i32), i64>) -> Result<(), Error> {
+    /// Commits up to these offsets (the next ones to read) instead of all that was handed out. False: a rebalance
+    /// overtook it, and nothing was committed.
+    pub async fn commit_offsets(&mut self, offsets: BTreeMap<(String, i32), i64>) -> Result<bool, Error> {
         if offsets.is_empty() {
-            return Ok(());
+            return Ok(true);
         }
         let offsets: Vec<(String, i32, i64)> =
             offsets.into_iter().map(|((topic, partition), offset)| (topic, partition, offset)).collect();
@@ -170,9 +171,9 @@ impl GroupConsumer {
         match committed {
             Err(error) if must_rejoin(&error) => {
                 self.next_heartbeat = Instant::now();
-                Ok(())
+                Ok(false)
             }
-            done => done,
+            done => done.map(|()| true),
         }
     }
 
