@@ -15,6 +15,7 @@ pub mod codec;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 pub mod contract;
+pub mod defects;
 pub mod door;
 pub mod local;
 pub mod map;

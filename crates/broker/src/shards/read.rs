@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
+use kolk_engine::defects::{Defect, defect};
 use kolk_engine::state::Shard;
 use kolk_engine::{
     BatchAt, Isolation, Offset, PartitionId, Pending, Piece, Published, Read, ReadError, ReadRequest,
@@ -122,9 +123,9 @@ impl Shards {
             Ok(seen) => seen,
             Err(error) => return durable.await.map_or_else(|broken| Err(broken.into()), |()| Err(error)),
         };
-        page.cut(slice.end);
+        page.cut(end_to_cut(&slice));
         let stable = published.map_or(Offset(i64::MAX), |published: Published| published.last_stable);
-        let at_end = slice.end.is_some_and(|end| end <= page.next && end <= stable);
+        let at_end = end_to_reach(&slice).is_some_and(|end| end <= page.next && end <= stable);
         let mut end = None;
         if at_end {
             // That the shard is closed is told only once it stays so.
@@ -250,6 +251,18 @@ impl Shards {
         }
         Ok(true)
     }
+}
+
+/// Where a page of the slice ends: at its end, unless a defect is planted.
+fn end_to_cut(slice: &Shard) -> Option<Offset> {
+    let behind = i64::from(defect(Defect::SliceEndIncluded));
+    end_to_reach(slice).map(|end| end + behind)
+}
+
+/// Where shard end is given: at the slice's end, unless a defect is planted.
+fn end_to_reach(slice: &Shard) -> Option<Offset> {
+    let early = i64::from(defect(Defect::SliceEndsEarly));
+    slice.end.map(|end| (end + -early).max(slice.first))
 }
 
 /// Decompressed batches that a page ended in: the next page goes on in them. Bounded by bytes, oldest go first.

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::segment::{Extent, Segment, SegmentId, TableEntry};
 use crate::contract::{BatchAt, EngineError, FileRange, Piece, Source};
+use crate::defects::{Defect, defect};
 use crate::map::HashMap;
 use crate::types::{Offset, PartitionId};
 
@@ -204,7 +205,10 @@ impl Archive {
             && extent.first < end
         {
             let table = self.table(&segment, &extent).await?;
-            let from = table.partition_point(|entry| entry.base_offset <= found.next).saturating_sub(1);
+            let mut from = table.partition_point(|entry| entry.base_offset <= found.next).saturating_sub(1);
+            if defect(Defect::IndexAheadOfData) {
+                from = (from + 1).min(table.len() - 1);
+            }
             let start_of = |index: usize| {
                 table.get(index).map_or(extent.len, |entry| u64::from(entry.position)) as usize
             };

@@ -25,6 +25,7 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::Witness;
 use super::archive::Archive;
 use super::frame::{self, FrameId, Item, Life};
 use super::index::{DurableFrame, Index, Publish};
@@ -32,6 +33,7 @@ use super::propose::Undecided;
 use super::space::{For, Queue, Space, Verdict, is_full};
 use super::wal::{self, FrameMemory, WalFile, WalHeader};
 use crate::contract::{BoxFuture, EngineError};
+use crate::defects::{Defect, defect};
 use crate::door::Door;
 use crate::state::{Decision, State};
 
@@ -234,6 +236,7 @@ pub(super) struct Log {
     durable: AtomicU64,
     failure: OnceLock<Arc<str>>,
     on_failure: Option<FailureHook>,
+    witness: Option<Arc<dyn Witness>>,
     /// Microseconds that recent syncs took, smoothed.
     sync_us: AtomicU32,
     /// Replies that waited when recent frames became durable, smoothed, in 256ths.
@@ -271,6 +274,7 @@ pub(super) struct LogParts {
     pub frame_bytes_max: usize,
     pub commit_by: CommitBy,
     pub on_failure: Option<FailureHook>,
+    pub witness: Option<Arc<dyn Witness>>,
     pub state: State,
     /// The last durable frame.
     pub last_frame: u64,
@@ -304,6 +308,7 @@ impl Log {
             durable: AtomicU64::new(parts.last_frame),
             failure: OnceLock::new(),
             on_failure: parts.on_failure,
+            witness: parts.witness,
             sync_us: AtomicU32::new(0),
             waiting: AtomicU32::new(0),
             by_thread: AtomicBool::new(parts.commit_by == CommitBy::Thread),
@@ -498,10 +503,22 @@ impl Log {
         build.items.clear();
         debug_assert!(bytes.len() <= len_max, "a frame's size is bounded before it is decided");
 
+        if let Some(witness) = &self.witness {
+            witness.frame(build.number, build.decision_count, &build.decisions);
+        }
         let position = current.position;
+        if defect(Defect::VisibleBeforeDurable) {
+            let (bytes, extents) = (bytes.clone(), extents.clone());
+            let early =
+                DurableFrame { number: build.number, file: current.sequence, position, bytes, extents };
+            self.index.publish(early, &build.publish);
+        }
         let started = Instant::now();
         let written = current.file.file.write_durable(position, bytes.clone()).await;
-        written.map_err(|error| broken("writing a frame to", current.file.slot, error))?;
+        let written = written.map_err(|error| broken("writing a frame to", current.file.slot, error));
+        if !defect(Defect::SyncErrorIgnored) {
+            written?;
+        }
         let took = started.elapsed();
         current.position += bytes.len() as u64;
         committer.last_crc = crc;
@@ -720,7 +737,7 @@ impl Future for UntilDurable {
         let this = self.get_mut();
         let mut registered = false;
         loop {
-            if this.log.durable() >= this.position {
+            if this.log.durable() >= this.position || defect(Defect::AckBeforeSync) {
                 this.unregister();
                 this.leading = None;
                 return Poll::Ready(Ok(()));

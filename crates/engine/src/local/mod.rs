@@ -93,6 +93,18 @@ pub struct LocalOptions {
     pub retention_interval: Duration,
     /// Told once when the log fails.
     pub on_failure: Option<FailureHook>,
+    /// Watches what is written and replayed; of simulations.
+    pub witness: Option<Arc<dyn Witness>>,
+}
+
+/// Sees every decision on its way to the disk, and the state that a start has replayed: whether a replay from a
+/// snapshot comes to the same as one from the start of the log, nobody can tell later, when old files are used again.
+pub trait Witness: Send + Sync {
+    /// A frame with so many encoded decisions is about to be written. After a crash its number may be used again.
+    fn frame(&self, number: u64, decision_count: u32, decisions: &[u8]);
+
+    /// A start has replayed the log up to this frame, the last one.
+    fn replayed(&self, last_frame: u64, state: &State);
 }
 
 impl Default for LocalOptions {
@@ -109,6 +121,7 @@ impl Default for LocalOptions {
             rewrite: RewriteOptions::default(),
             retention_interval: Duration::from_secs(300),
             on_failure: None,
+            witness: None,
         }
     }
 }
@@ -162,6 +175,9 @@ impl LocalEngine {
                 recovery::replay(&*disk, directory, manifest, loaded).await?
             }
         };
+        if let Some(witness) = &options.witness {
+            witness.replayed(recovered.last_frame, &recovered.state);
+        }
         Self::start(Starting { door, directory, options, lock, recovered, index }).await
     }
 
@@ -204,6 +220,7 @@ impl LocalEngine {
             frame_bytes_max: options.frame_bytes_max,
             commit_by: options.commit_by,
             on_failure: options.on_failure,
+            witness: options.witness,
             state: recovered.state,
             last_frame: recovered.last_frame,
             committer: Committer::new(life, recovered.next_sequence, recovered.last_crc, memory, lock),

@@ -13,6 +13,7 @@ use super::CLOSED;
 use super::commit::{Core, Log};
 use super::space::{For, Verdict};
 use crate::contract::{Append, AppendError, Appended, EngineError, Pending};
+use crate::defects::{Defect, defect};
 use crate::state::{AppendVerdict, Command, Decision, Outcome, Refusal};
 use crate::types::Offset;
 
@@ -93,6 +94,12 @@ impl Log {
         if core.undecided.is_empty() && self.decide_appends(&mut core, &mut appends, now_ms) {
             let position = core.tail;
             drop(core);
+            let is_duplicate = |answer: &Result<Appended, AppendError>| {
+                answer.as_ref().is_ok_and(|appended| appended.duplicate)
+            };
+            if defect(Defect::DuplicateNotAwaited) && appends.answers.iter().all(is_duplicate) {
+                return Pending::ready(Ok(appends.answers));
+            }
             self.queued();
             return self.answer_at(position, appends.answers);
         }

@@ -25,6 +25,7 @@ use super::segment::{self, Handles, Segment, SegmentError, SegmentId};
 use super::snapshot::{self, SnapshotError};
 use super::space::FoundFiles;
 use super::wal::{self, WalFile, WalHeader};
+use crate::defects::{Defect, defect};
 use crate::door::{ALIGNMENT, Disk, Door, Open};
 use crate::state::{CorruptState, Decision, Lane, State};
 
@@ -472,6 +473,13 @@ pub(super) async fn walk(
                     position += u64::from(frame.len);
                     continue;
                 }
+                Ok(frame) if defect(Defect::StaleFrameReplayed) && frame.id.number < next.number => {
+                    if let Err(error) = visit.frame(&frame, &header, position) {
+                        visit.gap(gap(position, error.to_string(), (next.number, next.number + 1)))?;
+                    }
+                    position += u64::from(frame.len);
+                    continue;
+                }
                 // A frame of an earlier use of the file.
                 Ok(frame) if frame.id.number < next.number => "the next frame is not there",
                 Ok(_) => "the frame there does not follow the one before it",
@@ -695,6 +703,9 @@ impl Visit for Replayed<'_> {
         let mut publish = Vec::new();
         for _ in 0..frame.decision_count {
             let decision = Decision::decode(&mut rest)?;
+            if is_left_out(&decision) {
+                continue;
+            }
             if number > most {
                 self.state.apply(&decision);
             } else if number > least {
@@ -715,6 +726,18 @@ impl Visit for Replayed<'_> {
             index.add(number, header.sequence, position, extent.clone(), &mut nobody);
         }
         Ok(())
+    }
+}
+
+/// Whether a planted defect has replay forget this.
+fn is_left_out(decision: &Decision) -> bool {
+    match decision {
+        Decision::CommitOffsets { .. } => defect(Defect::CommittedOffsetForgotten),
+        Decision::TakeProducerIds { .. } => defect(Defect::ProducerIdTwice),
+        Decision::AlterTopic { .. } => defect(Defect::ConfigForgotten),
+        Decision::DeleteTopic { .. } => defect(Defect::DeletionForgotten),
+        Decision::Trim { .. } => defect(Defect::TrimForgotten),
+        _ => false,
     }
 }
 

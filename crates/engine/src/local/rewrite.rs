@@ -35,6 +35,7 @@ use super::snapshot::{self, SnapshotError, SnapshotWriter};
 use super::space::is_full;
 use super::wal::{self, WalFile};
 use crate::contract::{BatchAt, EngineError, RangeRead, Source};
+use crate::defects::{Defect, defect};
 use crate::state::Lane;
 use crate::types::{LogPosition, Offset, PartitionId};
 
@@ -276,6 +277,15 @@ impl Rewriter {
         if let Some(through) = complete {
             manifest.wal_from = through + 1;
         }
+        if defect(Defect::FileReusedEarly)
+            && let Some(through) = complete
+        {
+            let files: Vec<_> =
+                self.log.index.lock().files.range(..=through).map(|(_, file)| file.clone()).collect();
+            for file in files {
+                self.log.space.give_back(WalFile::new(file.slot, file.capacity, file.file.clone()));
+            }
+        }
         // Lives that ended before the newest file began are not looked up again.
         manifest.lives.retain(|life| life.end.is_none_or(|(last, _)| last >= durable));
         self.store(&mut ledger, manifest).await?;
@@ -287,6 +297,9 @@ impl Rewriter {
             let freed = self.log.index.lock().forget_through(through);
             self.log.space.files_freed(freed.values().map(|file| &**file));
             for (sequence, file) in freed {
+                if defect(Defect::FileReusedEarly) {
+                    continue;
+                }
                 if promoted.contains(&sequence) {
                     self.log.space.file_gone(file.capacity);
                     self.remove(wal_directory(&self.directory).join(wal::file_name(file.slot))).await?;
@@ -431,7 +444,12 @@ impl Rewriter {
             };
             let Some((last, _)) = next.last() else { return Ok(()) };
             from = last.last + 1;
-            for (extent, source) in next {
+            // Never the last one, or readers would look for it for ever.
+            let dropped = if defect(Defect::RewriteDropsExtent) && next.len() > 2 { Some(1) } else { None };
+            for (at, (extent, source)) in next.into_iter().enumerate() {
+                if dropped == Some(at) {
+                    continue;
+                }
                 let bytes = match source {
                     Source::Memory(bytes) => bytes,
                     Source::File(range) => range.file.read_at(range.position, range.len).await?,
@@ -465,7 +483,8 @@ impl Rewriter {
                 core.position()
             };
             newest = newest.max(position);
-            writer.lane(lane, LogPosition(position), &bytes).await?;
+            let covered = if defect(Defect::SnapshotMissesDecision) { position + 1 } else { position };
+            writer.lane(lane, LogPosition(covered), &bytes).await?;
         }
         let bytes = writer.finish().await?;
         self.log.space.snapshot_written(bytes);
@@ -625,7 +644,7 @@ fn entries_of(extent: &WalExtent, bytes: &[u8]) -> Vec<TableEntry> {
     let entry = |at: BatchAt| TableEntry {
         base_offset: at.base_offset,
         position: at.position as u32,
-        append_ms: at.append_ms,
+        append_ms: at.append_ms + if defect(Defect::RewriteMovesTime) { 1000 } else { 0 },
         max_timestamp_ms: max_timestamp_ms(&bytes[at.position..]),
     };
     extent.batches().map(entry).collect()

@@ -51,6 +51,7 @@ pub use topics::{Shard, Topic, check_topic_name};
 pub use virtual_segments::{RetentionRules, RollRules, VirtualSegments};
 
 use crate::contract::{Append, AppendError};
+use crate::defects::{Defect, defect};
 use crate::map::HashMap;
 use crate::types::{Offset, PartitionId, TopicId, TopicName};
 use snapshot::LaneKeys;
@@ -196,7 +197,10 @@ impl State {
         };
         topic.partition_ids().filter_map(move |id| {
             let partition = self.partition(id)?;
-            let to = partition.segments.expired(&rules, now_ms, partition.next)?;
+            let mut to = partition.segments.expired(&rules, now_ms, partition.next)?;
+            if defect(Defect::RetentionTooFar) {
+                to = (to + 1).min(partition.next);
+            }
             (to > partition.log_start).then_some((id, to))
         })
     }

@@ -22,6 +22,7 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::ops::Range;
 
 use super::{Limits, Refusal, Reshard, Shard, Topic};
+use crate::defects::{Defect, defect};
 use crate::types::{HashRange, Offset, ShardId};
 
 #[cfg(test)]
@@ -553,6 +554,9 @@ impl Draft<'_> {
         for shard in &mut self.opened {
             if let Some(partition) = shard.partition.filter(|partition| *partition < topic.partitions) {
                 shard.first = tail(partition).next_offset;
+                if defect(Defect::SliceBeginsLate) {
+                    shard.first = shard.first + 1;
+                }
             }
         }
         let closed = self.closed.iter().map(|shard| (shard.id, tail(closing(shard)).next_offset));
