@@ -193,8 +193,8 @@ pub struct Fetched {
     pub records: Vec<(i64, String)>,
     /// Where the next fetch begins.
     pub next: i64,
-    /// One past the last record that can be read.
-    pub end: i64,
+    /// One past the last record that could be read when it was answered, if that is known.
+    pub end: Option<i64>,
 }
 
 /// A partition read whole.

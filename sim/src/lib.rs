@@ -15,6 +15,8 @@
 //! | `coverage` | the places in the server where it calls the disk: how many there are, how many were reached |
 //! | `workload` | **where workloads plug in**: the contract [`Workload`], and which ones a run has |
 //! | `history`, `checker` | what clients did and were told, and which promises of the log that breaks: a pure function |
+//! | `replay` | whether a start from a snapshot comes to the state that all decisions come to |
+//! | `mixed` | the second workload: everything at once, recorded and checked |
 //! | `clients`, `ledger`, `check` | the first workload: one topic, both protocols, one group |
 //!
 //! One seed is one run, to the last byte and microsecond: the trace hash in the [`Report`] tells. What breaks an
@@ -31,7 +33,9 @@ mod faults;
 pub mod history;
 mod ledger;
 mod log;
+pub mod mixed;
 pub mod plan;
+pub mod replay;
 pub mod workload;
 pub mod world;
 

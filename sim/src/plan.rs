@@ -182,6 +182,7 @@ impl Sizes {
                 tier_bytes: self.segment_bytes,
                 merged_bytes_max: self.segment_bytes * 8,
             },
+            retention_interval: self.retention_interval,
             ..Default::default()
         }
     }

@@ -16,6 +16,7 @@ use kolk_engine::BoxFuture;
 use kolk_engine::door::TaskHandle;
 
 use crate::clients::Flights;
+use crate::mixed::Mixed;
 use crate::plan::Plan;
 use crate::world::World;
 
@@ -36,5 +37,5 @@ pub trait Workload: Send + Sync {
 
 /// The workloads of a run.
 pub fn of(plan: &Plan) -> Vec<Box<dyn Workload>> {
-    vec![Box::new(Flights::new(plan))]
+    vec![Box::new(Flights::new(plan)), Box::new(Mixed::new(plan))]
 }

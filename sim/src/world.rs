@@ -13,11 +13,12 @@ use kolk::server::ServerError;
 use kolk_client::{kafka, kinesis};
 use kolk_engine::door::TaskHandle;
 use kolk_engine::door::sim::{self, FaultPoint, Sim};
-use kolk_engine::local::{self, OpenError};
+use kolk_engine::local::{self, LocalOptions, OpenError};
 use tokio::time::Instant;
 
 use crate::faults::{Ends, Weather};
 use crate::plan::{Plan, Sizes};
+use crate::replay::Replays;
 use crate::workload::Workload;
 use crate::{DATA_DIR, KAFKA, KINESIS, workload};
 
@@ -63,6 +64,8 @@ pub struct Failure {
 pub struct World {
     /// The seeded world around the server.
     pub sim: Sim,
+    /// Whether each start came to the state that all decisions come to.
+    pub replays: Arc<Replays>,
     winding_down: Arc<AtomicBool>,
     a_client_panicked: Arc<AtomicBool>,
 }
@@ -80,7 +83,12 @@ impl Drop for TellsPanic {
 
 impl World {
     fn new(sim: Sim) -> Self {
-        World { sim, winding_down: Arc::default(), a_client_panicked: Arc::default() }
+        World {
+            sim,
+            replays: Arc::default(),
+            winding_down: Arc::default(),
+            a_client_panicked: Arc::default(),
+        }
     }
 
     /// A Kafka client of its own.
@@ -127,19 +135,19 @@ impl World {
 
 /// Starts a server in the world, on the directory and the addresses that it always has there.
 pub async fn start(sim: &Sim) -> Server {
-    let server = try_start(sim, &Sizes::SMALL).await;
+    let server = try_start(sim, Sizes::SMALL.options()).await;
     server.expect("nothing keeps a server from starting, least of all a crash before")
 }
 
-async fn try_start(sim: &Sim, sizes: &Sizes) -> Result<Server, ServerError> {
+async fn try_start(sim: &Sim, options: LocalOptions) -> Result<Server, ServerError> {
     let address = |text: &str| -> SocketAddr { text.parse().expect("a constant address") };
-    let retention_ms = sizes.retention_interval.as_millis().to_string();
+    let retention_ms = options.retention_interval.as_millis().to_string();
     Server::builder()
         .door(sim.door())
         .data_dir(DATA_DIR)
         .kafka(address(KAFKA))
         .kinesis(address(KINESIS))
-        .local(sizes.options())
+        .local(options)
         .kafka_set("log.retention.check.interval.ms", &retention_ms)
         .expect("a setting of Kafka's")
         .start()
@@ -196,6 +204,7 @@ async fn whole(world: World, plan: &Plan) -> Report {
     let damage = run.verify().await.expect("what was just closed can be looked at");
     assert!(damage.is_empty(), "a log that was closed well: {damage:#?}");
     if plan.faults.rot {
+        run.world.replays.end();
         for _ in 0..FLIPS {
             run.flip_a_bit(&workloads).await;
         }
@@ -225,6 +234,10 @@ struct Run<'a> {
 impl Run<'_> {
     fn sim(&self) -> &Sim {
         &self.world.sim
+    }
+
+    fn options(&self) -> LocalOptions {
+        LocalOptions { witness: Some(self.world.replays.clone()), ..self.plan.sizes.options() }
     }
 
     /// Faults come, the process ends and starts again; then all is well until every client has ended.
@@ -310,7 +323,7 @@ impl Run<'_> {
                 weather.before_a_start();
             }
             self.world.note("the server starts");
-            let started = try_start(self.sim(), &self.plan.sizes).await;
+            let started = try_start(self.sim(), self.options()).await;
             if self.sim().has_crashed() {
                 drop(started);
                 let how = weather.as_ref().expect("nothing ends a start in good weather").how(true);
@@ -373,7 +386,7 @@ impl Run<'_> {
         self.sim().kill().await;
         let is_found = !matches!(&verified, Ok(damage) if damage.is_empty());
         self.world.note(format!("verify: {verified:?}"));
-        match try_start(self.sim(), &self.plan.sizes).await {
+        match try_start(self.sim(), self.options()).await {
             Ok(server) => {
                 self.server = Some(server);
                 if !is_found {

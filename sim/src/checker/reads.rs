@@ -85,7 +85,9 @@ fn step(
     let read = operation.began;
     if offset < expected {
         found.push(Anomaly::PollWentBack { topic: topic.clone(), from: expected, found: offset, read });
-    } else if let Some(skipped) = skipped(facts, topic, partition, expected, offset, operation) {
+    } else if offset > expected
+        && let Some(skipped) = skipped(facts, topic, partition, expected, offset, operation)
+    {
         found.push(Anomaly::PollSkipped {
             topic: topic.clone(),
             from: expected,
@@ -245,7 +247,9 @@ fn edges(facts: &Facts<'_>, found: &mut Vec<Anomaly>) {
     for operation in facts.operations() {
         match &operation.what {
             What::Read { topic, partition, told: Told::Ok(fetched), .. } => {
-                end_seen(&mut ends, topic, *partition, fetched.end, operation, found);
+                if let Some(end) = fetched.end {
+                    end_seen(&mut ends, topic, *partition, end, operation, found);
+                }
             }
             What::Ends { topic, told: Told::Ok(all) } => {
                 for (partition, end) in all {

@@ -66,7 +66,7 @@ fn read(partition: i32, from: i64, values: &[(i64, &str)], next: i64, group: Opt
         told: Told::Ok(Fetched {
             records: values.iter().map(|(offset, value)| (*offset, (*value).to_owned())).collect(),
             next,
-            end: next,
+            end: Some(next),
         }),
     }
 }
