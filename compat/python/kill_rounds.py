@@ -212,7 +212,13 @@ class Churn:
         while not stopping.is_set():
             try:
                 self.turn(client)
-            except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError):
+            except botocore.exceptions.ClientError as error:
+                # An answer: nothing was interrupted.
+                self.calling = None
+                if error.response["Error"]["Code"] == "InvalidArgumentException":
+                    failures.append(f"topics and shards: {error}")
+                    return
+            except botocore.exceptions.BotoCoreError:
                 time.sleep(0.02)
 
     def turn(self, client):
@@ -309,8 +315,10 @@ def check():
 @case("a topic to write to")
 def _():
     admin = AdminClient({"bootstrap.servers": kolk.kafka})
-    for future in admin.create_topics([NewTopic(TOPIC, PARTITIONS, 1), NewTopic(STREAM, 1, 1)]).values():
+    for future in admin.create_topics([NewTopic(TOPIC, PARTITIONS, 1)]).values():
         future.result(20)
+    # Only a stream's shards can be merged.
+    kinesis_client().create_stream(StreamName=STREAM, ShardCount=1)
 
 
 writers = {}
