@@ -1,19 +1,102 @@
 //! Who should commit? Measures the engine alone with each arrangement: `cargo run --release -p kolk-engine --example
 //! commit_arrangements -- DIR`. Per row the arrangements run in turn, five times; medians are printed. Compare rows
-//! within one run only.
+//! within one run only. Rows with readers have as many tasks that read what was just written; rows with a slow disk add
+//! 4 ms to each durable write.
 #![allow(
     clippy::disallowed_methods,
     reason = "measures the machine: wall time and processor time of this process"
 )]
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use kolk_engine::door::{Disk, File, Open, Site};
 use kolk_engine::local::{CommitBy, LocalEngine, LocalOptions};
 use kolk_engine::state::{Command, CreateTopic};
-use kolk_engine::{Append, Batch, Engine, PartitionId, TopicId, door::real};
+use kolk_engine::{
+    Append, Batch, BoxFuture, Engine, Isolation, Offset, PartitionId, Read, ReadRequest, TopicId, door::real,
+};
 use kolk_wire_kafka::records::{BatchBuilder, BatchHeader, Compression};
+
+/// A disk whose durable writes block for longer.
+#[derive(Debug)]
+struct SlowDisk(Arc<dyn Disk>);
+
+#[derive(Debug)]
+struct SlowFile(Arc<dyn File>);
+
+const SLOWER_BY: Duration = Duration::from_millis(4);
+
+impl Disk for SlowDisk {
+    fn open_from(&self, site: Site, path: &Path, how: Open) -> BoxFuture<'_, io::Result<Arc<dyn File>>> {
+        let opened = self.0.open_from(site, path, how);
+        Box::pin(async move { Ok(Arc::new(SlowFile(opened.await?)) as Arc<dyn File>) })
+    }
+    fn create_dir_all_from(&self, site: Site, path: &Path) -> BoxFuture<'_, io::Result<()>> {
+        self.0.create_dir_all_from(site, path)
+    }
+    fn list_from(&self, site: Site, path: &Path) -> BoxFuture<'_, io::Result<Vec<String>>> {
+        self.0.list_from(site, path)
+    }
+    fn rename_from(&self, site: Site, from: &Path, to: &Path) -> BoxFuture<'_, io::Result<()>> {
+        self.0.rename_from(site, from, to)
+    }
+    fn link_from(&self, site: Site, from: &Path, to: &Path) -> BoxFuture<'_, io::Result<()>> {
+        self.0.link_from(site, from, to)
+    }
+    fn remove_from(&self, site: Site, path: &Path) -> BoxFuture<'_, io::Result<()>> {
+        self.0.remove_from(site, path)
+    }
+    fn sync_dir_from(&self, site: Site, path: &Path) -> BoxFuture<'_, io::Result<()>> {
+        self.0.sync_dir_from(site, path)
+    }
+    fn lock_from(&self, site: Site, path: &Path) -> BoxFuture<'_, io::Result<Box<dyn Send + Sync>>> {
+        self.0.lock_from(site, path)
+    }
+    fn free_bytes_from(&self, site: Site, path: &Path) -> BoxFuture<'_, io::Result<u64>> {
+        self.0.free_bytes_from(site, path)
+    }
+}
+
+impl File for SlowFile {
+    fn read_at_from(&self, site: Site, position: u64, len: usize) -> BoxFuture<'_, io::Result<Bytes>> {
+        self.0.read_at_from(site, position, len)
+    }
+    fn write_at_from(&self, site: Site, position: u64, bytes: Bytes) -> BoxFuture<'_, io::Result<()>> {
+        self.0.write_at_from(site, position, bytes)
+    }
+    fn write_durable_from(&self, site: Site, position: u64, bytes: Bytes) -> BoxFuture<'_, io::Result<()>> {
+        let write = self.0.write_durable_from(site, position, bytes);
+        Box::pin(async move {
+            std::thread::sleep(SLOWER_BY);
+            write.await
+        })
+    }
+    fn sync_from(&self, site: Site) -> BoxFuture<'_, io::Result<()>> {
+        self.0.sync_from(site)
+    }
+    fn allocate_from(&self, site: Site, len: u64) -> BoxFuture<'_, io::Result<()>> {
+        self.0.allocate_from(site, len)
+    }
+    fn reserve_from(&self, site: Site, len: u64) -> BoxFuture<'_, io::Result<()>> {
+        self.0.reserve_from(site, len)
+    }
+    fn punch_from(&self, site: Site, position: u64, len: u64) -> BoxFuture<'_, io::Result<()>> {
+        self.0.punch_from(site, position, len)
+    }
+    fn set_len_from(&self, site: Site, len: u64) -> BoxFuture<'_, io::Result<()>> {
+        self.0.set_len_from(site, len)
+    }
+    fn sync_and_evict_from(&self, site: Site) -> BoxFuture<'_, io::Result<()>> {
+        self.0.sync_and_evict_from(site)
+    }
+    fn size_from(&self, site: Site) -> BoxFuture<'_, io::Result<u64>> {
+        self.0.size_from(site)
+    }
+}
 
 const TOPIC: TopicId = TopicId(1);
 const RUN: Duration = Duration::from_millis(700);
@@ -42,10 +125,24 @@ fn processor_us() -> f64 {
     (ticks(11) + ticks(12)) * 10_000.0
 }
 
+/// One row of the table.
+#[derive(Clone, Copy)]
+struct Row {
+    connections: i32,
+    window: usize,
+    bytes: usize,
+    readers: bool,
+    slow: bool,
+}
+
 /// Requests per second and processor microseconds a request.
-async fn measure(dir: &Path, by: CommitBy, connections: i32, window: usize, bytes: usize) -> (f64, f64) {
+async fn measure(dir: &Path, by: CommitBy, row: Row) -> (f64, f64) {
+    let Row { connections, window, bytes, readers, slow } = row;
     let options = LocalOptions { commit_by: by, ..LocalOptions::default() };
-    let door = real::door(real::DiskOptions::default());
+    let mut door = real::door(real::DiskOptions::default());
+    if slow {
+        door.disk = Arc::new(SlowDisk(door.disk));
+    }
     let engine = LocalEngine::open(door, dir, options).await.expect("an empty directory opens");
     let create = CreateTopic {
         name: "t".into(),
@@ -79,6 +176,26 @@ async fn measure(dir: &Path, by: CommitBy, connections: i32, window: usize, byte
             done
         }));
     }
+    for index in 0..if readers { connections } else { 0 } {
+        let engine = engine.clone();
+        let partition = PartitionId { topic: TOPIC, index };
+        tokio::task::spawn(async move {
+            let mut offset = Offset(0);
+            while started.elapsed() < RUN {
+                let read = Read { partition, offset, max_bytes: 1 << 20 };
+                let request = ReadRequest {
+                    reads: vec![read],
+                    min_bytes: 1,
+                    max_bytes: 1 << 20,
+                    max_wait_ms: 50,
+                    isolation: Isolation::ReadUncommitted,
+                    with_batches: false,
+                };
+                let found = engine.read(request).await.expect("the log is open");
+                offset = found[0].as_ref().expect("the partition is there").published.high_watermark;
+            }
+        });
+    }
     let mut requests = 0;
     for task in tasks {
         requests += task.await.expect("no panics");
@@ -97,24 +214,31 @@ fn median(mut values: Vec<f64>) -> f64 {
 fn main() {
     let root: PathBuf = std::env::args().nth(1).expect("a directory").into();
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    println!("connections window bytes | requests/s and us each: leader, thread, auto");
+    println!("connections window  bytes           | requests/s and us each: leader, thread, auto");
+    let row = |connections, window, bytes| Row { connections, window, bytes, readers: false, slow: false };
     let rows = [
-        (1, 1, 100),
-        (1, 32, 100),
-        (1, 128, 100),
-        (2, 8, 100),
-        (4, 8, 100),
-        (16, 8, 100),
-        (64, 1, 100),
-        (1, 4, 900_000),
+        row(1, 1, 100),
+        row(1, 32, 100),
+        row(1, 128, 100),
+        row(2, 8, 100),
+        row(4, 8, 100),
+        row(16, 1, 100),
+        row(16, 8, 100),
+        row(256, 1, 100),
+        row(1, 4, 900_000),
+        Row { readers: true, ..row(1, 32, 100) },
+        Row { readers: true, ..row(16, 8, 100) },
+        Row { slow: true, ..row(1, 32, 100) },
+        Row { slow: true, ..row(16, 8, 100) },
     ];
-    for (connections, window, bytes) in rows {
+    for row in rows {
+        let Row { connections, window, bytes, readers, slow } = row;
         let arrangements = [CommitBy::Leader, CommitBy::Thread, CommitBy::Auto];
         let mut found = [const { (Vec::new(), Vec::new()) }; 3];
         for round in 0..ROUNDS {
             for (at, by) in arrangements.into_iter().enumerate() {
                 let dir = root.join(format!("run-{connections}-{window}-{round}-{at}"));
-                let (rate, cost) = runtime.block_on(measure(&dir, by, connections, window, bytes));
+                let (rate, cost) = runtime.block_on(measure(&dir, by, row));
                 found[at].0.push(rate);
                 found[at].1.push(cost);
                 std::fs::remove_dir_all(&dir).expect("it was just made");
@@ -124,6 +248,11 @@ fn main() {
             .into_iter()
             .map(|(rates, costs)| format!("{:8.0} {:7.2}", median(rates), median(costs)))
             .collect();
-        println!("{connections:11} {window:6} {bytes:6} | {}", told.join("  |"));
+        let with = match (readers, slow) {
+            (true, _) => "readers",
+            (_, true) => "slow disk",
+            _ => "",
+        };
+        println!("{connections:11} {window:6} {bytes:6} {with:9} | {}", told.join("  |"));
     }
 }
