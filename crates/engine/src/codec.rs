@@ -27,10 +27,7 @@ pub fn unzigzag(value: u64) -> i64 {
     (value >> 1) as i64 ^ -((value & 1) as i64)
 }
 
-/// CRC-32C (Castagnoli), as Kafka's v2 batches use it.
-pub fn crc32c(bytes: &[u8]) -> u32 {
-    crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32Iscsi, bytes) as u32
-}
+pub use kolk_wire_kafka::records::crc::crc32c;
 
 /// Reads front to back; every method answers `None` where the bytes end too early.
 #[derive(Clone, Copy, Debug)]

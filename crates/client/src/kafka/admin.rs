@@ -448,37 +448,25 @@ impl Kafka {
             let what = || format!("cannot read the offsets of group {group}");
             Error::check(answer.error_code, None, what)?;
             let mut committed = BTreeMap::new();
-            let mut keep = |topic: &str, partition: i32, offset: i64, metadata: Option<&str>, code: i16| {
-                Error::check(code, None, what)?;
-                if offset >= 0 {
-                    let metadata = metadata.unwrap_or_default().to_owned();
-                    committed.insert((topic.to_owned(), partition), Committed { offset, metadata });
-                }
-                Ok::<_, Error>(())
-            };
             for group in &answer.groups {
                 Error::check(group.error_code, None, what)?;
-                for topic in &group.topics {
-                    for p in &topic.partitions {
-                        keep(
-                            &topic.name,
-                            p.partition_index,
-                            p.committed_offset,
-                            p.metadata.as_deref(),
-                            p.error_code,
-                        )?;
-                    }
-                }
             }
-            for topic in &answer.topics {
-                for p in &topic.partitions {
-                    keep(
-                        &topic.name,
-                        p.partition_index,
-                        p.committed_offset,
-                        p.metadata.as_deref(),
-                        p.error_code,
-                    )?;
+            // Versions below 8 answer about one group, in types of their own.
+            let old = answer.topics.iter().flat_map(|topic| {
+                let partitions = topic.partitions.iter();
+                partitions
+                    .map(|p| (&topic.name, p.partition_index, p.committed_offset, &p.metadata, p.error_code))
+            });
+            let new = answer.groups.iter().flat_map(|group| &group.topics).flat_map(|topic| {
+                let partitions = topic.partitions.iter();
+                partitions
+                    .map(|p| (&topic.name, p.partition_index, p.committed_offset, &p.metadata, p.error_code))
+            });
+            for (topic, partition, offset, metadata, code) in old.chain(new) {
+                Error::check(code, None, what)?;
+                if offset >= 0 {
+                    let metadata = metadata.as_deref().unwrap_or_default().to_owned();
+                    committed.insert((topic.to_string(), partition), Committed { offset, metadata });
                 }
             }
             Ok(committed)
