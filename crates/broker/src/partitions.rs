@@ -6,13 +6,15 @@
 use std::ops::ControlFlow;
 
 use bytes::Bytes;
-use kolk_engine::state::{Command, Outcome, Refusal, TrimBy};
+use kolk_engine::state::configs::{self, ConfigDefaults};
+use kolk_engine::state::{Command, Outcome, Refusal, Topic, TrimBy};
 use kolk_engine::{
     Batch, EngineError, Offset, PartitionId, PartitionRead, Pending, ProducerStamp, ReadError, ReadRequest,
     Source,
 };
 use kolk_wire_kafka::records::{self, BatchError, BatchHeader, Compression};
 
+use crate::topics::is_compacted;
 use crate::{Broker, Class, Permit};
 
 /// Why a batch is refused before anything is decided.
@@ -42,22 +44,71 @@ pub struct BatchRules {
     pub compacted: bool,
     /// zstd is allowed.
     pub zstd: bool,
+    /// What batches are stored in; `None`: as they come.
+    pub codec: Option<TopicCodec>,
+    /// Bytes that the records of a batch may unpack to where they have to be looked at.
+    pub unpacked_bytes_max: usize,
 }
 
-/// Checks what a producer sent for one partition. The bytes are not copied.
-pub fn check_batch(bytes: Bytes, rules: BatchRules) -> Result<Batch, BatchRefusal> {
+/// `compression.type` other than `producer`, and its level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TopicCodec {
+    /// The codec.
+    pub codec: Compression,
+    /// Its level, where it has one to set.
+    pub level: Option<i32>,
+}
+
+impl TopicCodec {
+    /// What a topic asks for; `None` for `producer`.
+    pub fn of(topic: &Topic, defaults: &ConfigDefaults) -> Option<TopicCodec> {
+        let level = |name| i32::try_from(configs::effective_number(topic, defaults, name)).ok();
+        let (codec, level) = match configs::effective(topic, defaults, "compression.type") {
+            "uncompressed" => (Compression::None, None),
+            "gzip" => (Compression::Gzip, level("compression.gzip.level")),
+            "snappy" => (Compression::Snappy, None),
+            "lz4" => (Compression::Lz4, None),
+            "zstd" => (Compression::Zstd, level("compression.zstd.level")),
+            _ => return None,
+        };
+        Some(TopicCodec { codec, level })
+    }
+}
+
+impl BatchRules {
+    /// The rules of a topic, zstd allowed.
+    pub fn of(topic: &Topic, defaults: &ConfigDefaults) -> BatchRules {
+        let unpacked = configs::effective_number(topic, defaults, "max.decompressed.message.bytes");
+        BatchRules {
+            compacted: is_compacted(topic, defaults),
+            zstd: true,
+            codec: TopicCodec::of(topic, defaults),
+            unpacked_bytes_max: usize::try_from(unpacked).unwrap_or(0).min(UNPACKED_BYTES_MAX),
+        }
+    }
+}
+
+/// Checks what a producer sent for one partition. The bytes are neither unpacked nor copied, but on compacted topics
+/// (unpacked) and where the topic asks for another codec (unpacked and packed again).
+pub fn check_batch(mut bytes: Bytes, rules: BatchRules) -> Result<Batch, BatchRefusal> {
     let header = records::check_produce_batch(&bytes)?;
     if header.is_transactional() {
         return Err(BatchRefusal::Transactional);
     }
-    if !rules.zstd && header.compression()? == Compression::Zstd {
+    let compression = header.compression()?;
+    if !rules.zstd && compression == Compression::Zstd {
         return Err(BatchRefusal::ZstdTooEarly);
     }
-    if rules.compacted {
-        let keyless = keyless_records(&header, &bytes)?;
+    let other_codec = rules.codec.filter(|wanted| wanted.codec != compression);
+    if rules.compacted || other_codec.is_some() {
+        let keyless = keyless_records(&header, &bytes, rules)?;
         if !keyless.is_empty() {
             return Err(BatchRefusal::Keyless(keyless));
         }
+    }
+    if let Some(TopicCodec { codec, level }) = other_codec {
+        bytes = records::record::recompressed(&header, &bytes, rules.unpacked_bytes_max, codec, level)
+            .map_err(|error| BatchRefusal::Undecodable(error.to_string()))?;
     }
     let producer = header.has_producer_id().then_some(ProducerStamp {
         id: header.producer_id,
@@ -142,19 +193,20 @@ fn in_memory(partitions: &[Result<PartitionRead, ReadError>]) -> usize {
         .sum()
 }
 
-/// Compacted topics alone look into batches; a batch may unpack to so much.
+/// Where a batch is looked into, it may unpack to so much at the most, whatever the topic says.
 const UNPACKED_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Records without a key that a refusal names.
 const KEYLESS_NAMED_MAX: usize = 1000;
 
-/// Indexes of the records without a key, the first of them. The batch may unpack to far more than it is: its records
+/// Indexes of the records without a key, the first of them, where the topic does not take any; an error if the records
+/// are not those that the header counts. The batch may unpack to far more than it is: its records
 /// are looked over, not held.
-fn keyless_records(header: &BatchHeader, batch: &Bytes) -> Result<Vec<i32>, BatchRefusal> {
+fn keyless_records(header: &BatchHeader, batch: &Bytes, rules: BatchRules) -> Result<Vec<i32>, BatchRefusal> {
     let mut keyless = Vec::new();
     let mut index = 0;
-    records::glance::glance(header, batch, UNPACKED_BYTES_MAX, |record| {
-        if !record.has_key {
+    records::glance::glance(header, batch, rules.unpacked_bytes_max, |record| {
+        if rules.compacted && !record.has_key {
             keyless.push(index);
         }
         index += 1;

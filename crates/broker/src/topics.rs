@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use kolk_engine::state::configs::ConfigDefaults;
 use kolk_engine::state::{
     Command, ConfigChange, CreateTopic, Outcome, Refusal, Reshard, State, Topic, configs,
 };
@@ -44,8 +45,8 @@ pub fn find(state: &State, key: &TopicKey<'_>) -> Option<Arc<Topic>> {
 }
 
 /// Whether the topic's `cleanup.policy` has `compact` in it.
-pub fn is_compacted(state: &State, topic: &Topic) -> bool {
-    let policy = configs::effective(topic, state.config_defaults(), configs::CLEANUP_POLICY);
+pub fn is_compacted(topic: &Topic, defaults: &ConfigDefaults) -> bool {
+    let policy = configs::effective(topic, defaults, configs::CLEANUP_POLICY);
     configs::list(policy).any(|policy| policy == "compact")
 }
 

@@ -28,7 +28,7 @@ pub(crate) fn of_batch(refusal: &BatchRefusal) -> ErrorCode {
         BatchRefusal::Malformed(error) => error.code(),
         BatchRefusal::Undecodable(_) => ErrorCode::CorruptMessage,
         BatchRefusal::ZstdTooEarly => ErrorCode::UnsupportedCompressionType,
-        BatchRefusal::Transactional => ErrorCode::InvalidTxnState,
+        BatchRefusal::Transactional => ErrorCode::TransactionalIdAuthorizationFailed,
         BatchRefusal::Keyless(_) => ErrorCode::InvalidRecord,
     }
 }

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use kolk_engine::state::{Shard, State, Topic, configs};
+use kolk_engine::state::{Shard, State, Topic};
 use kolk_wire_kafka::records::Compression;
+
+use crate::partitions::TopicCodec;
 
 /// What putting records into a stream takes.
 #[derive(Clone, Debug)]
@@ -21,13 +23,8 @@ impl Route {
     pub fn new(state: &State, topic: &Arc<Topic>, epoch: u64) -> Route {
         let mut open: Vec<Shard> = topic.open_shards().copied().collect();
         open.sort_unstable_by_key(|shard| shard.range.start);
-        let compression = match configs::effective(topic, state.config_defaults(), "compression.type") {
-            "gzip" => Compression::Gzip,
-            "snappy" => Compression::Snappy,
-            "lz4" => Compression::Lz4,
-            "zstd" => Compression::Zstd,
-            _ => Compression::None,
-        };
+        let codec = TopicCodec::of(topic, state.config_defaults());
+        let compression = codec.map_or(Compression::None, |codec| codec.codec);
         Route { topic: Arc::clone(topic), epoch, compression, open: open.into() }
     }
 

@@ -1,17 +1,17 @@
 //! Produce (key 0), versions 3 to 13; 0 to 2 are advertised and refused, as on Kafka 4.x.
 //!
-//! Checks each batch without decompressing it (on compacted topics it is decoded: records need keys), appends all of a
-//! request at once, and answers when the log has them. A request is *decided* when it is taken and *answered* later:
+//! Checks each batch without decompressing it (but on compacted topics, where records need keys, and where
+//! `compression.type` asks for another codec than the producer's), appends all of a request at once, and answers when the log has them. A request is *decided* when it is taken and *answered* later:
 //! the connection takes what else it has received in between.
 //!
 //! - acks 0: no reply; an error closes the connection, which is all the client can be told. acks 1 and all mean the
 //!   same: on disk.
 //! - Idempotent producers: duplicates of the last five batches answer as the first time did (KIP-98, KIP-360).
-//! - Transactions are not served: a transactional id answers TRANSACTIONAL_ID_AUTHORIZATION_FAILED, a transactional
-//!   batch INVALID_TXN_STATE; both are final for clients.
+//! - Transactions are not served: a transactional batch answers TRANSACTIONAL_ID_AUTHORIZATION_FAILED, which is final
+//!   for clients. A transactional id in front of plain batches has no meaning, as on Kafka.
 //! - Retired partitions (merged shards) answer POLICY_VIOLATION.
 //!
-//! Gaps: `compression.type` other than `producer` does not recompress. KIP-951 leader hints are never needed.
+//! Gaps: KIP-951 leader hints are never needed.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -19,7 +19,7 @@ use std::task::{Context, Poll, ready};
 use bytes::{Bytes, BytesMut};
 use kolk_broker::Permit;
 use kolk_broker::partitions::{BatchRefusal, BatchRules, check_batch};
-use kolk_broker::topics::{TopicKey, find, is_compacted};
+use kolk_broker::topics::{TopicKey, find};
 use kolk_engine::map::HashMap;
 use kolk_engine::{Append, AppendError, Appended, PartitionId, Pending, TopicId};
 use kolk_wire_kafka::frame::RequestHeader;
@@ -54,7 +54,7 @@ pub(crate) struct TopicCache {
 #[derive(Clone, Copy, Debug)]
 struct Cached {
     id: TopicId,
-    compacted: bool,
+    rules: BatchRules,
 }
 
 impl TopicCache {
@@ -77,7 +77,7 @@ impl TopicCache {
         let mut found = None;
         let pending = shared.broker.engine().with_state(&mut |state| {
             found = find(state, &key)
-                .map(|topic| Cached { id: topic.id, compacted: is_compacted(state, &topic) });
+                .map(|topic| Cached { id: topic.id, rules: BatchRules::of(&topic, state.config_defaults()) });
         });
         let Some(cached) = found else {
             *seen = Some(pending);
@@ -132,8 +132,6 @@ pub(crate) fn decide(
     let version = header.api_version;
     let refusal = if version < VERSION_MIN {
         Some(ErrorCode::UnsupportedVersion)
-    } else if request.transactional_id.is_some() {
-        Some(ErrorCode::TransactionalIdAuthorizationFailed)
     } else if !matches!(request.acks, -1..=1) {
         Some(ErrorCode::InvalidRequiredAcks)
     } else {
@@ -174,7 +172,7 @@ pub(crate) fn decide(
             let checked = match known {
                 Err(code) => Err((code, None)),
                 Ok(known) => {
-                    let rules = BatchRules { compacted: known.compacted, zstd: version >= ZSTD_VERSION_MIN };
+                    let rules = BatchRules { zstd: version >= ZSTD_VERSION_MIN, ..known.rules };
                     let records = match partition.records {
                         Some(Records::Bytes(records)) => records,
                         _ => Bytes::new(),

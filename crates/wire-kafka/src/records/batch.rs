@@ -25,6 +25,8 @@ pub const HEADER_BYTES: usize = 61;
 /// Bytes in front of what the length field counts.
 pub const LENGTH_END: usize = 12;
 
+/// What the length field counts of the smallest message there has ever been, one of magic 0.
+const LENGTH_MIN: i32 = 14;
 const LEADER_EPOCH: usize = 12;
 const MAGIC: usize = 16;
 const CRC: usize = 17;
@@ -37,6 +39,7 @@ const PRODUCER_EPOCH: usize = 51;
 const BASE_SEQUENCE: usize = 53;
 const RECORD_COUNT: usize = 57;
 
+const CODEC_BITS: i16 = 7;
 const BIT_APPEND_TIME: i16 = 1 << 3;
 const BIT_TRANSACTIONAL: i16 = 1 << 4;
 const BIT_CONTROL: i16 = 1 << 5;
@@ -122,17 +125,22 @@ pub enum BatchError {
     ControlBatch,
     #[error("base sequence is {0} with a producer id")]
     BadSequence(i32),
+    #[error("producer epoch is {0} with a producer id")]
+    BadEpoch(i16),
 }
 
 impl BatchError {
     /// The code that Kafka answers a Produce with.
     pub const fn code(&self) -> ErrorCode {
         match self {
-            BatchError::Truncated { .. } | BatchError::BadLength(_) | BatchError::BadChecksum { .. } => {
-                ErrorCode::CorruptMessage
-            }
+            BatchError::BadLength(_)
+            | BatchError::BadChecksum { .. }
+            | BatchError::WrongMagic { found: ..0 | 3.., .. } => ErrorCode::CorruptMessage,
             BatchError::UnknownCodec(_) => ErrorCode::UnsupportedCompressionType,
-            BatchError::WrongMagic { .. }
+            BatchError::BadEpoch(_) => ErrorCode::InvalidProducerEpoch,
+            // What is cut short holds no batch.
+            BatchError::Truncated { .. }
+            | BatchError::WrongMagic { .. }
             | BatchError::Empty
             | BatchError::MoreThanOne
             | BatchError::BaseOffsetNotZero(_)
@@ -178,10 +186,16 @@ impl BatchHeader {
     /// The checksum is not looked at.
     pub fn parse(bytes: &[u8]) -> Result<BatchHeader, BatchError> {
         let truncated = |needed| BatchError::Truncated { needed, found: bytes.len() };
-        if bytes.len() <= MAGIC {
+        if bytes.len() < LENGTH_END {
             return Err(truncated(HEADER_BYTES));
         }
         let length = i32_at(bytes, 8);
+        if length < LENGTH_MIN {
+            return Err(BatchError::BadLength(length));
+        }
+        if bytes.len() <= MAGIC {
+            return Err(truncated(HEADER_BYTES));
+        }
         let magic = bytes[MAGIC] as i8;
         if magic != 2 {
             return Err(BatchError::WrongMagic { expected: 2, found: magic });
@@ -307,6 +321,11 @@ pub(super) fn attributes(
         | bit(control, BIT_CONTROL)
 }
 
+/// The attributes with another codec in them.
+pub(super) fn with_codec(attributes: i16, codec: Compression) -> i16 {
+    attributes & !CODEC_BITS | codec as i16
+}
+
 /// `sequence + delta` in the space of sequence numbers, 0 to 2^31 - 1, which wraps.
 pub fn sequence_add(sequence: i32, delta: i32) -> i32 {
     sequence.wrapping_add(delta) & i32::MAX
@@ -345,6 +364,9 @@ pub fn check_produce_batch(records: &[u8]) -> Result<BatchHeader, BatchError> {
     }
     if header.has_producer_id() && header.base_sequence < 0 {
         return Err(BatchError::BadSequence(header.base_sequence));
+    }
+    if header.has_producer_id() && header.producer_epoch < 0 {
+        return Err(BatchError::BadEpoch(header.producer_epoch));
     }
     Ok(header)
 }

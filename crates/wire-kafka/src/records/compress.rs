@@ -3,7 +3,7 @@
 //! Formats are those that Kafka's clients write: gzip members; snappy in xerial's blocks (Java, Go) or as one raw block
 //! (librdkafka may); LZ4 frames of independent 64 KiB blocks (KIP-57); zstd frames (KIP-110).
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 
 use lz4_flex::frame::{BlockMode, BlockSize, FrameDecoder, FrameEncoder, FrameInfo};
 
@@ -34,23 +34,57 @@ const XERIAL_HEADER_BYTES: usize = 16;
 /// Input of one block, as Java clients cut it.
 const XERIAL_BLOCK_BYTES: usize = 32 * 1024;
 
-/// Compresses a block. `Compression::None` gives a copy.
+/// Compresses a block at the codec's own level. `Compression::None` gives a copy.
 pub fn compress(codec: Compression, block: &[u8]) -> Result<Vec<u8>, CompressError> {
-    let done = match codec {
-        Compression::None => Ok(block.to_vec()),
+    // Known to be all there is, a zstd frame tells its readers how long it becomes.
+    if codec == Compression::Zstd {
+        return zstd::bulk::compress(block, 0).map_err(|error| damaged(codec, error));
+    }
+    let mut out = Vec::new();
+    compress_from(codec, None, &mut &*block, &mut out).map_err(|error| damaged(codec, error))?;
+    Ok(out)
+}
+
+/// Puts a block into another codec, behind what is in `out`. It is packed while it is unpacked and never stands anywhere as
+/// a whole; more than `limit` unpacked bytes are an error. Levels are 1 to 9 for gzip and what the library knows for zstd;
+/// other codecs have none, and without one it is the codec's own.
+pub fn recompress(
+    from: Compression,
+    block: &[u8],
+    limit: usize,
+    to: Compression,
+    level: Option<i32>,
+    out: &mut Vec<u8>,
+) -> Result<(), CompressError> {
+    let mut reader = reader(from, block, limit)?;
+    compress_from(to, level, &mut reader, out).map_err(|error| of_read(from, limit, error))
+}
+
+fn compress_from(
+    codec: Compression,
+    level: Option<i32>,
+    from: &mut dyn Read,
+    out: &mut Vec<u8>,
+) -> io::Result<()> {
+    match codec {
+        Compression::None => from.read_to_end(out).map(drop),
         Compression::Gzip => {
-            let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-            out.write_all(block).and_then(|()| out.finish())
+            let level = level.and_then(|level| u32::try_from(level).ok());
+            let level =
+                level.map_or(flate2::Compression::default(), |level| flate2::Compression::new(level.min(9)));
+            let mut encoder = flate2::write::GzEncoder::new(out, level);
+            io::copy(from, &mut encoder)?;
+            encoder.finish().map(drop)
         }
-        Compression::Snappy => snappy_compress(block).map_err(io::Error::other),
+        Compression::Snappy => snappy_compress(from, out),
         Compression::Lz4 => {
             let info = FrameInfo::new().block_mode(BlockMode::Independent).block_size(BlockSize::Max64KB);
-            let mut out = FrameEncoder::with_frame_info(info, Vec::new());
-            out.write_all(block).and_then(|()| out.finish().map_err(io::Error::other))
+            let mut encoder = FrameEncoder::with_frame_info(info, out);
+            io::copy(from, &mut encoder)?;
+            encoder.finish().map(drop).map_err(io::Error::other)
         }
-        Compression::Zstd => zstd::bulk::compress(block, 0),
-    };
-    done.map_err(|error| damaged(codec, error))
+        Compression::Zstd => zstd::stream::copy_encode(from, out, level.unwrap_or(0)),
+    }
 }
 
 /// Decompresses a block to at most `limit` bytes. Memory used on the way is bounded by the limit and by what a frame may
@@ -120,18 +154,22 @@ impl<R: Read> Read for Limited<R> {
     }
 }
 
-fn snappy_compress(block: &[u8]) -> Result<Vec<u8>, snap::Error> {
+fn snappy_compress(from: &mut dyn Read, out: &mut Vec<u8>) -> io::Result<()> {
     let mut encoder = snap::raw::Encoder::new();
-    let mut out = Vec::with_capacity(XERIAL_HEADER_BYTES + block.len() / 2);
     out.extend_from_slice(&XERIAL_MAGIC);
     out.extend_from_slice(&1i32.to_be_bytes());
     out.extend_from_slice(&1i32.to_be_bytes());
-    for chunk in block.chunks(XERIAL_BLOCK_BYTES) {
-        let compressed = encoder.compress_vec(chunk)?;
+    let mut chunk = Vec::with_capacity(XERIAL_BLOCK_BYTES);
+    loop {
+        chunk.clear();
+        from.take(XERIAL_BLOCK_BYTES as u64).read_to_end(&mut chunk)?;
+        if chunk.is_empty() {
+            return Ok(());
+        }
+        let compressed = encoder.compress_vec(&chunk).map_err(io::Error::other)?;
         out.extend_from_slice(&(compressed.len() as i32).to_be_bytes());
         out.extend_from_slice(&compressed);
     }
-    Ok(out)
 }
 
 /// Snappy's blocks one after another: of xerial's, each of its own; a raw one is all there is.

@@ -78,6 +78,31 @@ pub fn decompressed(header: &BatchHeader, batch: &Bytes, limit: usize) -> Result
     }
 }
 
+/// The same batch in another codec: unpacked, to at most `limit` bytes, and packed again piece by piece. Level as in
+/// [`compress::recompress`].
+pub fn recompressed(
+    header: &BatchHeader,
+    batch: &[u8],
+    limit: usize,
+    codec: Compression,
+    level: Option<i32>,
+) -> Result<Bytes, RecordError> {
+    let mut out = vec![0; HEADER_BYTES];
+    let block = &batch[HEADER_BYTES..header.total_bytes];
+    compress::recompress(header.compression()?, block, limit, codec, level, &mut out)?;
+    let attributes = batch::with_codec(header.attributes, codec);
+    Ok(sealed(BatchHeader { attributes, ..*header }, BytesMut::from(Bytes::from(out))))
+}
+
+/// A batch with its header in front of its records, length and checksum put right.
+fn sealed(mut header: BatchHeader, mut out: BytesMut) -> Bytes {
+    header.total_bytes = out.len();
+    out[..HEADER_BYTES].copy_from_slice(&header.to_bytes());
+    header.crc = crc32c(&out[batch::ATTRIBUTES..]);
+    out[..HEADER_BYTES].copy_from_slice(&header.to_bytes());
+    out.freeze()
+}
+
 /// One record, its parts slices of the block it was read from (`block.slice_ref(part)` makes one that stands alone).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record<'a> {
@@ -321,7 +346,7 @@ impl BatchBuilder {
             self.out.extend_from_slice(&block);
         }
         let (producer_id, producer_epoch, base_sequence) = self.producer.unwrap_or((-1, -1, -1));
-        let mut header = BatchHeader {
+        let header = BatchHeader {
             base_offset: self.base_offset,
             total_bytes: self.out.len(),
             leader_epoch: self.leader_epoch,
@@ -340,10 +365,7 @@ impl BatchBuilder {
             base_sequence,
             record_count: self.count,
         };
-        self.out[..HEADER_BYTES].copy_from_slice(&header.to_bytes());
-        header.crc = crc32c(&self.out[batch::ATTRIBUTES..]);
-        self.out[..HEADER_BYTES].copy_from_slice(&header.to_bytes());
-        Ok(self.out.freeze())
+        Ok(sealed(header, self.out))
     }
 }
 
