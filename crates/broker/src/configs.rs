@@ -204,10 +204,16 @@ fn below_topic(def: &'static ConfigDef, defaults: &ConfigDefaults) -> Vec<Config
         synonyms.push(ConfigSynonym { name, value: unscaled(value, factor), source: Source::StaticBroker });
     }
     // Of several names (log.retention.ms, .minutes, .hours) Kafka 4.4 shows none for the default.
-    if let [Synonym { name, factor }] = def.synonyms {
-        synonyms.push(ConfigSynonym { name, value: unscaled(def.default, *factor), source: Source::Default });
+    if let [synonym] = def.synonyms {
+        synonyms.push(default_under(def, synonym));
     }
     synonyms
+}
+
+/// A config's default as a broker-level name has it.
+fn default_under(def: &ConfigDef, synonym: &'static Synonym) -> ConfigSynonym {
+    let value = unscaled(def.default, synonym.factor);
+    ConfigSynonym { name: synonym.name, value, source: Source::Default }
 }
 
 fn unscaled(value: &str, factor: i64) -> String {
@@ -237,13 +243,18 @@ pub fn of_broker(settings: &Settings, defaults: &ConfigDefaults) -> Vec<ConfigEn
             if !seen.insert(synonym.name) {
                 continue;
             }
-            let synonyms: Vec<ConfigSynonym> =
+            let mut synonyms: Vec<ConfigSynonym> =
                 set.iter().filter(|one| one.name == synonym.name).cloned().collect();
+            // Of several names the coarsest, which is the last one, has the default.
+            if def.synonyms.len() > 1 && def.synonyms.last() == Some(synonym) {
+                synonyms.push(default_under(def, synonym));
+            }
             entries.push(ConfigEntry {
                 name: synonym.name,
                 value: synonyms.first().map(|first| first.value.clone()),
                 source: synonyms.first().map_or(Source::Default, |first| first.source),
-                kind: def.kind,
+                // What is counted in minutes or hours is an int.
+                kind: if synonym.factor > 1 { Kind::Int } else { def.kind },
                 doc: def.doc,
                 read_only: true,
                 synonyms,
@@ -278,6 +289,8 @@ mod tests {
         assert_eq!(entry("num.partitions").source, Source::StaticBroker);
         assert_eq!(entry("log.retention.hours").value.as_deref(), Some("2"));
         assert_eq!(entry("log.retention.ms").value, None);
-        assert_eq!(entry("log.retention.hours").synonyms.len(), 1);
+        let synonyms: Vec<&str> =
+            entry("log.retention.hours").synonyms.iter().map(|one| one.value.as_str()).collect();
+        assert_eq!(synonyms, ["2", "168"], "what is set, then the default, which the coarsest name has");
     }
 }

@@ -262,9 +262,6 @@ impl Broker {
 
     /// DeleteGroups, for one of them.
     pub async fn delete_group(&self, group: &str) -> Result<(), GroupError> {
-        if group.is_empty() {
-            return Err(GroupError::InvalidGroupId);
-        }
         self.with_group(group, false, |_, _| ())?;
         let pending = self.with_group_if_loaded(group, |loaded| match loaded {
             Some(loaded) if loaded.phase() != Phase::Empty => Err(GroupError::NotEmpty),

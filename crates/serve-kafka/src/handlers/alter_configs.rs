@@ -1,70 +1,35 @@
 //! AlterConfigs (key 33), versions 0 to 2.
 //!
-//! A topic's overrides are replaced by those given, all or nothing. Broker settings cannot be altered while it runs.
+//! A topic's overrides are replaced by those given, all or nothing. Broker settings cannot be altered while it runs;
+//! client metrics and groups have no configs here.
 
-use kolk_broker::topics::TopicKey;
-use kolk_engine::state::{ConfigChange, ConfigOp};
 use kolk_wire_kafka::messages::alter_configs::{
-    AlterConfigsRequest, AlterConfigsResource, AlterConfigsResourceResponse, AlterConfigsResponse,
+    AlterConfigsRequest, AlterConfigsResourceResponse, AlterConfigsResponse,
 };
-use kolk_wire_kafka::{ErrorCode, Str};
 
 use super::Context;
-use super::configs::{Failure, TOPIC, unalterable};
+use super::configs::{Altered, Change, How, SET, alter};
 use crate::connection::Close;
-use crate::errors;
 
 pub(crate) async fn handle(
     context: &Context<'_>,
     request: AlterConfigsRequest,
 ) -> Result<AlterConfigsResponse, Close> {
-    let mut responses = Vec::with_capacity(request.resources.len());
-    for resource in &request.resources {
-        let (code, message) = match changes(context, resource) {
-            Ok(changes) => {
-                alter_topic(context, &resource.resource_name, true, changes, request.validate_only).await?
-            }
-            Err((code, why)) => (code, Some(Str::from(why))),
-        };
-        responses.push(AlterConfigsResourceResponse {
+    let resources = request.resources.iter().map(|resource| {
+        let configs = resource.configs.iter();
+        let changes =
+            configs.map(|config| Change { name: &config.name, operation: SET, value: config.value.as_ref() });
+        Altered { kind: resource.resource_type, name: &resource.resource_name, changes: changes.collect() }
+    });
+    let how = How { replace: true, validate_only: request.validate_only };
+    let outcomes = alter(context, &resources.collect::<Vec<_>>(), how).await?;
+    let responses = request.resources.iter().zip(outcomes).map(|(resource, (code, error_message))| {
+        AlterConfigsResourceResponse {
             error_code: code.code(),
-            error_message: message,
+            error_message,
             resource_type: resource.resource_type,
             resource_name: resource.resource_name.clone(),
-        });
-    }
-    Ok(AlterConfigsResponse { throttle_time_ms: 0, responses })
-}
-
-fn changes(context: &Context<'_>, resource: &AlterConfigsResource) -> Result<Vec<ConfigChange>, Failure> {
-    if resource.resource_type != TOPIC {
-        return Err(unalterable(context, resource.resource_type, &resource.resource_name));
-    }
-    let changes = resource.configs.iter().map(|config| match &config.value {
-        Some(value) => {
-            Ok(ConfigChange { name: config.name.to_string(), op: ConfigOp::Set(value.to_string()) })
         }
-        None => Err((ErrorCode::InvalidRequest, format!("Null value not supported for : {}", config.name))),
     });
-    changes.collect()
-}
-
-/// Changes a topic's overrides; the answer for one resource.
-pub(crate) async fn alter_topic(
-    context: &Context<'_>,
-    name: &Str,
-    replace: bool,
-    changes: Vec<ConfigChange>,
-    validate_only: bool,
-) -> Result<(ErrorCode, Option<Str>), Close> {
-    let broker = context.broker();
-    let Some(topic) = broker.find_topic(&TopicKey::Name(name)).await? else {
-        let why = format!("The topic '{name}' does not exist.");
-        return Ok((ErrorCode::UnknownTopicOrPartition, Some(Str::from(why))));
-    };
-    let outcome = broker.alter_topic_configs(topic.id, replace, changes, validate_only).await?;
-    Ok(match outcome {
-        Ok(()) => (ErrorCode::None, None),
-        Err(refusal) => (errors::of_refusal(&refusal), Some(Str::from(refusal.to_string()))),
-    })
+    Ok(AlterConfigsResponse { throttle_time_ms: 0, responses: responses.collect() })
 }

@@ -1,12 +1,17 @@
 //! Configs on the wire: what DescribeConfigs, CreateTopics and the two ways of altering have in common.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use kolk_broker::configs::{ConfigEntry, Source, of_topic};
-use kolk_engine::state::Topic;
+use kolk_broker::topics::TopicKey;
 use kolk_engine::state::configs::{ConfigDefaults, Kind};
+use kolk_engine::state::{ConfigChange, ConfigOp, Topic, check_topic_name};
 use kolk_wire_kafka::messages::create_topics::CreatableTopicConfigs;
 use kolk_wire_kafka::{ErrorCode, Str};
 
 use super::Context;
+use crate::connection::Close;
+use crate::errors;
 
 /// Resource types.
 pub(crate) const TOPIC: i8 = 2;
@@ -53,24 +58,137 @@ pub(crate) fn of_created(topic: &Topic, defaults: &ConfigDefaults) -> Vec<Creata
         .collect()
 }
 
-/// Whether a broker resource's name means this broker; empty means all brokers.
-pub(crate) fn check_broker(context: &Context<'_>, name: &str) -> Result<(), Failure> {
-    let node_id = context.broker().settings().node_id;
-    if name.is_empty() || name.parse() == Ok(node_id) {
-        return Ok(());
-    }
-    let why = format!("Unexpected broker id, expected {node_id} or empty string, but received {name}");
-    Err((ErrorCode::InvalidRequest, why))
+/// A resource whose configs are to be changed, from either of the two APIs.
+pub(crate) struct Altered<'a> {
+    pub kind: i8,
+    pub name: &'a Str,
+    pub changes: Vec<Change<'a>>,
 }
 
-/// Why a resource other than a topic cannot be altered.
-pub(crate) fn unalterable(context: &Context<'_>, kind: i8, name: &str) -> Failure {
-    let why = match kind {
-        BROKER => match check_broker(context, name) {
-            Err(failure) => return failure,
-            Ok(()) => "Broker settings are read when the broker starts and cannot be altered.".to_owned(),
-        },
-        _ => format!("Unsupported resource type {kind}"),
+/// A change of one config, as the wire has it.
+pub(crate) struct Change<'a> {
+    pub name: &'a Str,
+    /// One of the operations below.
+    pub operation: i8,
+    pub value: Option<&'a Str>,
+}
+
+pub(crate) const SET: i8 = 0;
+const DELETE: i8 = 1;
+const APPEND: i8 = 2;
+const SUBTRACT: i8 = 3;
+
+/// Which of the two APIs alters, and whether at all.
+#[derive(Clone, Copy)]
+pub(crate) struct How {
+    /// AlterConfigs: what is not named goes back to its default.
+    pub replace: bool,
+    pub validate_only: bool,
+}
+
+/// Alters resources, each all or nothing. Only topics have configs that can change while the broker runs.
+pub(crate) async fn alter(
+    context: &Context<'_>,
+    resources: &[Altered<'_>],
+    how: How,
+) -> Result<Vec<(ErrorCode, Option<Str>)>, Close> {
+    let mut times: BTreeMap<(i8, &Str), usize> = BTreeMap::new();
+    for resource in resources {
+        *times.entry((resource.kind, resource.name)).or_default() += 1;
+    }
+    let mut outcomes = Vec::with_capacity(resources.len());
+    for resource in resources {
+        let outcome = if times[&(resource.kind, resource.name)] > 1 {
+            Err((ErrorCode::InvalidRequest, "Each resource must appear at most once.".to_owned()))
+        } else {
+            match changes(resource)
+                .and_then(|changes| check_resource(context, resource, how).map(|()| changes))
+            {
+                Ok(changes) if resource.kind == TOPIC => {
+                    alter_topic(context, resource.name, changes, how).await?
+                }
+                Ok(_) => Ok(()),
+                Err(failure) => Err(failure),
+            }
+        };
+        outcomes.push(match outcome {
+            Ok(()) => (ErrorCode::None, None),
+            Err((code, why)) => (code, Some(Str::from(why))),
+        });
+    }
+    Ok(outcomes)
+}
+
+fn changes(resource: &Altered<'_>) -> Result<Vec<ConfigChange>, Failure> {
+    let wrong = |why: String| (ErrorCode::InvalidRequest, why);
+    let mut names = BTreeSet::new();
+    let twice = resource.changes.iter().filter(|change| !names.insert(change.name));
+    let twice: Vec<&str> = twice.map(|change| &**change.name).collect();
+    if !twice.is_empty() {
+        return Err(wrong(format!("Error due to duplicate config keys : {}", twice.join(","))));
+    }
+    let changes = resource.changes.iter().map(|Change { name, operation, value }| {
+        let value = || {
+            let value = value.ok_or_else(|| wrong(format!("Null value not supported for : {name}")))?;
+            Ok::<_, Failure>(value.to_string())
+        };
+        let op = match *operation {
+            SET => ConfigOp::Set(value()?),
+            DELETE => ConfigOp::Delete,
+            APPEND => ConfigOp::Append(value()?),
+            SUBTRACT => ConfigOp::Subtract(value()?),
+            other => return Err(wrong(format!("Unknown operation type {other}."))),
+        };
+        Ok(ConfigChange { name: name.to_string(), op })
+    });
+    changes.collect()
+}
+
+/// Whether there is such a resource and, if it is no topic, that it stays as it is.
+fn check_resource(context: &Context<'_>, resource: &Altered<'_>, how: How) -> Result<(), Failure> {
+    let Altered { kind, name, changes } = resource;
+    let wrong = |why: String| Err((ErrorCode::InvalidRequest, why));
+    let node_id = context.broker().settings().node_id;
+    match *kind {
+        TOPIC if name.is_empty() => wrong("Default topic resources are not allowed.".to_owned()),
+        TOPIC => check_topic_name(name).map_err(|why| (ErrorCode::InvalidTopicException, why)),
+        // No name means all brokers.
+        BROKER if !name.is_empty() && name.parse() != Ok(node_id) => {
+            wrong(format!("Unexpected broker id, expected {node_id}, but received {name}"))
+        }
+        BROKER_LOGGER if !how.replace && name.parse() != Ok(node_id) => {
+            wrong(format!("Unexpected node id. Expected {node_id}, but received {name}"))
+        }
+        CLIENT_METRICS if name.is_empty() => wrong("Subscription name can't be empty".to_owned()),
+        GROUP if name.is_empty() => wrong("Default group resources are not allowed.".to_owned()),
+        BROKER | BROKER_LOGGER | CLIENT_METRICS | GROUP if changes.is_empty() => Ok(()),
+        BROKER => {
+            let names: Vec<&str> = changes.iter().map(|change| &**change.name).collect();
+            wrong(format!(
+                "Cannot update these configs dynamically: [{}]. Kolk reads the broker's settings when it starts.",
+                names.join(", ")
+            ))
+        }
+        BROKER_LOGGER if !how.replace => {
+            Err((ErrorCode::InvalidConfig, format!("Logger {} does not exist!", changes[0].name)))
+        }
+        CLIENT_METRICS => wrong(format!("Unknown client metrics configuration: {}", changes[0].name)),
+        GROUP => Err((ErrorCode::InvalidConfig, format!("Unknown group config name: {}", changes[0].name))),
+        other => wrong(format!("Unknown resource type {other}")),
+    }
+}
+
+async fn alter_topic(
+    context: &Context<'_>,
+    name: &Str,
+    changes: Vec<ConfigChange>,
+    how: How,
+) -> Result<Result<(), Failure>, Close> {
+    let broker = context.broker();
+    let Some(topic) = broker.find_topic(&TopicKey::Name(name)).await? else {
+        let why = format!("The topic '{name}' does not exist.");
+        return Ok(Err((ErrorCode::UnknownTopicOrPartition, why)));
     };
-    (ErrorCode::InvalidRequest, why)
+    let outcome = broker.alter_topic_configs(topic.id, how.replace, changes, how.validate_only).await?;
+    Ok(outcome.map_err(|refusal| (errors::of_refusal(&refusal), refusal.to_string())))
 }

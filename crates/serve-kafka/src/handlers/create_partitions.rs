@@ -2,9 +2,9 @@
 //!
 //! The same as splitting shards: each new partition begins as a split of the widest hash range. What `kolk.reshard`
 //! forbids, and any count that is not larger than the present one, answers INVALID_PARTITIONS. Assignments of replicas are
-//! counted and otherwise not looked at.
+//! checked and have no effect. A topic that is named twice is left as it is.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use kolk_broker::topics::TopicKey;
 use kolk_wire_kafka::messages::create_partitions::{
@@ -12,7 +12,7 @@ use kolk_wire_kafka::messages::create_partitions::{
 };
 use kolk_wire_kafka::{ErrorCode, Str};
 
-use super::Context;
+use super::{Context, check_assignment};
 use crate::connection::Close;
 use crate::errors;
 
@@ -20,13 +20,17 @@ pub(crate) async fn handle(
     context: &Context<'_>,
     request: CreatePartitionsRequest,
 ) -> Result<CreatePartitionsResponse, Close> {
-    let mut names = BTreeSet::new();
-    let mut results = Vec::with_capacity(request.topics.len());
+    let mut times: BTreeMap<&Str, usize> = BTreeMap::new();
     for topic in &request.topics {
-        let outcome = if names.insert(&topic.name) {
-            create(context, topic, request.validate_only).await?
-        } else {
-            Err((ErrorCode::InvalidRequest, "Duplicate topic name.".to_owned()))
+        *times.entry(&topic.name).or_default() += 1;
+    }
+    let mut results = Vec::with_capacity(times.len());
+    for topic in &request.topics {
+        let outcome = match times.remove(&topic.name) {
+            Some(1) => create(context, topic, request.validate_only).await?,
+            Some(_) => Err((ErrorCode::InvalidRequest, "Duplicate topic name.".to_owned())),
+            // Told at its first place.
+            None => continue,
         };
         let (code, message) = match outcome {
             Ok(()) => (ErrorCode::None, None),
@@ -70,6 +74,13 @@ async fn create(
             assignments.len()
         );
         return Ok(Err((ErrorCode::InvalidReplicaAssignment, message)));
+    }
+    for assignment in asked.assignments.iter().flatten() {
+        // New partitions have one replica, as all others.
+        let agreed = if broker.settings().strict_replication { 1 } else { assignment.broker_ids.len() };
+        if let Err(why) = check_assignment(context, &assignment.broker_ids, agreed) {
+            return Ok(Err((ErrorCode::InvalidReplicaAssignment, why)));
+        }
     }
     let outcome = broker.create_partitions(topic.id, asked.count, validate_only).await?;
     Ok(outcome.map_err(|refusal| (errors::of_refusal(&refusal), refusal.to_string())))

@@ -17,7 +17,7 @@ use kolk_wire_kafka::{ErrorCode, Str};
 use uuid::Uuid;
 
 use super::metadata::is_reserved;
-use super::{Context, wire_id};
+use super::{Context, check_assignment, wire_id};
 use crate::connection::Close;
 use crate::errors;
 
@@ -128,20 +128,18 @@ fn check_assignments(context: &Context<'_>, topic: &CreatableTopic) -> Result<i3
     }
     let count = i32::try_from(topic.assignments.len()).unwrap_or(i32::MAX);
     let indexes: BTreeSet<i32> = topic.assignments.iter().map(|one| one.partition_index).collect();
-    let are_dense = indexes.len() == topic.assignments.len()
-        && indexes.first() == Some(&0)
-        && indexes.last() == Some(&(count - 1));
+    if indexes.len() < topic.assignments.len() {
+        let why = "Found multiple manual partition assignments for one partition".to_owned();
+        return Err((ErrorCode::InvalidReplicaAssignment, why));
+    }
+    let are_dense = indexes.first() == Some(&0) && indexes.last() == Some(&(count - 1));
     if !are_dense {
         let why = "partitions should be a consecutive 0-based integer sequence".to_owned();
         return Err((ErrorCode::InvalidReplicaAssignment, why));
     }
-    let node_id = context.broker().settings().node_id;
     for assignment in &topic.assignments {
-        let is_own = assignment.broker_ids == [node_id];
-        if assignment.broker_ids.is_empty() || (context.broker().settings().strict_replication && !is_own) {
-            let why = "The manual partition assignment includes no known broker.".to_owned();
-            return Err((ErrorCode::InvalidReplicaAssignment, why));
-        }
+        check_assignment(context, &assignment.broker_ids, topic.assignments[0].broker_ids.len())
+            .map_err(|why| (ErrorCode::InvalidReplicaAssignment, why))?;
     }
     Ok(count)
 }

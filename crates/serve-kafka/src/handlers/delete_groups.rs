@@ -2,6 +2,8 @@
 //!
 //! A group with members answers NON_EMPTY_GROUP. Version 3 carries a message for each.
 
+use std::collections::BTreeSet;
+
 use kolk_wire_kafka::Str;
 use kolk_wire_kafka::messages::delete_groups::{
     DeletableGroupResult, DeleteGroupsRequest, DeleteGroupsResponse,
@@ -16,7 +18,11 @@ pub(crate) async fn handle(
     request: DeleteGroupsRequest,
 ) -> Result<DeleteGroupsResponse, Close> {
     let mut results = Vec::with_capacity(request.groups_names.len());
+    let mut told = BTreeSet::new();
     for group_id in request.groups_names {
+        if !told.insert(group_id.clone()) {
+            continue;
+        }
         let mut result = DeletableGroupResult { group_id, ..Default::default() };
         if let Err(error) = context.broker().delete_group(&result.group_id).await {
             result.error_code = errors::of_group(&error).code();

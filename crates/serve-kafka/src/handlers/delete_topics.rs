@@ -1,8 +1,9 @@
 //! DeleteTopics (key 20), versions 1 to 6.
 //!
-//! By name, from version 6 also by id. Gone at once, with its offsets and its stream's shards.
+//! By name, from version 6 also by id. Gone at once, with its offsets and its stream's shards. A topic that is named
+//! twice is left as it is, and told of once.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kolk_broker::topics::TopicKey;
 use kolk_engine::TopicId;
@@ -12,6 +13,7 @@ use kolk_wire_kafka::messages::delete_topics::{
 use kolk_wire_kafka::{ErrorCode, Str};
 use uuid::Uuid;
 
+use super::configs::Failure;
 use super::{Context, wire_id};
 use crate::connection::Close;
 use crate::errors;
@@ -27,55 +29,69 @@ pub(crate) async fn handle(
     } else {
         request.topic_names.into_iter().map(|name| (Some(name), Uuid::nil())).collect()
     };
-    let mut done = BTreeSet::new();
-    let mut responses = Vec::with_capacity(asked.len());
-    for (name, id) in asked {
-        let mut response = DeletableTopicResult { name, topic_id: id, ..Default::default() };
-        let mut fail = |code: ErrorCode, message: &str| {
-            response.error_code = code.code();
-            response.error_message = Some(Str::from(message));
-        };
-        let key = match (&response.name, id.is_nil()) {
-            (Some(_), false) => {
-                fail(ErrorCode::InvalidRequest, "Topic name and topic ID can not both be specified.");
-                responses.push(response);
-                continue;
-            }
-            (None, true) => {
-                fail(ErrorCode::InvalidRequest, "Neither topic name nor id were specified.");
-                responses.push(response);
-                continue;
-            }
-            (Some(name), true) => TopicKey::Name(name),
-            (None, false) => TopicKey::Id(TopicId(id.as_u128())),
-        };
-        match context.broker().find_topic(&key).await? {
-            Some(topic) if !done.insert(topic.id) => {
-                response.error_code = ErrorCode::InvalidRequest.code();
-                response.error_message = Some(Str::from_static("Duplicate topic."));
-            }
-            Some(topic) => {
-                response.name = Some(Str::from(&*topic.name));
-                response.topic_id = wire_id(topic.id);
-                if let Err(refusal) = context.broker().delete_topic(topic.id).await? {
-                    response.error_code = errors::of_refusal(&refusal).code();
-                    response.error_message = Some(Str::from(refusal.to_string()));
+    let mut times: BTreeMap<&(Option<Str>, Uuid), usize> = BTreeMap::new();
+    for one in &asked {
+        *times.entry(one).or_default() += 1;
+    }
+    let (names, ids): (BTreeSet<&Str>, BTreeSet<Uuid>) = (
+        asked.iter().filter_map(|(name, _)| name.as_ref()).collect(),
+        asked.iter().map(|(_, id)| *id).collect(),
+    );
+    let mut responses = Vec::with_capacity(times.len());
+    for one in &asked {
+        // What is named twice is told of once.
+        let Some(times) = times.remove(one) else { continue };
+        let (name, id) = one;
+        let mut response = DeletableTopicResult { name: name.clone(), topic_id: *id, ..Default::default() };
+        let outcome = match key(name.as_ref(), *id) {
+            Err(failure) => Err(failure),
+            Ok(TopicKey::Name(_)) if times > 1 => twice("Duplicate topic name."),
+            Ok(TopicKey::Id(_)) if times > 1 => twice("Duplicate topic id."),
+            Ok(key) => match context.broker().find_topic(&key).await? {
+                None => Err(unknown(&key)),
+                Some(topic) if name.is_none() && names.contains(&Str::from(&*topic.name)) => continue,
+                Some(topic) => {
+                    let is_named_twice = name.is_some() && ids.contains(&wire_id(topic.id));
+                    response.name = Some(Str::from(&*topic.name));
+                    response.topic_id = wire_id(topic.id);
+                    if is_named_twice {
+                        twice("The provided topic name maps to an ID that was already supplied.")
+                    } else {
+                        let deleted = context.broker().delete_topic(topic.id).await?;
+                        deleted.map_err(|refusal| (errors::of_refusal(&refusal), refusal.to_string()))
+                    }
                 }
-            }
-            None => {
-                let code = match key {
-                    TopicKey::Name(_) => ErrorCode::UnknownTopicOrPartition,
-                    TopicKey::Id(_) => ErrorCode::UnknownTopicId,
-                };
-                response.error_code = code.code();
-                let message = match key {
-                    TopicKey::Name(_) => "This server does not host this topic-partition.",
-                    TopicKey::Id(_) => "This server does not host this topic ID.",
-                };
-                response.error_message = Some(Str::from_static(message));
-            }
+            },
+        };
+        if let Err((code, why)) = outcome {
+            response.error_code = code.code();
+            response.error_message = Some(Str::from(why));
         }
         responses.push(response);
     }
     Ok(DeleteTopicsResponse { throttle_time_ms: 0, responses })
+}
+
+fn key(name: Option<&Str>, id: Uuid) -> Result<TopicKey<'_>, Failure> {
+    let wrong = |why: &str| Err((ErrorCode::InvalidRequest, why.to_owned()));
+    match (name, id.is_nil()) {
+        (Some(_), false) => wrong("You may not specify both topic name and topic id."),
+        (None, true) => wrong("Neither topic name nor id were specified."),
+        (Some(name), true) => Ok(TopicKey::Name(name)),
+        (None, false) => Ok(TopicKey::Id(TopicId(id.as_u128()))),
+    }
+}
+
+fn twice(why: &str) -> Result<(), Failure> {
+    Err((ErrorCode::InvalidRequest, why.to_owned()))
+}
+
+fn unknown(key: &TopicKey<'_>) -> Failure {
+    let (code, why) = match key {
+        TopicKey::Name(_) => {
+            (ErrorCode::UnknownTopicOrPartition, "This server does not host this topic-partition.")
+        }
+        TopicKey::Id(_) => (ErrorCode::UnknownTopicId, "This server does not host this topic ID."),
+    };
+    (code, why.to_owned())
 }

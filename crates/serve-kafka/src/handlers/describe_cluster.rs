@@ -23,7 +23,8 @@ pub(crate) async fn handle(
         let (code, message) = match request.endpoint_type {
             ENDPOINT_CONTROLLERS => (
                 ErrorCode::MismatchedEndpointType,
-                "The request was sent to an endpoint of the wrong type.".to_owned(),
+                "The request was sent to an endpoint of type BROKER, but we wanted an endpoint of type CONTROLLER"
+                    .to_owned(),
             ),
             other => (ErrorCode::UnsupportedEndpointType, format!("Unsupported endpoint type {other}")),
         };

@@ -16,9 +16,7 @@ use kolk_wire_kafka::messages::describe_configs::{
 use kolk_wire_kafka::{ErrorCode, Str};
 
 use super::Context;
-use super::configs::{
-    BROKER, BROKER_LOGGER, CLIENT_METRICS, Failure, GROUP, TOPIC, check_broker, kind_code, source_code,
-};
+use super::configs::{BROKER, BROKER_LOGGER, CLIENT_METRICS, Failure, GROUP, TOPIC, kind_code, source_code};
 use crate::connection::Close;
 
 /// Resources described in one answer; each takes some 10 KiB while it is made.
@@ -47,8 +45,9 @@ pub(crate) async fn handle(
         }
         match entries(context, resource).await? {
             Ok(entries) => {
-                let wanted: Option<BTreeSet<&str>> =
-                    resource.configuration_keys.as_ref().map(|keys| keys.iter().map(|key| &**key).collect());
+                // No keys mean all, as null does.
+                let keys = resource.configuration_keys.as_ref().filter(|keys| !keys.is_empty());
+                let wanted: Option<BTreeSet<&str>> = keys.map(|keys| keys.iter().map(|key| &**key).collect());
                 let shown = entries
                     .into_iter()
                     .filter(|entry| wanted.as_ref().is_none_or(|wanted| wanted.contains(entry.name)));
@@ -83,15 +82,33 @@ async fn entries(
                 }
             }
         }
-        BROKER => match check_broker(context, name) {
-            Ok(()) if name.is_empty() => Ok(Vec::new()),
+        BROKER if name.is_empty() => Ok(Vec::new()),
+        BROKER => match check_broker(context, name, " or empty string,") {
             Ok(()) => Ok(of_broker(broker.settings(), &*broker.config_defaults().await?)),
             Err(failure) => Err(failure),
         },
-        BROKER_LOGGER => check_broker(context, name).map(|()| Vec::new()),
+        BROKER_LOGGER if name.is_empty() => nameless("Broker id"),
+        BROKER_LOGGER => check_broker(context, name, "").map(|()| Vec::new()),
+        CLIENT_METRICS if name.is_empty() => nameless("Client metrics subscription name"),
+        GROUP if name.is_empty() => nameless("Group name"),
         CLIENT_METRICS | GROUP => Ok(Vec::new()),
         other => Err((ErrorCode::InvalidRequest, format!("Unsupported resource type: {other}"))),
     })
+}
+
+fn nameless(what: &str) -> Result<Vec<ConfigEntry>, Failure> {
+    Err((ErrorCode::InvalidRequest, format!("{what} must not be empty")))
+}
+
+/// Whether a broker resource's name means this broker.
+fn check_broker(context: &Context<'_>, name: &str, or_else: &str) -> Result<(), Failure> {
+    let node_id = context.broker().settings().node_id;
+    let why = match name.parse::<i32>() {
+        Ok(id) if id == node_id => return Ok(()),
+        Ok(_) => format!("Unexpected broker id, expected {node_id}{or_else} but received {name}"),
+        Err(_) => format!("Broker id must be an integer, but it is: {name}"),
+    };
+    Err((ErrorCode::InvalidRequest, why))
 }
 
 fn shape(entry: ConfigEntry, request: &DescribeConfigsRequest) -> DescribeConfigsResourceResult {

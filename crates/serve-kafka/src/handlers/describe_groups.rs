@@ -32,28 +32,31 @@ pub(crate) async fn handle(
         if !seen.insert(id.clone()) {
             continue;
         }
-        let mut group = match context.broker().describe_group(&id).await {
-            Ok(Some(group)) => describe(id, group),
-            Ok(None) => not_found(id, context.version()),
+        let group = match context.broker().describe_group(&id).await {
+            Ok(Some(group)) => DescribedGroup { authorized_operations, ..describe(id, group) },
+            Ok(None) if context.version() < NOT_FOUND_VERSION_MIN => {
+                DescribedGroup { authorized_operations, ..not_found(id, None) }
+            }
+            Ok(None) => not_found(id, Some(ErrorCode::GroupIdNotFound)),
             Err(error) => {
                 let error_code = errors::of_group(&error).code();
                 DescribedGroup { group_id: id, error_code, ..Default::default() }
             }
         };
-        group.authorized_operations = authorized_operations;
         groups.push(group);
     }
     Ok(DescribeGroupsResponse { throttle_time_ms: 0, groups })
 }
 
-fn not_found(id: Str, version: i16) -> DescribedGroup {
-    let mut group = DescribedGroup { group_state: Str::from_static("Dead"), ..Default::default() };
-    if version >= NOT_FOUND_VERSION_MIN {
-        group.error_code = ErrorCode::GroupIdNotFound.code();
-        group.error_message = Some(Str::from(format!("Group {id} not found.")));
+fn not_found(id: Str, code: Option<ErrorCode>) -> DescribedGroup {
+    DescribedGroup {
+        group_state: Str::from_static("Dead"),
+        error_code: code.unwrap_or(ErrorCode::None).code(),
+        error_message: code.map(|_| Str::from(format!("Group {id} not found."))),
+        authorized_operations: OPERATIONS_UNASKED,
+        group_id: id,
+        ..Default::default()
     }
-    group.group_id = id;
-    group
 }
 
 fn describe(id: Str, group: GroupDescription) -> DescribedGroup {

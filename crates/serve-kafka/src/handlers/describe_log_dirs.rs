@@ -3,7 +3,7 @@
 //! One directory: the data directory. A partition's size is that of its batches in the log, shared files or not. Bytes of
 //! the file system (version 4) are answered as unknown. Nothing is ever cordoned (version 5).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kolk_broker::topics::TopicKey;
 use kolk_engine::PartitionId;
@@ -40,14 +40,17 @@ pub(crate) async fn handle(
             all.iter().map(|topic| describe(topic, &|_| true)).collect()
         }
         Some(asked) => {
-            let keys: Vec<TopicKey<'_>> = asked.iter().map(|topic| TopicKey::Name(&topic.topic)).collect();
+            let mut wanted: BTreeMap<&str, BTreeSet<i32>> = BTreeMap::new();
+            for topic in &asked {
+                wanted.entry(&topic.topic).or_default().extend(&topic.partitions);
+            }
+            let keys: Vec<TopicKey<'_>> = wanted.keys().map(|name| TopicKey::Name(name)).collect();
             let found = broker.find_topics(&keys).await?;
-            let known = asked.iter().zip(&found).filter_map(|(asked, found)| Some((asked, found.as_ref()?)));
+            let known =
+                wanted.values().zip(&found).filter_map(|(wanted, found)| Some((wanted, found.as_ref()?)));
             known
-                .map(|(asked, topic)| {
-                    let wanted: BTreeSet<i32> = asked.partitions.iter().copied().collect();
-                    describe(topic, &|index| wanted.contains(&index))
-                })
+                .map(|(wanted, topic)| describe(topic, &|index| wanted.contains(&index)))
+                .filter(|topic| !topic.partitions.is_empty())
                 .collect()
         }
     };

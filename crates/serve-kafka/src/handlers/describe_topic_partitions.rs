@@ -1,6 +1,7 @@
 //! DescribeTopicPartitions (key 75), version 0 (KIP-966).
 //!
-//! Topics in order of their names, none meaning all; at most so many partitions a reply, with a cursor to go on from.
+//! Topics in order of their names, none meaning all; at most so many partitions a reply, with a cursor to go on from, which
+//! has to stand in one of the topics asked for.
 //! Eligible leader replicas are always empty: the one replica leads.
 
 use std::collections::BTreeSet;
@@ -15,7 +16,7 @@ use kolk_wire_kafka::messages::describe_topic_partitions::{
 use kolk_wire_kafka::{ErrorCode, Str};
 
 use super::metadata::TOPIC_OPERATIONS;
-use super::{Context, LEADER_EPOCH, wire_id};
+use super::{Context, LEADER_EPOCH, OPERATIONS_UNASKED, wire_id};
 use crate::connection::Close;
 
 /// `max.request.partition.size.limit`.
@@ -26,8 +27,14 @@ pub(crate) async fn handle(
     request: DescribeTopicPartitionsRequest,
 ) -> Result<DescribeTopicPartitionsResponse, Close> {
     let broker = context.broker();
+    if !is_cursor_right(&request) {
+        let names: BTreeSet<Str> = request.topics.into_iter().map(|topic| topic.name).collect();
+        let topics =
+            names.into_iter().map(|name| failed(name, ErrorCode::InvalidRequest, OPERATIONS_UNASKED));
+        return Ok(DescribeTopicPartitionsResponse { topics: topics.collect(), ..Default::default() });
+    }
     let (from_topic, from_partition) = match &request.cursor {
-        Some(cursor) => (cursor.topic_name.as_str(), cursor.partition_index.max(0)),
+        Some(cursor) => (cursor.topic_name.as_str(), cursor.partition_index),
         None => ("", 0),
     };
     let mut found: Vec<(Str, Option<Arc<Topic>>)> = if request.topics.is_empty() {
@@ -65,12 +72,29 @@ pub(crate) async fn handle(
     Ok(DescribeTopicPartitionsResponse { throttle_time_ms: 0, topics, next_cursor })
 }
 
+/// Whether the cursor stands in one of the topics that are asked for.
+fn is_cursor_right(request: &DescribeTopicPartitionsRequest) -> bool {
+    request.cursor.as_ref().is_none_or(|cursor| {
+        let is_among = request.topics.iter().any(|topic| topic.name == cursor.topic_name);
+        cursor.partition_index >= 0 && (request.topics.is_empty() || is_among)
+    })
+}
+
 fn unknown(name: Str) -> DescribeTopicPartitionsResponseTopic {
     let code = match check_topic_name(&name) {
         Ok(()) => ErrorCode::UnknownTopicOrPartition,
         Err(_) => ErrorCode::InvalidTopicException,
     };
-    DescribeTopicPartitionsResponseTopic { error_code: code.code(), name: Some(name), ..Default::default() }
+    failed(name, code, TOPIC_OPERATIONS)
+}
+
+fn failed(name: Str, code: ErrorCode, operations: i32) -> DescribeTopicPartitionsResponseTopic {
+    DescribeTopicPartitionsResponseTopic {
+        error_code: code.code(),
+        name: Some(name),
+        topic_authorized_operations: operations,
+        ..Default::default()
+    }
 }
 
 fn describe(

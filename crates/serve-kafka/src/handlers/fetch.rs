@@ -130,11 +130,15 @@ fn check(
     if !(0..partitions).contains(&asked.partition) {
         return Err(Found::Error(ErrorCode::UnknownTopicOrPartition));
     }
-    check_leader_epoch(asked.current_leader_epoch).map_err(Found::Error)?;
+    // Here anything below 0 is none.
+    check_leader_epoch(asked.current_leader_epoch.max(-1)).map_err(Found::Error)?;
     let partition = PartitionId { topic, index: asked.partition };
-    if asked.last_fetched_epoch >= 0
+    if asked.last_fetched_epoch > LEADER_EPOCH {
+        return Err(Found::Error(ErrorCode::OffsetOutOfRange));
+    }
+    if asked.last_fetched_epoch == LEADER_EPOCH
         && let Some(published) = context.broker().engine().published(partition)
-        && (asked.last_fetched_epoch > LEADER_EPOCH || asked.offset > published.high_watermark.0)
+        && asked.offset > published.high_watermark.0
     {
         return Err(Found::Diverged(published));
     }
@@ -192,7 +196,11 @@ fn partition_data(
         ..Default::default()
     };
     match found {
-        Found::Error(code) => data.error_code = code.code(),
+        Found::Error(code) => {
+            data.error_code = code.code();
+            let is_unknown = matches!(code, ErrorCode::UnknownTopicOrPartition | ErrorCode::UnknownTopicId);
+            data.aborted_transactions = is_unknown.then(Vec::new);
+        }
         Found::Diverged(published) => {
             data.high_watermark = published.high_watermark.0;
             data.last_stable_offset = published.last_stable.0;

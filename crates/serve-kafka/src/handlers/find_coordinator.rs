@@ -26,7 +26,10 @@ pub(crate) async fn handle(
             request.coordinator_keys.into_iter().map(|key| find(context, request.key_type, key)).collect();
         return Ok(FindCoordinatorResponse { coordinators, ..Default::default() });
     }
-    let found = find(context, request.key_type, request.key);
+    let mut found = find(context, request.key_type, request.key);
+    if found.error_code == 0 {
+        found.error_message = Some(Str::from_static("NONE"));
+    }
     Ok(FindCoordinatorResponse {
         error_code: found.error_code,
         error_message: found.error_message,
@@ -50,7 +53,6 @@ fn find(context: &Context<'_>, key_type: i8, key: Str) -> Coordinator {
         GROUP => {
             let (host, port) = context.advertised();
             let node_id = context.broker().settings().node_id;
-            // Kafka writes an empty string here in old versions, null in new ones; clients look at the code alone.
             Coordinator { key, node_id, host, port, error_code: 0, error_message: Some(Str::default()) }
         }
         TRANSACTION => failed(

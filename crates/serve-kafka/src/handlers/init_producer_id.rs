@@ -10,6 +10,9 @@ use super::Context;
 use crate::connection::Close;
 use crate::errors;
 
+/// No producer id, no epoch.
+const NONE: i64 = -1;
+
 pub(crate) async fn handle(
     context: &Context<'_>,
     request: InitProducerIdRequest,
@@ -20,6 +23,10 @@ pub(crate) async fn handle(
         producer_epoch: -1,
         ..Default::default()
     };
+    // A producer knows both or neither.
+    if (request.producer_id == NONE) != (i64::from(request.producer_epoch) == NONE) {
+        return Ok(failed(ErrorCode::InvalidRequest));
+    }
     if let Some(id) = &request.transactional_id {
         let code = match id.is_empty() {
             true => ErrorCode::InvalidRequest,

@@ -5,6 +5,7 @@
 //! and `auto.create.topics.enable` allow it, and are there in the same reply. From version 10 topics have ids, from 12
 //! they can be asked for by id. Version 0 means all topics by an empty list, later versions by null.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use kolk_broker::topics::{CONSUMER_OFFSETS, NewTopic, TRANSACTION_STATE, TopicKey};
@@ -21,8 +22,8 @@ use super::{Context, LEADER_EPOCH, OPERATIONS_UNASKED, wire_id};
 use crate::connection::Close;
 use crate::errors;
 
-/// From here on a topic asked for by an id that is unknown has no name in the answer; before, an empty one.
-const NULLABLE_NAME_VERSION_MIN: i16 = 12;
+/// From here on topics can be asked for by id; one that is unknown has no name in the answer.
+const BY_ID_VERSION_MIN: i16 = 12;
 
 /// All operations on a topic, as bits of Kafka's AclOperation codes.
 pub(crate) const TOPIC_OPERATIONS: i32 =
@@ -36,10 +37,25 @@ pub(crate) async fn handle(
 ) -> Result<MetadataResponse, Close> {
     let settings = context.broker().settings();
     let (host, port) = context.advertised();
+    if asks_by_id_too_early(context.version(), &request) {
+        let topics = request.topics.iter().flatten().map(|asked| MetadataResponseTopic {
+            // These versions have no null for a name in the answer.
+            name: Some(asked.name.clone().unwrap_or_default()),
+            ..unknown(asked, ErrorCode::InvalidRequest)
+        });
+        return Ok(MetadataResponse {
+            controller_id: -1,
+            topics: topics.collect(),
+            cluster_authorized_operations: OPERATIONS_UNASKED,
+            ..Default::default()
+        });
+    }
     let topics = match request.topics {
-        Some(topics) if !(topics.is_empty() && context.version() == 0) => {
+        Some(mut topics) if !(topics.is_empty() && context.version() == 0) => {
             let may_create =
                 settings.auto_create_topics && (context.version() < 4 || request.allow_auto_topic_creation);
+            let mut seen = BTreeSet::new();
+            topics.retain(|topic| seen.insert((topic.name.clone(), topic.topic_id)));
             find(context, &topics, may_create).await?
         }
         _ => {
@@ -63,14 +79,13 @@ pub(crate) async fn handle(
             topic.topic_authorized_operations = TOPIC_OPERATIONS;
         }
     }
-    if context.version() >= NULLABLE_NAME_VERSION_MIN {
-        for topic in
-            response.topics.iter_mut().filter(|topic| topic.name.as_ref().is_some_and(|name| name.is_empty()))
-        {
-            topic.name = None;
-        }
-    }
     Ok(response)
+}
+
+/// Versions 10 and 11 have ids, which only the answer may fill.
+fn asks_by_id_too_early(version: i16, request: &MetadataRequest) -> bool {
+    let by_id = |topic: &MetadataRequestTopic| topic.name.is_none() || !topic.topic_id.is_nil();
+    version < BY_ID_VERSION_MIN && request.topics.iter().flatten().any(by_id)
 }
 
 async fn find(
@@ -139,7 +154,7 @@ fn of_auto_create(refusal: &Refusal) -> ErrorCode {
 fn unknown(asked: &MetadataRequestTopic, code: ErrorCode) -> MetadataResponseTopic {
     MetadataResponseTopic {
         error_code: code.code(),
-        name: Some(asked.name.clone().unwrap_or_default()),
+        name: asked.name.clone(),
         topic_id: asked.topic_id,
         topic_authorized_operations: OPERATIONS_UNASKED,
         ..Default::default()

@@ -32,6 +32,8 @@ mod offset_for_leader_epoch;
 pub(crate) mod produce;
 mod sync_group;
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use kolk_broker::admission::REQUEST_BYTES;
 use kolk_broker::topics::TopicKey;
@@ -205,6 +207,33 @@ pub(crate) fn topic_key(name: &Str, id: Uuid, by_id: bool) -> TopicKey<'_> {
 /// An id on the wire.
 pub(crate) fn wire_id(id: TopicId) -> Uuid {
     Uuid::from_u128(id.0)
+}
+
+/// Checks the brokers that a partition is to be on, as one of several that have to agree. Any brokers will do, for every
+/// application that assigns replicas knows of more than one; with `strict-replication` only this one.
+pub(crate) fn check_assignment(context: &Context<'_>, brokers: &[i32], agreed: usize) -> Result<(), String> {
+    const THE_ASSIGNMENT: &str = "The manual partition assignment includes";
+    let settings = context.broker().settings();
+    if brokers.is_empty() {
+        return Err(format!("{THE_ASSIGNMENT} an empty replica list."));
+    }
+    let mut seen = BTreeSet::new();
+    for id in brokers {
+        if !seen.insert(id) {
+            return Err(format!("{THE_ASSIGNMENT} the broker {id} more than once."));
+        }
+        if settings.strict_replication && *id != settings.node_id {
+            return Err(format!("{THE_ASSIGNMENT} broker {id}, but no such broker is registered."));
+        }
+    }
+    if brokers.len() != agreed {
+        return Err(format!(
+            "{THE_ASSIGNMENT} a partition with {} replica(s), but this is not consistent with previous partitions, \
+             which have {agreed} replica(s).",
+            brokers.len()
+        ));
+    }
+    Ok(())
 }
 
 /// Compares the leader epoch that a client believes in with ours (KIP-320); -1 is none.

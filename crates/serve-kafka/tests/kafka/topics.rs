@@ -2,10 +2,12 @@
 
 use kolk_broker::Settings;
 use kolk_wire_kafka::ErrorCode;
+use kolk_wire_kafka::messages::create_partitions::{CreatePartitionsRequest, CreatePartitionsTopic};
 use kolk_wire_kafka::messages::create_topics::{
     CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig, CreatableTopicResult,
     CreateTopicsRequest,
 };
+use kolk_wire_kafka::messages::delete_topics::{DeleteTopicState, DeleteTopicsRequest};
 use kolk_wire_kafka::messages::describe_configs::{
     DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResourceResult,
 };
@@ -13,6 +15,7 @@ use kolk_wire_kafka::messages::incremental_alter_configs::{
     AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
 };
 use kolk_wire_kafka::messages::metadata::{MetadataRequest, MetadataRequestTopic, MetadataResponse};
+use uuid::Uuid;
 
 use crate::support::*;
 
@@ -141,18 +144,19 @@ async fn metadata_makes_topics_only_when_it_may() {
         let answer = metadata(&mut client, 12, name, true).await;
         assert_eq!(ErrorCode::from_code(answer.topics[0].error_code), Some(expected));
     }
-    // By id, and by an id that nobody has, in a version where names cannot be null.
-    for (version, name) in [(10, Some("".into())), (12, None)] {
-        let request = MetadataRequest {
-            topics: Some(vec![
-                MetadataRequestTopic { name: None, topic_id: made.topics[0].topic_id },
-                MetadataRequestTopic { name: None, topic_id: uuid::Uuid::from_u128(9) },
-            ]),
-            ..Default::default()
-        };
-        let topics = client.call(version, &request).await.topics;
-        assert_eq!(topics[0].name.as_deref(), Some("auto"));
-        assert_eq!((topics[1].error_code, &topics[1].name), (ErrorCode::UnknownTopicId.code(), &name));
+    // By id, and by an id that nobody has; versions that have ids only in their answers say so.
+    let by_id = MetadataRequest {
+        topics: Some(vec![
+            MetadataRequestTopic { name: None, topic_id: made.topics[0].topic_id },
+            MetadataRequestTopic { name: None, topic_id: Uuid::from_u128(9) },
+        ]),
+        ..Default::default()
+    };
+    let topics = client.call(12, &by_id).await.topics;
+    assert_eq!((topics[0].error_code, topics[0].name.as_deref()), (0, Some("auto")));
+    assert_eq!((topics[1].error_code, &topics[1].name), (ErrorCode::UnknownTopicId.code(), &None));
+    for topic in client.call(10, &by_id).await.topics {
+        assert_eq!((topic.error_code, topic.name.as_deref()), (ErrorCode::InvalidRequest.code(), Some("")));
     }
     server.stop().await;
 
@@ -236,5 +240,99 @@ async fn configs_are_shown_with_where_they_come_from() {
     assert_eq!(alter(&mut client, "retention.ms", 0, None).await, ErrorCode::InvalidRequest.code());
     assert_eq!(alter(&mut client, "retention.ms", 9, Some("1")).await, ErrorCode::InvalidRequest.code());
     assert_eq!(alter(&mut client, "no.such", 0, Some("1")).await, ErrorCode::InvalidConfig.code());
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_named_twice_is_left_alone() {
+    let server = TestServer::start().await;
+    let mut client = server.connect().await;
+    client.create_topic("t", 1, &[]).await;
+    let invalid = ErrorCode::InvalidRequest.code();
+
+    let by_name = |names: &[&str]| DeleteTopicsRequest {
+        topic_names: names.iter().map(|name| (*name).into()).collect(),
+        ..Default::default()
+    };
+    let told = client.call(5, &by_name(&["t", "no", "t"])).await.responses;
+    let told: Vec<_> = told.iter().map(|one| (one.name.as_deref().unwrap(), one.error_code)).collect();
+    assert_eq!(told, [("t", invalid), ("no", ErrorCode::UnknownTopicOrPartition.code())]);
+
+    let found = metadata(&mut client, 12, "t", false).await;
+    let id = found.topics[0].topic_id;
+    let state = |name: Option<&str>, topic_id| DeleteTopicState { name: name.map(Into::into), topic_id };
+    for topics in [
+        vec![state(None, id), state(None, id)],
+        vec![state(Some("t"), Uuid::nil()), state(None, id)],
+        vec![state(None, id), state(Some("t"), Uuid::nil())],
+        vec![state(Some("t"), id)],
+        vec![state(None, Uuid::nil())],
+    ] {
+        let told = client.call(6, &DeleteTopicsRequest { topics, ..Default::default() }).await.responses;
+        assert_eq!(told.iter().map(|one| one.error_code).collect::<Vec<_>>(), [invalid]);
+    }
+
+    let grown = |name: &str, count| CreatePartitionsTopic { name: name.into(), count, assignments: None };
+    let request =
+        CreatePartitionsRequest { topics: vec![grown("t", 2), grown("t", 3)], ..Default::default() };
+    let told = client.call(3, &request).await.results;
+    assert_eq!(told.iter().map(|one| one.error_code).collect::<Vec<_>>(), [invalid]);
+
+    let change = AlterConfigsResource {
+        resource_type: 2,
+        resource_name: "t".into(),
+        configs: vec![AlterableConfig {
+            name: "retention.ms".into(),
+            config_operation: 0,
+            value: Some("5".into()),
+        }],
+    };
+    let request =
+        IncrementalAlterConfigsRequest { resources: vec![change.clone(), change], validate_only: false };
+    let told = client.call(1, &request).await.responses;
+    assert_eq!(told.iter().map(|one| one.error_code).collect::<Vec<_>>(), [invalid, invalid]);
+    assert_eq!(config(&mut client, "t", "retention.ms").await.config_source, 5);
+
+    // Metadata tells once of what it is asked twice; the topic is as it was.
+    let topic = MetadataRequestTopic { name: Some("t".into()), ..Default::default() };
+    let request = MetadataRequest { topics: Some(vec![topic; 2]), ..Default::default() };
+    let told = client.call(12, &request).await.topics;
+    assert_eq!(
+        told.iter().map(|topic| (topic.topic_id, topic.partitions.len())).collect::<Vec<_>>(),
+        [(id, 1)]
+    );
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn resources_that_cannot_change_say_why() {
+    let server = TestServer::start().await;
+    let mut client = server.connect().await;
+    let change =
+        || AlterableConfig { name: "num.partitions".into(), config_operation: 0, value: Some("5".into()) };
+    let cases = [
+        (2, "", ErrorCode::InvalidRequest, ErrorCode::InvalidRequest),
+        (2, "a b", ErrorCode::InvalidTopicException, ErrorCode::InvalidTopicException),
+        (2, "no", ErrorCode::UnknownTopicOrPartition, ErrorCode::UnknownTopicOrPartition),
+        (4, "1", ErrorCode::InvalidRequest, ErrorCode::None),
+        (4, "", ErrorCode::InvalidRequest, ErrorCode::None),
+        (4, "9", ErrorCode::InvalidRequest, ErrorCode::InvalidRequest),
+        (8, "1", ErrorCode::InvalidConfig, ErrorCode::None),
+        (8, "", ErrorCode::InvalidRequest, ErrorCode::InvalidRequest),
+        (16, "m", ErrorCode::InvalidRequest, ErrorCode::None),
+        (16, "", ErrorCode::InvalidRequest, ErrorCode::InvalidRequest),
+        (32, "g", ErrorCode::InvalidConfig, ErrorCode::None),
+        (32, "", ErrorCode::InvalidRequest, ErrorCode::InvalidRequest),
+        (3, "x", ErrorCode::InvalidRequest, ErrorCode::InvalidRequest),
+    ];
+    for (resource_type, name, with_a_change, without) in cases {
+        for (configs, expected) in [(vec![change()], with_a_change), (Vec::new(), without)] {
+            let resource = AlterConfigsResource { resource_type, resource_name: name.into(), configs };
+            let request = IncrementalAlterConfigsRequest { resources: vec![resource], validate_only: false };
+            let told = client.call(1, &request).await.responses[0].clone();
+            assert_eq!(ErrorCode::from_code(told.error_code), Some(expected), "{resource_type} {name:?}");
+            assert_eq!(told.error_message.is_some(), expected != ErrorCode::None);
+        }
+    }
     server.stop().await;
 }

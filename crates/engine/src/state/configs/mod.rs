@@ -101,6 +101,8 @@ pub enum Rule {
     SomeOf(&'static [&'static str]),
     /// `*`, or `partition:broker` pairs.
     Throttled,
+    /// Not `true`: there is no tiered storage.
+    NoTiers,
 }
 
 /// All topic configs, by name.
@@ -165,6 +167,11 @@ impl ConfigDef {
                 Ok(_) => fail(text, "Value must be at least 0".to_owned()),
                 Err(_) => fail(value, "Not a number of type DOUBLE".to_owned()),
             },
+            (Rule::NoTiers, _) if text.eq_ignore_ascii_case("true") => Err(
+                "Tiered Storage functionality is disabled in the broker. Topic cannot be configured with remote log \
+                 storage."
+                    .to_owned(),
+            ),
             (Rule::OneOf(allowed), _) if !allowed.contains(&text) => {
                 fail(text, format!("String must be one of: {}", allowed.join(", ")))
             }

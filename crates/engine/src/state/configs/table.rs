@@ -274,9 +274,9 @@ pub(super) static TABLE: &[ConfigDef] = &[
         name: "remote.storage.enable",
         kind: Kind::Boolean,
         default: "false",
-        rule: Rule::Any,
+        rule: Rule::NoTiers,
         synonyms: &[],
-        doc: "Whether the topic uses tiered storage. Kept and without effect.",
+        doc: "Whether the topic uses tiered storage, which there is none of: always `false`.",
     },
     ConfigDef {
         name: "retention.bytes",
