@@ -31,6 +31,9 @@ const HOUR_MS: i64 = 3_600_000;
 
 const MAX_MESSAGE_BYTES: &str = "max.message.bytes";
 
+const STREAM_MODE: &str = "kolk.stream.mode";
+const ON_DEMAND: &str = "on-demand";
+
 /// What Kafka's default of `max.message.bytes` adds to 1 MiB.
 const LOG_OVERHEAD_BYTES: i64 = 12;
 
@@ -71,32 +74,47 @@ fn message_bytes_max(record_kib: i32) -> i64 {
     i64::from(record_kib) * 1024 + LOG_OVERHEAD_BYTES
 }
 
+/// Whether a stream was made on demand (StreamModeDetails), or was called so since.
+pub fn is_on_demand(topic: &Topic) -> bool {
+    topic.configs.get(STREAM_MODE).is_some_and(|mode| mode == ON_DEMAND)
+}
+
+/// What a stream is made with beside its name.
+#[derive(Clone, Debug, Default)]
+pub struct NewStream {
+    /// Shards, if the creator names a count.
+    pub shards: Option<i32>,
+    /// Whether it is shown as on-demand; its shards do not change by themselves.
+    pub on_demand: bool,
+    /// MaxRecordSizeInKiB.
+    pub record_kib_max: Option<i32>,
+    /// Tags.
+    pub tags: BTreeMap<String, String>,
+}
+
 /// Makes a stream: CreateStream. As a topic it may be split and merged and keeps the broker's append time; answers
 /// [`Outcome::TopicCreated`].
-pub fn create(
-    broker: &Broker,
-    name: &str,
-    shards: i32,
-    record_kib_max: Option<i32>,
-    tags: BTreeMap<String, String>,
-) -> Pending<Result<Outcome, Refusal>> {
+pub fn create(broker: &Broker, name: &str, stream: NewStream) -> Pending<Result<Outcome, Refusal>> {
     let retention_ms = i64::from(RETENTION_HOURS_DEFAULT) * HOUR_MS;
     let configs = [
         (RESHARD_CONFIG, Permission::SplitAndMerge.as_str().to_owned()),
         ("message.timestamp.type", "LogAppendTime".to_owned()),
         ("retention.ms", retention_ms.to_string()),
     ];
-    let record_bytes = record_kib_max.map(|kib| (MAX_MESSAGE_BYTES, message_bytes_max(kib).to_string()));
+    let mode = stream.on_demand.then(|| (STREAM_MODE, ON_DEMAND.to_owned()));
+    let record_bytes =
+        stream.record_kib_max.map(|kib| (MAX_MESSAGE_BYTES, message_bytes_max(kib).to_string()));
     broker.propose(Command::CreateTopic(CreateTopic {
         name: name.into(),
         id: TopicId(broker.door().random.uuid().as_u128()),
-        partitions: shards,
+        partitions: stream.shards.unwrap_or(SHARDS_DEFAULT),
         configs: configs
             .into_iter()
+            .chain(mode)
             .chain(record_bytes)
             .map(|(name, value)| (name.to_owned(), value))
             .collect(),
-        tags,
+        tags: stream.tags,
         now_ms: broker.now_ms(),
     }))
 }

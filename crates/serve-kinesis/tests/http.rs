@@ -164,6 +164,38 @@ async fn both_http_versions_and_both_formats_meet_in_one_stream() {
 }
 
 #[tokio::test]
+async fn a_stream_is_shown_in_the_mode_it_was_made_in() {
+    let face = face(|_, _| {}).await;
+    let on_demand = CreateStreamInput {
+        shard_count: None,
+        stream_mode_details: Some(StreamModeDetails { stream_mode: StreamMode::OnDemand }),
+        ..create("demanded")
+    };
+    face.call(false, Format::Json, &on_demand).await;
+    face.call(false, Format::Json, &create("provided")).await;
+    for (name, mode, shards) in
+        [("demanded", StreamMode::OnDemand, 4), ("provided", StreamMode::Provisioned, 1)]
+    {
+        let ask = DescribeStreamSummaryInput {
+            stream_name: Some(name.to_owned()),
+            stream_arn: None,
+            stream_id: None,
+        };
+        let told = face.call(false, Format::Json, &ask).await.stream_description_summary;
+        assert_eq!(told.stream_mode_details, Some(StreamModeDetails { stream_mode: mode }), "{name}");
+        assert_eq!(told.open_shard_count, shards);
+    }
+    let ask = ListStreamsInput { limit: None, exclusive_start_stream_name: None, next_token: None };
+    let listed = face.call(true, Format::Cbor, &ask).await.stream_summaries.expect("summaries");
+    let modes: Vec<_> = listed
+        .into_iter()
+        .map(|stream| stream.stream_mode_details.map(|details| details.stream_mode))
+        .collect();
+    assert_eq!(modes, [Some(StreamMode::OnDemand), Some(StreamMode::Provisioned)]);
+    face.stop().await;
+}
+
+#[tokio::test]
 async fn a_page_of_many_megabytes_comes_whole() {
     let face = face(|_, _| {}).await;
     face.call(false, Format::Json, &create("stream")).await;

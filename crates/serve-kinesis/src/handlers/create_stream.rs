@@ -1,14 +1,14 @@
 //! CreateStream: makes a topic with `ShardCount` partitions, one shard each. It is active at once.
 //!
 //! Without a count, and for on-demand streams, there are 4. Its configs: 24 hours of retention, append time as the
-//! records' timestamp, `kolk.reshard=split+merge`. The number of shards of an on-demand stream does not change by
+//! records' timestamp, `kolk.reshard=split+merge`, and on demand `kolk.stream.mode=on-demand`. The number of shards of an on-demand stream does not change by
 //! itself, and WarmThroughputMiBps has no effect. Not served: the record distribution strategy AUTO.
 //!
 //! Source: API reference, CreateStream.
 
 use std::collections::BTreeMap;
 
-use kolk_broker::streams;
+use kolk_broker::streams::{self, NewStream};
 use kolk_wire_kinesis::ServiceError;
 use kolk_wire_kinesis::replies::Nothing;
 use kolk_wire_kinesis::requests::{CreateStreamInput, RecordDistributionStrategy, StreamMode};
@@ -30,8 +30,13 @@ pub(crate) async fn handle(service: &Service, input: CreateStreamInput) -> Resul
         let limit = streams::TAGS_MAX;
         return Err(invalid(format!("A stream cannot have more than {limit} tags associated with it.")));
     }
-    let shards = input.shard_count.unwrap_or(streams::SHARDS_DEFAULT);
-    let created = streams::create(service.broker(), &name, shards, input.max_record_size_in_kib, tags);
+    let stream = NewStream {
+        shards: input.shard_count,
+        on_demand,
+        record_kib_max: input.max_record_size_in_kib,
+        tags,
+    };
+    let created = streams::create(service.broker(), &name, stream);
     service.decided(created, &name).await?;
     Ok(Nothing {})
 }

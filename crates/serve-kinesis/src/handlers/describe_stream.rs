@@ -37,7 +37,7 @@ pub(crate) async fn handle(
             shards: page.shards.iter().map(shared::shown).collect(),
             stream_arn: service.arn(&name),
             stream_creation_timestamp: shared::created(&stream.topic),
-            stream_mode_details: shared::mode(),
+            stream_mode_details: shared::mode(&stream.topic),
             stream_name: name,
             stream_status: shared::STATUS,
         },

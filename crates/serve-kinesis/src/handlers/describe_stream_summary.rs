@@ -31,7 +31,7 @@ pub(crate) async fn handle(
             retention_period_hours: shared::retention_hours(&stream),
             stream_arn: service.arn(&name),
             stream_creation_timestamp: shared::created(&stream.topic),
-            stream_mode_details: shared::mode(),
+            stream_mode_details: shared::mode(&stream.topic),
             stream_name: name,
             stream_status: shared::STATUS,
         },

@@ -44,7 +44,7 @@ pub(crate) async fn handle(
     let summary = |topic: &Arc<Topic>| StreamSummary {
         stream_arn: service.arn(&topic.name),
         stream_creation_timestamp: Some(shared::created(topic)),
-        stream_mode_details: shared::mode(),
+        stream_mode_details: shared::mode(topic),
         stream_name: topic.name.to_string(),
         stream_status: shared::STATUS,
     };

@@ -167,8 +167,10 @@ pub fn retention_hours(stream: &Stream) -> i32 {
 /// Streams are always active: every change of one is a single decision.
 pub const STATUS: replies::StreamStatus = replies::StreamStatus::Active;
 
-pub fn mode() -> Option<StreamModeDetails> {
-    Some(StreamModeDetails { stream_mode: StreamMode::Provisioned })
+pub fn mode(topic: &Topic) -> Option<StreamModeDetails> {
+    let stream_mode =
+        if streams::is_on_demand(topic) { StreamMode::OnDemand } else { StreamMode::Provisioned };
+    Some(StreamModeDetails { stream_mode })
 }
 
 pub fn monitoring() -> Vec<replies::EnhancedMetrics> {

@@ -13,6 +13,7 @@ use kolk_engine::{Append, AppendError, Appended, Batch, Engine, HashRange, Offse
 use kolk_wire_kafka::records::{BatchBuilder, Compression};
 
 use super::*;
+use crate::streams::NewStream;
 use crate::{Settings, streams};
 use log::{Log, TestClock};
 
@@ -44,7 +45,10 @@ impl World {
 
     async fn over(engine: Arc<dyn Engine>, door: Door, clock: Arc<TestClock>, shard_count: i32) -> World {
         let broker = Broker::new(engine.clone(), door, Settings::default());
-        let created = streams::create(&broker, "s", shard_count, None, Default::default()).await.unwrap();
+        let created =
+            streams::create(&broker, "s", NewStream { shards: Some(shard_count), ..Default::default() })
+                .await
+                .unwrap();
         let Ok(Outcome::TopicCreated { topic }) = created else { panic!("{created:?}") };
         World { engine, clock, shards: Shards::new(broker), topic: topic.id }
     }

@@ -119,6 +119,14 @@ pub(super) static TABLE: &[ConfigDef] = &[
         doc: "How Kinesis puts find their partition: `native` and `md5` by the hash ranges of the shards, `murmur2` as Kafka's default partitioner would.",
     },
     ConfigDef {
+        name: "kolk.stream.mode",
+        kind: Kind::String,
+        default: "provisioned",
+        rule: Rule::OneOf(&["provisioned", "on-demand"]),
+        synonyms: &[],
+        doc: "The capacity mode that Kinesis clients are shown: `on-demand` on streams that CreateStream made so. The number of shards does not change by itself in either.",
+    },
+    ConfigDef {
         name: "leader.replication.throttled.replicas",
         kind: Kind::List,
         default: "",
