@@ -33,7 +33,7 @@ pub struct KafkaSetting {
     /// Kafka's name.
     pub name: &'static str,
     /// Its default, as text; empty if there is none.
-    pub default: &'static str,
+    pub default: Cow<'static, str>,
     /// What it takes.
     pub kind: Kind,
     /// What it does, with its unit.
@@ -82,7 +82,12 @@ const fn int(
     max: i64,
     doc: &'static str,
 ) -> KafkaSetting {
-    KafkaSetting { name, default, kind: Kind::Int { min, max }, doc: Cow::Borrowed(doc) }
+    KafkaSetting {
+        name,
+        default: Cow::Borrowed(default),
+        kind: Kind::Int { min, max },
+        doc: Cow::Borrowed(doc),
+    }
 }
 
 /// Every broker setting that Kolk honours, by name.
@@ -101,8 +106,11 @@ fn topic_defaults() -> impl Iterator<Item = KafkaSetting> {
     configs::all().iter().filter(|config| !config.doc.contains("effect")).flat_map(|config| {
         config.synonyms.iter().enumerate().map(|(at, synonym)| KafkaSetting {
             name: synonym.name,
-            // The others are further names of the same, in other units.
-            default: if at == 0 { config.default } else { "" },
+            // Of several names for the same, in other units, the coarsest has the default, as on Kafka.
+            default: match at + 1 == config.synonyms.len() {
+                true => Cow::Owned(in_unit(config.default, synonym.factor)),
+                false => Cow::Borrowed(""),
+            },
             kind: Kind::TopicDefault(if synonym.factor == 1 { config.kind } else { configs::Kind::Long }),
             doc: Cow::Owned(if at == 0 {
                 format!("Default of the topic config `{}`: {}", config.name, config.doc)
@@ -113,10 +121,23 @@ fn topic_defaults() -> impl Iterator<Item = KafkaSetting> {
     })
 }
 
+fn in_unit(value: &str, factor: i64) -> String {
+    match value.parse::<i64>() {
+        Ok(number) if factor > 1 => (number / factor).to_string(),
+        _ => value.to_owned(),
+    }
+}
+
+/// Whether `a` and `b` are names for the same default of a topic config.
+fn are_synonyms(a: &str, b: &str) -> bool {
+    let has = |config: &configs::ConfigDef, name| config.synonyms.iter().any(|synonym| synonym.name == name);
+    configs::all().iter().any(|config| has(config, a) && has(config, b))
+}
+
 const BROKER_SETTINGS: &[KafkaSetting] = &[
     KafkaSetting {
         name: "auto.create.topics.enable",
-        default: "true",
+        default: Cow::Borrowed("true"),
         kind: Kind::Bool,
         doc: Cow::Borrowed("Whether asking for the metadata of a topic that is not there makes it."),
     },
@@ -219,7 +240,7 @@ impl KafkaSettings {
 
     /// The effective value as text. `name` must be in [`kafka_settings`].
     pub fn text(&self, name: &'static str) -> &str {
-        self.given.get(name).map_or_else(|| setting(name).default, |(value, _)| value)
+        self.given.get(name).map_or_else(|| &*setting(name).default, |(value, _)| value)
     }
 
     /// The effective value of a number. `name` must be in [`kafka_settings`].
@@ -250,7 +271,11 @@ impl KafkaSettings {
         kafka_settings().iter().map(|setting| {
             let (value, origin) = match self.given.get(setting.name) {
                 Some((value, origin)) => (value.as_str(), origin.clone()),
-                None => (setting.default, Origin::Default),
+                // What is given under another name holds.
+                None if self.given.keys().any(|given| are_synonyms(given, setting.name)) => {
+                    ("", Origin::Default)
+                }
+                None => (&*setting.default, Origin::Default),
             };
             let value = (!value.is_empty()).then(|| setting.toml(value));
             Effective { table: "kafka", key: setting.name.to_owned(), value, origin }

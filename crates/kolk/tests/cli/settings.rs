@@ -28,9 +28,16 @@ fn config_prints_every_value_and_where_it_came_from() {
     is("aws-region", "eu-west-1".into(), "KOLK_AWS_REGION");
     is("durability", "os".into(), file_name);
     is("num.partitions", 6.into(), file_name);
-    is("log.retention.ms", 604_800_000.into(), "default");
-    is("log.retention.hours", Value::Null, "default");
+    is("log.retention.ms", Value::Null, "default");
+    is("log.retention.hours", 168.into(), "default");
     is("ready-file", Value::Null, "default");
+}
+
+#[test]
+fn config_shows_no_default_beside_another_name_that_is_given() {
+    let said = run(&["config", "--kafka-set", "log.retention.minutes=5"]).done();
+    assert!(said.contains("log.retention.minutes = 5  # flag\n"), "{said}");
+    assert!(said.contains("# log.retention.hours is not set\n"), "168 hours hold no more: {said}");
 }
 
 #[test]
