@@ -295,6 +295,27 @@ test("records of a kafkajs producer", async () => {
   await admin.disconnect();
 }, true);
 
+test("a transactional kafkajs producer is refused at once or works", async () => {
+  const kafka = new Kafka({ brokers: [KAFKA], logLevel: logLevel.NOTHING, retry: { retries: 2 } });
+  const producer = kafka.producer({ transactionalId: unique("tx"), maxInFlightRequests: 1, idempotent: true });
+  await producer.connect();
+  try {
+    const topic = unique("tx-topic");
+    const attempt = (async () => {
+      const transaction = await producer.transaction();
+      await transaction.send({ topic, messages: [{ value: "x" }] });
+      await transaction.commit();
+    })();
+    const late = new Promise((_, reject) => setTimeout(() => reject(new Error("the refusal was retried for ever")), 20_000).unref());
+    // What the broker said is lost in kafkajs: it "failed to find" a coordinator. But it knows that to be final.
+    await Promise.race([attempt, late]).catch((error) => {
+      if (error.retriable !== false) throw error;
+    });
+  } finally {
+    await producer.disconnect();
+  }
+}, true);
+
 test("delete the stream", async () => {
   await client.send(new DeleteStreamCommand({ StreamName: STREAM }));
   await eventually("stream gone", async () => !(await client.send(new ListStreamsCommand({ Limit: 1000 }))).StreamNames.includes(STREAM));

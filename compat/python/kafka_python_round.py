@@ -222,6 +222,26 @@ def _():
     producer.close()
 
 
+@case("a transactional producer is refused at once or works")
+def _():
+    if OLD:
+        return  # knows no transactions
+    producer = KafkaProducer(bootstrap_servers=KAFKA, transactional_id=unique("tx"), max_block_ms=20_000)
+    try:
+        producer.init_transactions()
+    except errors.KafkaTimeoutError:
+        raise AssertionError("the refusal was retried for ever")
+    except errors.KafkaError as refused:
+        print(f"refused with {refused!r}")
+        return
+    else:
+        producer.begin_transaction()
+        producer.send(unique("tx-topic"), b"x").get(20)
+        producer.commit_transaction()
+    finally:
+        producer.close(timeout=5)
+
+
 @case("topic configs: describe, alter, describe")
 def _():
     resource = ConfigResource(ConfigResourceType.TOPIC, TOPIC)
