@@ -11,6 +11,7 @@
 
 mod bench;
 mod codegen;
+mod compare;
 mod compat;
 mod docs;
 mod fetch;
@@ -49,6 +50,8 @@ enum Command {
     Sim(sim::SimArgs),
     /// Fuzz the decoders with libFuzzer: the targets of `fuzz/targets`, on the stable toolchain.
     Fuzz(fuzz::FuzzArgs),
+    /// Ask Kolk and the real Kafka the same questions and print where the answers differ.
+    Compare,
     /// Run one foreign client's programs against a fresh server (`--list` of `test` names them).
     Compat {
         /// Name of the part without `compat/`, such as `boto3`.
@@ -67,6 +70,11 @@ fn main() -> Result<()> {
         Command::Sim(args) => sim::run(&args)?,
         Command::Bench(args) => bench::run(&args)? > 0,
         Command::Fuzz(args) => fuzz::run(&args)?.1 == 0,
+        Command::Compare => suite::test(&suite::TestArgs {
+            only: vec!["compare".to_owned()],
+            full: true,
+            ..Default::default()
+        })?,
         Command::Compat { name } => {
             suite::test(&suite::TestArgs { only: vec![format!("compat/{name}")], ..Default::default() })?
         }

@@ -3,7 +3,7 @@
 //! A part's count is that of its single cases: cargo's own summaries, the foreign programs' case lines, the
 //! documentation's commands. A missing toolchain skips a part; with `CI=true` it fails it.
 
-use crate::{bench, compat, docs, fuzz, run, server, sim, tree};
+use crate::{bench, compare, compat, docs, fuzz, run, server, sim, tree};
 use anyhow::Result;
 use std::path::PathBuf;
 use std::process::Command;
@@ -60,14 +60,18 @@ enum Part {
     Bench,
     /// Only at full length: the same inputs are among the Rust tests otherwise.
     Fuzz,
+    Compare,
     Client(&'static compat::Client),
 }
 
 impl Part {
-    fn all() -> Vec<Part> {
-        let mut parts =
-            vec![Part::Fmt, Part::Clippy, Part::Rust, Part::Sim, Part::Docs, Part::Bench, Part::Fuzz];
+    /// All parts of `cargo xtask test`, or of `cargo xtask full`.
+    fn all(full: bool) -> Vec<Part> {
+        let mut parts = vec![Part::Fmt, Part::Clippy, Part::Rust, Part::Sim, Part::Docs, Part::Bench];
         parts.extend(compat::CLIENTS.iter().map(Part::Client));
+        if full {
+            parts.extend([Part::Compare, Part::Fuzz]);
+        }
         parts
     }
 
@@ -80,6 +84,7 @@ impl Part {
             Part::Docs => "docs",
             Part::Bench => "bench-quick",
             Part::Fuzz => "fuzz",
+            Part::Compare => "compare",
             Part::Client(client) => client.name,
         }
     }
@@ -91,6 +96,7 @@ impl Part {
     fn needs(&self) -> &'static [crate::fetch::Need] {
         match self {
             Part::Docs => docs::NEEDS,
+            Part::Compare => compare::NEEDS,
             Part::Client(client) => client.needs,
             Part::Fmt | Part::Clippy | Part::Rust | Part::Sim | Part::Bench | Part::Fuzz => &[],
         }
@@ -124,6 +130,7 @@ impl Part {
                 let (count, failed) = fuzz::run(&args)?;
                 Ok(Count { passed: count - failed, failed, skipped: 0 })
             }
+            Part::Compare => compare::run(),
             Part::Client(client) => compat::run(client, run),
         }
     }
@@ -148,10 +155,7 @@ impl Run {
 
 /// Runs the chosen parts; true if nothing failed.
 pub fn test(args: &TestArgs) -> Result<bool> {
-    let mut parts = Part::all();
-    if !args.full {
-        parts.retain(|part| !matches!(part, Part::Fuzz));
-    }
+    let mut parts = Part::all(args.full);
     if args.quick {
         parts.retain(Part::is_quick);
     }
@@ -313,7 +317,7 @@ mod tests {
 
     #[test]
     fn part_names_are_unique() {
-        let parts = Part::all();
+        let parts = Part::all(true);
         let mut all = names(&parts);
         all.sort_unstable();
         let count = all.len();

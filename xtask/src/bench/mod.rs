@@ -19,7 +19,8 @@ use rows::Row;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
-use target::{Kind, Target};
+use target::Kind;
+pub use target::Target;
 
 /// What `cargo xtask bench` takes.
 #[derive(clap::Args)]
@@ -154,6 +155,10 @@ fn prepare(args: &BenchArgs, rdkafka: bool) -> Result<Bench> {
 }
 
 impl Bench {
+    fn kafka_class_path(&self) -> Result<&str> {
+        self.kafka_class_path.as_deref().context("the peer was not asked for")
+    }
+
     /// Whether that server is part of this bench.
     fn has(&self, kind: Kind) -> bool {
         match kind {

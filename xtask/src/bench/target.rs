@@ -84,11 +84,24 @@ impl Target {
         let kinesis = matches!(kind, Kind::Kolk | Kind::Ferrokinesis).then(free_port).transpose()?;
         let kinesis = kinesis.map(|port| format!("127.0.0.1:{port}"));
         if matches!(kind, Kind::Kafka | Kind::KafkaFsync) {
-            format_kafka(bench, &dir, &kafka)?;
+            let more = format!("log.segment.delete.delay.ms=1000\n{RETENTION_CHECK}");
+            format_kafka(bench.kafka_class_path()?, &dir, &kafka, &more)?;
         }
         let started = Instant::now();
         let child = spawn(bench, kind, &dir, &kafka, kinesis.as_deref())?;
         Ok(Target { kind, kafka, kinesis, child, started, dir, keep: false })
+    }
+
+    /// Starts Apache Kafka, whose jars are in `class_path`, to be compared with and not measured.
+    pub fn kafka(class_path: &str) -> Result<Target> {
+        let dir = tree::work("compare")?.join("kafka");
+        let _ = std::fs::remove_dir_all(&dir);
+        std::fs::create_dir_all(&dir)?;
+        let (kind, kafka) = (Kind::Kafka, format!("127.0.0.1:{}", free_port()?));
+        format_kafka(class_path, &dir, &kafka, "")?;
+        let started = Instant::now();
+        let child = launch(kafka_command(class_path, &dir), kind, &dir)?;
+        Ok(Target { kind, kafka, kinesis: None, child, started, dir, keep: false })
     }
 
     /// Kills the server with SIGKILL and starts it again on the same data and addresses.
@@ -174,7 +187,7 @@ impl Target {
 }
 
 fn spawn(bench: &Bench, kind: Kind, dir: &Path, kafka: &str, kinesis: Option<&str>) -> Result<Child> {
-    let mut command = match kind {
+    let command = match kind {
         Kind::Kolk => {
             let mut command = Command::new(&bench.kolk);
             command.args(["serve", "--log", "warn", "--kafka", kafka, "--kinesis"]);
@@ -195,12 +208,12 @@ fn spawn(bench: &Bench, kind: Kind, dir: &Path, kafka: &str, kinesis: Option<&st
             command.args(["--port", port]);
             command
         }
-        Kind::Kafka | Kind::KafkaFsync => {
-            let mut command = java(bench)?;
-            command.arg("kafka.Kafka").arg(dir.join("server.properties"));
-            command
-        }
+        Kind::Kafka | Kind::KafkaFsync => kafka_command(bench.kafka_class_path()?, dir),
     };
+    launch(command, kind, dir)
+}
+
+fn launch(mut command: Command, kind: Kind, dir: &Path) -> Result<Child> {
     server::without_settings(&mut command);
     let log = File::create(dir.join("log.txt"))?;
     command
@@ -214,16 +227,21 @@ fn spawn(bench: &Bench, kind: Kind, dir: &Path, kafka: &str, kinesis: Option<&st
 }
 
 /// Java with the flags that Kafka's own start script gives it (1 GiB heap).
-fn java(bench: &Bench) -> Result<Command> {
+fn java(class_path: &str) -> Command {
     let mut command = Command::new("java");
     command.args(["-Xms1g", "-Xmx1g", "-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20"]);
     command.args(["-XX:InitiatingHeapOccupancyPercent=35", "-XX:+ExplicitGCInvokesConcurrent"]);
-    command.args(["-Djava.awt.headless=true", "-cp"]);
-    command.arg(bench.kafka_class_path.as_ref().context("the peer was not asked for")?);
-    Ok(command)
+    command.args(["-Djava.awt.headless=true", "-cp", class_path]);
+    command
 }
 
-fn format_kafka(bench: &Bench, dir: &Path, kafka: &str) -> Result<()> {
+fn kafka_command(class_path: &str, dir: &Path) -> Command {
+    let mut command = java(class_path);
+    command.arg("kafka.Kafka").arg(dir.join("server.properties"));
+    command
+}
+
+fn format_kafka(class_path: &str, dir: &Path, kafka: &str, more: &str) -> Result<()> {
     let controller = format!("127.0.0.1:{}", free_port()?);
     let properties = format!(
         "process.roles=broker,controller\nnode.id=1\ncontroller.quorum.voters=1@{controller}\n\
@@ -232,12 +250,12 @@ fn format_kafka(bench: &Bench, dir: &Path, kafka: &str) -> Result<()> {
          offsets.topic.replication.factor=1\ntransaction.state.log.replication.factor=1\n\
          transaction.state.log.min.isr=1\nshare.coordinator.state.topic.replication.factor=1\n\
          share.coordinator.state.topic.min.isr=1\ngroup.initial.rebalance.delay.ms=0\n\
-         log.segment.delete.delay.ms=1000\n{RETENTION_CHECK}\n",
+         {more}\n",
         dir.join("data").display()
     );
     let path = dir.join("server.properties");
     std::fs::write(&path, properties)?;
-    let mut command = java(bench)?;
+    let mut command = java(class_path);
     command.args(["kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qg", "-c"]).arg(&path);
     let outcome = run::logged(&mut command, &dir.join("format.txt"), Duration::from_secs(60), |_| false)?;
     ensure!(outcome.success(), "formatting Kafka's directory: {}", outcome.lines.join("\n"));
