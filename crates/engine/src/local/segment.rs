@@ -550,8 +550,9 @@ impl Segment {
 
     /// Reads bytes as they are.
     pub async fn read(&self, position: u64, len: usize) -> Result<Bytes, SegmentError> {
-        let read = async { self.handles.get(self.id).await?.read_at(position, len).await };
-        read.await.map_err(|source| SegmentError::Io { name: self.name.clone(), source })
+        let io = |source| SegmentError::Io { name: self.name.clone(), source };
+        let file = self.handles.get(self.id).await.map_err(io)?;
+        file.read_at(position, len).await.map_err(io)
     }
 }
 
