@@ -309,8 +309,57 @@ fn struct_code(out: &mut String, message: &Message, one: &Struct) -> anyhow::Res
     } else if one.fields.is_empty() {
         out.push_str("        let _ = e;\n");
     }
-    out.push_str("    }\n}\n");
+    out.push_str("    }\n");
+    error_codes(out, message, one);
+    out.push_str("}\n");
     Ok(())
+}
+
+/// Whether a value of the struct, or one inside of it, carries an error code.
+fn has_error_code(message: &Message, one: &Struct) -> bool {
+    one.fields.iter().any(|field| is_error_code(field) || inner(message, field).is_some())
+}
+
+fn is_error_code(field: &Field) -> bool {
+    field.ty == Type::Int16 && !field.array && ident(field) == "error_code"
+}
+
+/// The struct that a field consists of, if it carries error codes.
+fn inner<'a>(message: &'a Message, field: &Field) -> Option<&'a Struct> {
+    let Type::Struct(name) = &field.ty else { return None };
+    message.structs.iter().find(|inner| inner.name == *name).filter(|inner| has_error_code(message, inner))
+}
+
+fn error_codes(out: &mut String, message: &Message, one: &Struct) {
+    if !has_error_code(message, one) {
+        return;
+    }
+    out.push_str("\n    fn error_codes(&self, told: &mut dyn FnMut(i16)) {\n");
+    for field in &one.fields {
+        let id = ident(field);
+        if is_error_code(field) {
+            let _ = writeln!(out, "        told(self.{id});");
+        } else if inner(message, field).is_some() {
+            match (field.array, field.is_nullable()) {
+                (true, false) => {
+                    let _ = writeln!(out, "        self.{id}.iter().for_each(|one| one.error_codes(told));");
+                }
+                (true, true) => {
+                    let _ = writeln!(
+                        out,
+                        "        self.{id}.iter().flatten().for_each(|one| one.error_codes(told));"
+                    );
+                }
+                (false, true) => {
+                    let _ = writeln!(out, "        self.{id}.iter().for_each(|one| one.error_codes(told));");
+                }
+                (false, false) => {
+                    let _ = writeln!(out, "        self.{id}.error_codes(told);");
+                }
+            }
+        }
+    }
+    out.push_str("    }\n");
 }
 
 fn paren(expression: &str) -> String {

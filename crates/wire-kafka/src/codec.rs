@@ -471,6 +471,8 @@ pub trait Wire: Sized {
     fn get(decoder: &mut Decoder) -> Result<Self, DecodeError>;
     /// Writes a value.
     fn put(&self, encoder: &mut Encoder);
+    /// Tells every error code of a response, NONE included: its own and those of its topics, partitions, groups.
+    fn error_codes(&self, _told: &mut dyn FnMut(i16)) {}
 }
 
 /// A type that has a null form, used as `Option<T>`.

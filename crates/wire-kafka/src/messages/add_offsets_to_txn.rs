@@ -68,6 +68,10 @@ impl Wire for AddOffsetsToTxnResponse {
         e.put(&self.error_code);
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
+    }
 }
 
 impl Message for AddOffsetsToTxnResponse {

@@ -223,6 +223,10 @@ impl Wire for AddPartitionsToTxnResponse {
         }
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
+    }
 }
 
 impl Message for AddPartitionsToTxnResponse {

@@ -146,6 +146,10 @@ impl Wire for AlterClientQuotasResponse {
         e.put(&self.entries);
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        self.entries.iter().for_each(|one| one.error_codes(told));
+    }
 }
 
 impl Message for AlterClientQuotasResponse {
@@ -188,6 +192,10 @@ impl Wire for ResponseEntryData {
         e.put(&self.error_message);
         e.put(&self.entity);
         e.tags(&[]);
+    }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
     }
 }
 

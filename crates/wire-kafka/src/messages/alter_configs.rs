@@ -122,6 +122,10 @@ impl Wire for AlterConfigsResponse {
         e.put(&self.responses);
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        self.responses.iter().for_each(|one| one.error_codes(told));
+    }
 }
 
 impl Message for AlterConfigsResponse {
@@ -168,5 +172,9 @@ impl Wire for AlterConfigsResourceResponse {
         e.put(&self.resource_type);
         e.put(&self.resource_name);
         e.tags(&[]);
+    }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
     }
 }

@@ -107,6 +107,10 @@ impl Wire for AlterReplicaLogDirsResponse {
         e.put(&self.results);
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        self.results.iter().for_each(|one| one.error_codes(told));
+    }
 }
 
 impl Message for AlterReplicaLogDirsResponse {
@@ -137,6 +141,10 @@ impl Wire for AlterReplicaLogDirTopicResult {
         e.put(&self.partitions);
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        self.partitions.iter().for_each(|one| one.error_codes(told));
+    }
 }
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -160,5 +168,9 @@ impl Wire for AlterReplicaLogDirPartitionResult {
         e.put(&self.partition_index);
         e.put(&self.error_code);
         e.tags(&[]);
+    }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
     }
 }

@@ -116,6 +116,11 @@ impl Wire for AlterShareGroupOffsetsResponse {
         e.put(&self.responses);
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
+        self.responses.iter().for_each(|one| one.error_codes(told));
+    }
 }
 
 impl Message for AlterShareGroupOffsetsResponse {
@@ -149,6 +154,10 @@ impl Wire for AlterShareGroupOffsetsResponseTopic {
         e.put(&self.partitions);
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        self.partitions.iter().for_each(|one| one.error_codes(told));
+    }
 }
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -175,5 +184,9 @@ impl Wire for AlterShareGroupOffsetsResponsePartition {
         e.put(&self.error_code);
         e.put(&self.error_message);
         e.tags(&[]);
+    }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
     }
 }

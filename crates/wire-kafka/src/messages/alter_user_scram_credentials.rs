@@ -119,6 +119,10 @@ impl Wire for AlterUserScramCredentialsResponse {
         e.put(&self.results);
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        self.results.iter().for_each(|one| one.error_codes(told));
+    }
 }
 
 impl Message for AlterUserScramCredentialsResponse {
@@ -161,5 +165,9 @@ impl Wire for AlterUserScramCredentialsResult {
         e.put(&self.error_code);
         e.put(&self.error_message);
         e.tags(&[]);
+    }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
     }
 }

@@ -143,6 +143,10 @@ impl Wire for ApiVersionsResponse {
             (3, !!self.zk_migration_ready, &self.zk_migration_ready),
         ]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
+    }
 }
 
 impl Message for ApiVersionsResponse {

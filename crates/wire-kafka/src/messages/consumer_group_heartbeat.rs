@@ -149,6 +149,10 @@ impl Wire for ConsumerGroupHeartbeatResponse {
         e.put(&self.assignment);
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
+    }
 }
 
 impl Message for ConsumerGroupHeartbeatResponse {

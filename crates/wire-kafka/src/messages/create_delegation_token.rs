@@ -158,6 +158,10 @@ impl Wire for CreateDelegationTokenResponse {
         e.put(&self.throttle_time_ms);
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
+    }
 }
 
 impl Message for CreateDelegationTokenResponse {

@@ -123,6 +123,10 @@ impl Wire for CreatePartitionsResponse {
         e.put(&self.results);
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        self.results.iter().for_each(|one| one.error_codes(told));
+    }
 }
 
 impl Message for CreatePartitionsResponse {
@@ -155,5 +159,9 @@ impl Wire for CreatePartitionsTopicResult {
         e.put(&self.error_code);
         e.put(&self.error_message);
         e.tags(&[]);
+    }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
     }
 }

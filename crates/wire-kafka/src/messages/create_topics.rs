@@ -177,6 +177,10 @@ impl Wire for CreateTopicsResponse {
         e.put(&self.topics);
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        self.topics.iter().for_each(|one| one.error_codes(told));
+    }
 }
 
 impl Message for CreateTopicsResponse {
@@ -271,6 +275,10 @@ impl Wire for CreatableTopicResult {
         e.tags(&[
             (0, !(self.topic_config_error_code == 0), &self.topic_config_error_code),
         ]);
+    }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
     }
 }
 

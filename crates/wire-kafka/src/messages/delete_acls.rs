@@ -119,6 +119,10 @@ impl Wire for DeleteAclsResponse {
         e.put(&self.filter_results);
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        self.filter_results.iter().for_each(|one| one.error_codes(told));
+    }
 }
 
 impl Message for DeleteAclsResponse {
@@ -161,6 +165,11 @@ impl Wire for DeleteAclsFilterResult {
         e.put(&self.error_message);
         e.put(&self.matching_acls);
         e.tags(&[]);
+    }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
+        self.matching_acls.iter().for_each(|one| one.error_codes(told));
     }
 }
 
@@ -229,5 +238,9 @@ impl Wire for DeleteAclsMatchingAcl {
         e.put(&self.operation);
         e.put(&self.permission_type);
         e.tags(&[]);
+    }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
     }
 }

@@ -59,6 +59,10 @@ impl Wire for DeleteGroupsResponse {
         e.put(&self.results);
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        self.results.iter().for_each(|one| one.error_codes(told));
+    }
 }
 
 impl Message for DeleteGroupsResponse {
@@ -96,5 +100,9 @@ impl Wire for DeletableGroupResult {
             e.put(&self.error_message);
         }
         e.tags(&[]);
+    }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
     }
 }

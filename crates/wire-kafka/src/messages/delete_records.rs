@@ -110,6 +110,10 @@ impl Wire for DeleteRecordsResponse {
         e.put(&self.topics);
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        self.topics.iter().for_each(|one| one.error_codes(told));
+    }
 }
 
 impl Message for DeleteRecordsResponse {
@@ -140,6 +144,10 @@ impl Wire for DeleteRecordsTopicResult {
         e.put(&self.partitions);
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        self.partitions.iter().for_each(|one| one.error_codes(told));
+    }
 }
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -166,5 +174,9 @@ impl Wire for DeleteRecordsPartitionResult {
         e.put(&self.low_watermark);
         e.put(&self.error_code);
         e.tags(&[]);
+    }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
     }
 }

@@ -89,6 +89,11 @@ impl Wire for DeleteShareGroupOffsetsResponse {
         e.put(&self.responses);
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
+        self.responses.iter().for_each(|one| one.error_codes(told));
+    }
 }
 
 impl Message for DeleteShareGroupOffsetsResponse {
@@ -124,5 +129,9 @@ impl Wire for DeleteShareGroupOffsetsResponseTopic {
         e.put(&self.error_code);
         e.put(&self.error_message);
         e.tags(&[]);
+    }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
     }
 }

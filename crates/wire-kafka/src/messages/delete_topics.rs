@@ -120,6 +120,10 @@ impl Wire for DeleteTopicsResponse {
         e.put(&self.responses);
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        self.responses.iter().for_each(|one| one.error_codes(told));
+    }
 }
 
 impl Message for DeleteTopicsResponse {
@@ -180,5 +184,9 @@ impl Wire for DeletableTopicResult {
             e.put(&self.error_message);
         }
         e.tags(&[]);
+    }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
     }
 }

@@ -115,6 +115,10 @@ impl Wire for DescribeAclsResponse {
         e.put(&self.resources);
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
+    }
 }
 
 impl Message for DescribeAclsResponse {

@@ -116,6 +116,10 @@ impl Wire for DescribeClientQuotasResponse {
         e.put(&self.entries);
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
+    }
 }
 
 impl Message for DescribeClientQuotasResponse {

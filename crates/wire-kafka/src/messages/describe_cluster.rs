@@ -129,6 +129,10 @@ impl Wire for DescribeClusterResponse {
         e.put(&self.cluster_authorized_operations);
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
+    }
 }
 
 impl Message for DescribeClusterResponse {

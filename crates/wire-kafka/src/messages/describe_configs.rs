@@ -116,6 +116,10 @@ impl Wire for DescribeConfigsResponse {
         e.put(&self.results);
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        self.results.iter().for_each(|one| one.error_codes(told));
+    }
 }
 
 impl Message for DescribeConfigsResponse {
@@ -166,6 +170,10 @@ impl Wire for DescribeConfigsResult {
         e.put(&self.resource_name);
         e.put(&self.configs);
         e.tags(&[]);
+    }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
     }
 }
 

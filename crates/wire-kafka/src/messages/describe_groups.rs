@@ -74,6 +74,10 @@ impl Wire for DescribeGroupsResponse {
         e.put(&self.groups);
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        self.groups.iter().for_each(|one| one.error_codes(told));
+    }
 }
 
 impl Message for DescribeGroupsResponse {
@@ -150,6 +154,10 @@ impl Wire for DescribedGroup {
             e.absent("authorized_operations", self.authorized_operations == i32::MIN);
         }
         e.tags(&[]);
+    }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
     }
 }
 

@@ -99,6 +99,11 @@ impl Wire for DescribeLogDirsResponse {
         e.put(&self.results);
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
+        self.results.iter().for_each(|one| one.error_codes(told));
+    }
 }
 
 impl Message for DescribeLogDirsResponse {
@@ -168,6 +173,10 @@ impl Wire for DescribeLogDirsResult {
             e.put(&self.is_cordoned);
         }
         e.tags(&[]);
+    }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
     }
 }
 

@@ -83,6 +83,10 @@ impl Wire for DescribeProducersResponse {
         e.put(&self.topics);
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        self.topics.iter().for_each(|one| one.error_codes(told));
+    }
 }
 
 impl Message for DescribeProducersResponse {
@@ -113,6 +117,10 @@ impl Wire for TopicResponse {
         e.put(&self.partitions);
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        self.partitions.iter().for_each(|one| one.error_codes(told));
+    }
 }
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -142,6 +150,10 @@ impl Wire for PartitionResponse {
         e.put(&self.error_message);
         e.put(&self.active_producers);
         e.tags(&[]);
+    }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
     }
 }
 

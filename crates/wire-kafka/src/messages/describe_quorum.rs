@@ -133,6 +133,11 @@ impl Wire for DescribeQuorumResponse {
         }
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
+        self.topics.iter().for_each(|one| one.error_codes(told));
+    }
 }
 
 impl Message for DescribeQuorumResponse {
@@ -162,6 +167,10 @@ impl Wire for ResponseTopicData {
         e.put(&self.topic_name);
         e.put(&self.partitions);
         e.tags(&[]);
+    }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        self.partitions.iter().for_each(|one| one.error_codes(told));
     }
 }
 
@@ -224,6 +233,10 @@ impl Wire for ResponsePartitionData {
         e.put(&self.current_voters);
         e.put(&self.observers);
         e.tags(&[]);
+    }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
     }
 }
 

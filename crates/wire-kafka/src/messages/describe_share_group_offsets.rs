@@ -116,6 +116,10 @@ impl Wire for DescribeShareGroupOffsetsResponse {
         e.put(&self.groups);
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        self.groups.iter().for_each(|one| one.error_codes(told));
+    }
 }
 
 impl Message for DescribeShareGroupOffsetsResponse {
@@ -152,6 +156,11 @@ impl Wire for DescribeShareGroupOffsetsResponseGroup {
         e.put(&self.error_message);
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        self.topics.iter().for_each(|one| one.error_codes(told));
+        told(self.error_code);
+    }
 }
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -178,6 +187,10 @@ impl Wire for DescribeShareGroupOffsetsResponseTopic {
         e.put(&self.topic_id);
         e.put(&self.partitions);
         e.tags(&[]);
+    }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        self.partitions.iter().for_each(|one| one.error_codes(told));
     }
 }
 
@@ -232,5 +245,9 @@ impl Wire for DescribeShareGroupOffsetsResponsePartition {
         e.put(&self.error_code);
         e.put(&self.error_message);
         e.tags(&[]);
+    }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
     }
 }

@@ -125,6 +125,10 @@ impl Wire for DescribeTopicPartitionsResponse {
         e.put(&self.next_cursor);
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        self.topics.iter().for_each(|one| one.error_codes(told));
+    }
 }
 
 impl Message for DescribeTopicPartitionsResponse {
@@ -179,6 +183,11 @@ impl Wire for DescribeTopicPartitionsResponseTopic {
         e.put(&self.partitions);
         e.put(&self.topic_authorized_operations);
         e.tags(&[]);
+    }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
+        self.partitions.iter().for_each(|one| one.error_codes(told));
     }
 }
 
@@ -240,6 +249,10 @@ impl Wire for DescribeTopicPartitionsResponsePartition {
         e.put(&self.last_known_elr);
         e.put(&self.offline_replicas);
         e.tags(&[]);
+    }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
     }
 }
 

@@ -59,6 +59,10 @@ impl Wire for DescribeTransactionsResponse {
         e.put(&self.transaction_states);
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        self.transaction_states.iter().for_each(|one| one.error_codes(told));
+    }
 }
 
 impl Message for DescribeTransactionsResponse {
@@ -106,6 +110,10 @@ impl Wire for TransactionState {
         e.put(&self.producer_epoch);
         e.put(&self.topics);
         e.tags(&[]);
+    }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
     }
 }
 

@@ -105,6 +105,11 @@ impl Wire for DescribeUserScramCredentialsResponse {
         e.put(&self.results);
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
+        self.results.iter().for_each(|one| one.error_codes(told));
+    }
 }
 
 impl Message for DescribeUserScramCredentialsResponse {
@@ -151,6 +156,10 @@ impl Wire for DescribeUserScramCredentialsResult {
         e.put(&self.error_message);
         e.put(&self.credential_infos);
         e.tags(&[]);
+    }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
     }
 }
 

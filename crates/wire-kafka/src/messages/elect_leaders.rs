@@ -116,6 +116,11 @@ impl Wire for ElectLeadersResponse {
         e.put(&self.replica_election_results);
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
+        self.replica_election_results.iter().for_each(|one| one.error_codes(told));
+    }
 }
 
 impl Message for ElectLeadersResponse {
@@ -145,6 +150,10 @@ impl Wire for ReplicaElectionResult {
         e.put(&self.topic);
         e.put(&self.partition_result);
         e.tags(&[]);
+    }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        self.partition_result.iter().for_each(|one| one.error_codes(told));
     }
 }
 
@@ -182,5 +191,9 @@ impl Wire for PartitionResult {
         e.put(&self.error_code);
         e.put(&self.error_message);
         e.tags(&[]);
+    }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
     }
 }

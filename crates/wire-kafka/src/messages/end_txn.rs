@@ -95,6 +95,10 @@ impl Wire for EndTxnResponse {
         }
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
+    }
 }
 
 impl Message for EndTxnResponse {

@@ -407,6 +407,11 @@ impl Wire for FetchResponse {
             (0, e.version >= 16 && !self.node_endpoints.is_empty(), &self.node_endpoints),
         ]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
+        self.responses.iter().for_each(|one| one.error_codes(told));
+    }
 }
 
 impl Message for FetchResponse {
@@ -449,6 +454,10 @@ impl Wire for FetchableTopicResponse {
         }
         e.put(&self.partitions);
         e.tags(&[]);
+    }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        self.partitions.iter().for_each(|one| one.error_codes(told));
     }
 }
 
@@ -558,6 +567,10 @@ impl Wire for PartitionData {
             (1, !(self.current_leader == LeaderIdAndEpoch::default()), &self.current_leader),
             (2, !(self.snapshot_id == SnapshotId::default()), &self.snapshot_id),
         ]);
+    }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
     }
 }
 

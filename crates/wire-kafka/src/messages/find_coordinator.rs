@@ -160,6 +160,11 @@ impl Wire for FindCoordinatorResponse {
         }
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
+        self.coordinators.iter().for_each(|one| one.error_codes(told));
+    }
 }
 
 impl Message for FindCoordinatorResponse {
@@ -254,5 +259,9 @@ impl Wire for Coordinator {
             e.put(&self.error_message);
         }
         e.tags(&[]);
+    }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
     }
 }

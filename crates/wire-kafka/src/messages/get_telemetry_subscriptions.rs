@@ -80,6 +80,10 @@ impl Wire for GetTelemetrySubscriptionsResponse {
         e.put(&self.requested_metrics);
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
+    }
 }
 
 impl Message for GetTelemetrySubscriptionsResponse {

@@ -80,6 +80,10 @@ impl Wire for HeartbeatResponse {
         e.put(&self.error_code);
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
+    }
 }
 
 impl Message for HeartbeatResponse {

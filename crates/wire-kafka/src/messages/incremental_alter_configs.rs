@@ -126,6 +126,10 @@ impl Wire for IncrementalAlterConfigsResponse {
         e.put(&self.responses);
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        self.responses.iter().for_each(|one| one.error_codes(told));
+    }
 }
 
 impl Message for IncrementalAlterConfigsResponse {
@@ -172,5 +176,9 @@ impl Wire for AlterConfigsResourceResponse {
         e.put(&self.resource_type);
         e.put(&self.resource_name);
         e.tags(&[]);
+    }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
     }
 }

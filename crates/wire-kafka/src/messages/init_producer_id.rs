@@ -154,6 +154,10 @@ impl Wire for InitProducerIdResponse {
         }
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
+    }
 }
 
 impl Message for InitProducerIdResponse {

@@ -194,6 +194,10 @@ impl Wire for JoinGroupResponse {
         e.put(&self.members);
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
+    }
 }
 
 impl Message for JoinGroupResponse {

@@ -140,6 +140,11 @@ impl Wire for LeaveGroupResponse {
         }
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
+        self.members.iter().for_each(|one| one.error_codes(told));
+    }
 }
 
 impl Message for LeaveGroupResponse {
@@ -203,5 +208,9 @@ impl Wire for MemberResponse {
             e.absent("error_code", self.error_code == 0);
         }
         e.tags(&[]);
+    }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
     }
 }

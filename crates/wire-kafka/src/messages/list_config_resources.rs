@@ -69,6 +69,10 @@ impl Wire for ListConfigResourcesResponse {
         e.put(&self.config_resources);
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
+    }
 }
 
 impl Message for ListConfigResourcesResponse {

@@ -84,6 +84,10 @@ impl Wire for ListGroupsResponse {
         e.put(&self.groups);
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
+    }
 }
 
 impl Message for ListGroupsResponse {

@@ -162,6 +162,10 @@ impl Wire for ListOffsetsResponse {
         e.put(&self.topics);
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        self.topics.iter().for_each(|one| one.error_codes(told));
+    }
 }
 
 impl Message for ListOffsetsResponse {
@@ -191,6 +195,10 @@ impl Wire for ListOffsetsTopicResponse {
         e.put(&self.name);
         e.put(&self.partitions);
         e.tags(&[]);
+    }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        self.partitions.iter().for_each(|one| one.error_codes(told));
     }
 }
 
@@ -268,5 +276,9 @@ impl Wire for ListOffsetsPartitionResponse {
             e.absent("leader_epoch", self.leader_epoch == -1);
         }
         e.tags(&[]);
+    }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
     }
 }

@@ -112,6 +112,10 @@ impl Wire for ListPartitionReassignmentsResponse {
         e.put(&self.topics);
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
+    }
 }
 
 impl Message for ListPartitionReassignmentsResponse {

@@ -99,6 +99,10 @@ impl Wire for ListTransactionsResponse {
         e.put(&self.transaction_states);
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
+    }
 }
 
 impl Message for ListTransactionsResponse {

@@ -202,6 +202,11 @@ impl Wire for MetadataResponse {
         }
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        self.topics.iter().for_each(|one| one.error_codes(told));
+        told(self.error_code);
+    }
 }
 
 impl Message for MetadataResponse {
@@ -313,6 +318,11 @@ impl Wire for MetadataResponseTopic {
         }
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
+        self.partitions.iter().for_each(|one| one.error_codes(told));
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -375,5 +385,9 @@ impl Wire for MetadataResponsePartition {
             e.put(&self.offline_replicas);
         }
         e.tags(&[]);
+    }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
     }
 }

@@ -208,6 +208,10 @@ impl Wire for OffsetCommitResponse {
         e.put(&self.topics);
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        self.topics.iter().for_each(|one| one.error_codes(told));
+    }
 }
 
 impl Message for OffsetCommitResponse {
@@ -251,6 +255,10 @@ impl Wire for OffsetCommitResponseTopic {
         e.put(&self.partitions);
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        self.partitions.iter().for_each(|one| one.error_codes(told));
+    }
 }
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -274,5 +282,9 @@ impl Wire for OffsetCommitResponsePartition {
         e.put(&self.partition_index);
         e.put(&self.error_code);
         e.tags(&[]);
+    }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
     }
 }

@@ -102,6 +102,11 @@ impl Wire for OffsetDeleteResponse {
         e.put(&self.throttle_time_ms);
         e.put(&self.topics);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
+        self.topics.iter().for_each(|one| one.error_codes(told));
+    }
 }
 
 impl Message for OffsetDeleteResponse {
@@ -130,6 +135,10 @@ impl Wire for OffsetDeleteResponseTopic {
         e.put(&self.name);
         e.put(&self.partitions);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        self.partitions.iter().for_each(|one| one.error_codes(told));
+    }
 }
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -151,5 +160,9 @@ impl Wire for OffsetDeleteResponsePartition {
     fn put(&self, e: &mut Encoder) {
         e.put(&self.partition_index);
         e.put(&self.error_code);
+    }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
     }
 }

@@ -288,6 +288,12 @@ impl Wire for OffsetFetchResponse {
         }
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        self.topics.iter().for_each(|one| one.error_codes(told));
+        told(self.error_code);
+        self.groups.iter().for_each(|one| one.error_codes(told));
+    }
 }
 
 impl Message for OffsetFetchResponse {
@@ -331,6 +337,10 @@ impl Wire for OffsetFetchResponseTopic {
             e.absent("partitions", self.partitions.is_empty());
         }
         e.tags(&[]);
+    }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        self.partitions.iter().for_each(|one| one.error_codes(told));
     }
 }
 
@@ -410,6 +420,10 @@ impl Wire for OffsetFetchResponsePartition {
         }
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
+    }
 }
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -458,6 +472,11 @@ impl Wire for OffsetFetchResponseGroup {
         }
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        self.topics.iter().for_each(|one| one.error_codes(told));
+        told(self.error_code);
+    }
 }
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -501,6 +520,10 @@ impl Wire for OffsetFetchResponseTopics {
             e.absent("partitions", self.partitions.is_empty());
         }
         e.tags(&[]);
+    }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        self.partitions.iter().for_each(|one| one.error_codes(told));
     }
 }
 
@@ -579,5 +602,9 @@ impl Wire for OffsetFetchResponsePartitions {
             e.absent("error_code", self.error_code == 0);
         }
         e.tags(&[]);
+    }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
     }
 }

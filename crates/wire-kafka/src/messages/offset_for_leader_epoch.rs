@@ -147,6 +147,10 @@ impl Wire for OffsetForLeaderEpochResponse {
         e.put(&self.topics);
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        self.topics.iter().for_each(|one| one.error_codes(told));
+    }
 }
 
 impl Message for OffsetForLeaderEpochResponse {
@@ -176,6 +180,10 @@ impl Wire for OffsetForLeaderTopicResult {
         e.put(&self.topic);
         e.put(&self.partitions);
         e.tags(&[]);
+    }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        self.partitions.iter().for_each(|one| one.error_codes(told));
     }
 }
 
@@ -222,5 +230,9 @@ impl Wire for EpochEndOffset {
         }
         e.put(&self.end_offset);
         e.tags(&[]);
+    }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
     }
 }

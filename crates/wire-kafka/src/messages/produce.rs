@@ -154,6 +154,10 @@ impl Wire for ProduceResponse {
             (0, e.version >= 10 && !self.node_endpoints.is_empty(), &self.node_endpoints),
         ]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        self.responses.iter().for_each(|one| one.error_codes(told));
+    }
 }
 
 impl Message for ProduceResponse {
@@ -196,6 +200,10 @@ impl Wire for TopicProduceResponse {
         }
         e.put(&self.partition_responses);
         e.tags(&[]);
+    }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        self.partition_responses.iter().for_each(|one| one.error_codes(told));
     }
 }
 
@@ -283,6 +291,10 @@ impl Wire for PartitionProduceResponse {
         e.tags(&[
             (0, e.version >= 10 && !(self.current_leader == LeaderIdAndEpoch::default()), &self.current_leader),
         ]);
+    }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
     }
 }
 

@@ -71,6 +71,10 @@ impl Wire for PushTelemetryResponse {
         e.put(&self.error_code);
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
+    }
 }
 
 impl Message for PushTelemetryResponse {

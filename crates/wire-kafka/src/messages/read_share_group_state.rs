@@ -107,6 +107,10 @@ impl Wire for ReadShareGroupStateResponse {
         e.put(&self.results);
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        self.results.iter().for_each(|one| one.error_codes(told));
+    }
 }
 
 impl Message for ReadShareGroupStateResponse {
@@ -136,6 +140,10 @@ impl Wire for ReadStateResult {
         e.put(&self.topic_id);
         e.put(&self.partitions);
         e.tags(&[]);
+    }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        self.partitions.iter().for_each(|one| one.error_codes(told));
     }
 }
 
@@ -172,6 +180,10 @@ impl Wire for PartitionResult {
         e.put(&self.start_offset);
         e.put(&self.state_batches);
         e.tags(&[]);
+    }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
     }
 }
 

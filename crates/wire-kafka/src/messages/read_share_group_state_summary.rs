@@ -107,6 +107,10 @@ impl Wire for ReadShareGroupStateSummaryResponse {
         e.put(&self.results);
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        self.results.iter().for_each(|one| one.error_codes(told));
+    }
 }
 
 impl Message for ReadShareGroupStateSummaryResponse {
@@ -136,6 +140,10 @@ impl Wire for ReadStateSummaryResult {
         e.put(&self.topic_id);
         e.put(&self.partitions);
         e.tags(&[]);
+    }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        self.partitions.iter().for_each(|one| one.error_codes(told));
     }
 }
 
@@ -194,5 +202,9 @@ impl Wire for PartitionResult {
             e.put(&self.delivery_complete_count);
         }
         e.tags(&[]);
+    }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
     }
 }

@@ -81,6 +81,10 @@ impl Wire for SaslAuthenticateResponse {
         }
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
+    }
 }
 
 impl Message for SaslAuthenticateResponse {

@@ -55,6 +55,10 @@ impl Wire for SaslHandshakeResponse {
         e.put(&self.error_code);
         e.put(&self.mechanisms);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
+    }
 }
 
 impl Message for SaslHandshakeResponse {

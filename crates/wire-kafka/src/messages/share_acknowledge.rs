@@ -182,6 +182,11 @@ impl Wire for ShareAcknowledgeResponse {
         e.put(&self.node_endpoints);
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
+        self.responses.iter().for_each(|one| one.error_codes(told));
+    }
 }
 
 impl Message for ShareAcknowledgeResponse {
@@ -212,6 +217,10 @@ impl Wire for ShareAcknowledgeTopicResponse {
         e.put(&self.partitions);
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        self.partitions.iter().for_each(|one| one.error_codes(told));
+    }
 }
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -241,6 +250,10 @@ impl Wire for PartitionData {
         e.put(&self.error_message);
         e.put(&self.current_leader);
         e.tags(&[]);
+    }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
     }
 }
 

@@ -234,6 +234,11 @@ impl Wire for ShareFetchResponse {
         e.put(&self.node_endpoints);
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
+        self.responses.iter().for_each(|one| one.error_codes(told));
+    }
 }
 
 impl Message for ShareFetchResponse {
@@ -263,6 +268,10 @@ impl Wire for ShareFetchableTopicResponse {
         e.put(&self.topic_id);
         e.put(&self.partitions);
         e.tags(&[]);
+    }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        self.partitions.iter().for_each(|one| one.error_codes(told));
     }
 }
 
@@ -305,6 +314,10 @@ impl Wire for PartitionData {
         e.put(&self.records);
         e.put(&self.acquired_records);
         e.tags(&[]);
+    }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
     }
 }
 

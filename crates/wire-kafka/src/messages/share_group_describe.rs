@@ -62,6 +62,10 @@ impl Wire for ShareGroupDescribeResponse {
         e.put(&self.groups);
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        self.groups.iter().for_each(|one| one.error_codes(told));
+    }
 }
 
 impl Message for ShareGroupDescribeResponse {
@@ -128,6 +132,10 @@ impl Wire for DescribedGroup {
         e.put(&self.members);
         e.put(&self.authorized_operations);
         e.tags(&[]);
+    }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
     }
 }
 

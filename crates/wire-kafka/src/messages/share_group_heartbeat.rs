@@ -86,6 +86,10 @@ impl Wire for ShareGroupHeartbeatResponse {
         e.put(&self.assignment);
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
+    }
 }
 
 impl Message for ShareGroupHeartbeatResponse {

@@ -72,6 +72,10 @@ impl Wire for StreamsGroupDescribeResponse {
         e.put(&self.groups);
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        self.groups.iter().for_each(|one| one.error_codes(told));
+    }
 }
 
 impl Message for StreamsGroupDescribeResponse {
@@ -169,6 +173,10 @@ impl Wire for DescribedGroup {
             e.put(&self.assignor_name);
         }
         e.tags(&[]);
+    }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
     }
 }
 

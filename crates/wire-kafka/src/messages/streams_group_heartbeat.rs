@@ -436,6 +436,10 @@ impl Wire for StreamsGroupHeartbeatResponse {
         e.put(&self.partitions_by_user_endpoint);
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
+    }
 }
 
 impl Message for StreamsGroupHeartbeatResponse {

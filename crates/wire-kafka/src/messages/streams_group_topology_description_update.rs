@@ -179,6 +179,10 @@ impl Wire for StreamsGroupTopologyDescriptionUpdateResponse {
         e.put(&self.error_message);
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
+    }
 }
 
 impl Message for StreamsGroupTopologyDescriptionUpdateResponse {

@@ -142,6 +142,10 @@ impl Wire for SyncGroupResponse {
         e.put(&self.assignment);
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
+    }
 }
 
 impl Message for SyncGroupResponse {

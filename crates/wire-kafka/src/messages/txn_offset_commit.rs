@@ -199,6 +199,10 @@ impl Wire for TxnOffsetCommitResponse {
         e.put(&self.topics);
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        self.topics.iter().for_each(|one| one.error_codes(told));
+    }
 }
 
 impl Message for TxnOffsetCommitResponse {
@@ -242,6 +246,10 @@ impl Wire for TxnOffsetCommitResponseTopic {
         e.put(&self.partitions);
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        self.partitions.iter().for_each(|one| one.error_codes(told));
+    }
 }
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -265,5 +273,9 @@ impl Wire for TxnOffsetCommitResponsePartition {
         e.put(&self.partition_index);
         e.put(&self.error_code);
         e.tags(&[]);
+    }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
     }
 }

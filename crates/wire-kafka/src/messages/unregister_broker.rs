@@ -72,6 +72,10 @@ impl Wire for UnregisterBrokerResponse {
         e.put(&self.error_message);
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
+    }
 }
 
 impl Message for UnregisterBrokerResponse {

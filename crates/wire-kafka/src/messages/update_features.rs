@@ -159,6 +159,11 @@ impl Wire for UpdateFeaturesResponse {
         }
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
+        self.results.iter().for_each(|one| one.error_codes(told));
+    }
 }
 
 impl Message for UpdateFeaturesResponse {
@@ -201,5 +206,9 @@ impl Wire for UpdatableFeatureResult {
         e.put(&self.error_code);
         e.put(&self.error_message);
         e.tags(&[]);
+    }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
     }
 }

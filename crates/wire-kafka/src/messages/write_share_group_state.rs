@@ -167,6 +167,10 @@ impl Wire for WriteShareGroupStateResponse {
         e.put(&self.results);
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        self.results.iter().for_each(|one| one.error_codes(told));
+    }
 }
 
 impl Message for WriteShareGroupStateResponse {
@@ -197,6 +201,10 @@ impl Wire for WriteStateResult {
         e.put(&self.partitions);
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        self.partitions.iter().for_each(|one| one.error_codes(told));
+    }
 }
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -223,5 +231,9 @@ impl Wire for PartitionResult {
         e.put(&self.error_code);
         e.put(&self.error_message);
         e.tags(&[]);
+    }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
     }
 }

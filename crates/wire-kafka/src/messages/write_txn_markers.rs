@@ -121,6 +121,10 @@ impl Wire for WriteTxnMarkersResponse {
         e.put(&self.markers);
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        self.markers.iter().for_each(|one| one.error_codes(told));
+    }
 }
 
 impl Message for WriteTxnMarkersResponse {
@@ -151,6 +155,10 @@ impl Wire for WritableTxnMarkerResult {
         e.put(&self.topics);
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        self.topics.iter().for_each(|one| one.error_codes(told));
+    }
 }
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -175,6 +183,10 @@ impl Wire for WritableTxnMarkerTopicResult {
         e.put(&self.partitions);
         e.tags(&[]);
     }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        self.partitions.iter().for_each(|one| one.error_codes(told));
+    }
 }
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -198,5 +210,9 @@ impl Wire for WritableTxnMarkerPartitionResult {
         e.put(&self.partition_index);
         e.put(&self.error_code);
         e.tags(&[]);
+    }
+
+    fn error_codes(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code);
     }
 }
