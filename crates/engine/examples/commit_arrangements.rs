@@ -50,6 +50,10 @@ impl Disk for SlowDisk {
     fn remove_from(&self, site: Site, path: &Path) -> BoxFuture<'_, io::Result<()>> {
         self.0.remove_from(site, path)
     }
+    fn remove_dir_from(&self, site: Site, path: &Path) -> BoxFuture<'_, io::Result<()>> {
+        self.0.remove_dir_from(site, path)
+    }
+
     fn sync_dir_from(&self, site: Site, path: &Path) -> BoxFuture<'_, io::Result<()>> {
         self.0.sync_dir_from(site, path)
     }

@@ -1,4 +1,5 @@
-//! The log: one deterministic state machine, frames, index, rewrite, and the door to time, disk and network.
+//! The log: one deterministic state machine, frames, index, rewrite, and the door to time, disk and network; and what
+//! every crate above counts with ([`metrics`]).
 //!
 //! Start at [`Engine`], the contract that every back end keeps. What may be decided, and by which rules,
 //! lives in [`state`] and nowhere else. Where bytes go is a back end's affair: `memory` keeps them in
@@ -20,6 +21,7 @@ pub mod door;
 pub mod local;
 pub mod map;
 pub mod memory;
+pub mod metrics;
 pub mod state;
 pub mod types;
 

@@ -168,6 +168,9 @@ pub trait Disk: Send + Sync + Debug {
     /// See `link` on `dyn Disk`.
     fn link_from(&self, site: Site, from: &Path, to: &Path) -> BoxFuture<'_, io::Result<()>>;
 
+    /// See `remove_dir` on `dyn Disk`.
+    fn remove_dir_from(&self, site: Site, path: &Path) -> BoxFuture<'_, io::Result<()>>;
+
     /// See `remove` on `dyn Disk`.
     fn remove_from(&self, site: Site, path: &Path) -> BoxFuture<'_, io::Result<()>>;
 
@@ -211,6 +214,12 @@ impl dyn Disk + '_ {
     #[track_caller]
     pub fn link(&self, from: &Path, to: &Path) -> BoxFuture<'_, io::Result<()>> {
         self.link_from(Location::caller(), from, to)
+    }
+
+    /// Removes an empty directory.
+    #[track_caller]
+    pub fn remove_dir(&self, path: &Path) -> BoxFuture<'_, io::Result<()>> {
+        self.remove_dir_from(Location::caller(), path)
     }
 
     /// Removes a file's name, and the file with its last one. Durable after `sync_dir`.

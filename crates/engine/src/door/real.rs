@@ -6,6 +6,7 @@
 
 mod disk;
 mod network;
+pub mod process;
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};

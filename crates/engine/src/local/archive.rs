@@ -165,6 +165,11 @@ impl Archive {
             .map_or(0, |extents| extents.iter().map(|placed| placed.extent.len).sum())
     }
 
+    /// All segments, which can be read while they are held, whatever becomes of their names.
+    pub fn pinned(&self) -> Vec<(SegmentId, Arc<Segment>)> {
+        self.lock().segments.iter().map(|(id, live)| (*id, live.segment.clone())).collect()
+    }
+
     /// All segments, by id.
     pub fn segments(&self) -> Vec<SegmentUse> {
         let inner = self.lock();

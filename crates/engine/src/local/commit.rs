@@ -29,6 +29,7 @@ use super::Witness;
 use super::archive::Archive;
 use super::frame::{self, FrameId, Item, Life};
 use super::index::{DurableFrame, Index, Publish};
+use super::metrics::Metrics;
 use super::propose::Undecided;
 use super::space::{For, Queue, Space, Verdict, is_full};
 use super::wal::{self, FrameMemory, WalFile, WalHeader};
@@ -223,6 +224,7 @@ pub(super) struct Log {
     pub index: Arc<Index>,
     pub space: Arc<Space>,
     pub archive: Arc<Archive>,
+    pub metrics: Metrics,
     /// Told when a file of the log is full.
     pub file_full: Notify,
     pub frame_bytes_max: usize,
@@ -288,6 +290,7 @@ impl Log {
             index: parts.index,
             space: parts.space,
             archive: parts.archive,
+            metrics: Metrics::default(),
             file_full: Notify::new(),
             frame_bytes_max: parts.frame_bytes_max,
             core: Mutex::new(Core {
@@ -325,6 +328,16 @@ impl Log {
     /// The last durable frame.
     pub fn durable(&self) -> u64 {
         self.durable.load(Ordering::Acquire)
+    }
+
+    /// Replies that wait for their position.
+    pub fn waiting_replies(&self) -> usize {
+        lock(&self.waiters).count
+    }
+
+    /// Whether the disk failed (or the log was closed, which ends it too).
+    pub fn has_failed(&self) -> bool {
+        self.failure.get().is_some()
     }
 
     /// A future that resolves when `position` is durable, and that may commit frames to bring that about.
@@ -500,6 +513,7 @@ impl Log {
         let (bytes, (extents, crc)) = committer.memory.frame(len_max, |out| {
             frame::lay_out(out, life, id, build.decision_count, &build.decisions, &mut build.items, directory)
         });
+        let appended = Appended::of(&build.items);
         build.items.clear();
         debug_assert!(bytes.len() <= len_max, "a frame's size is bounded before it is decided");
 
@@ -520,6 +534,12 @@ impl Log {
             written?;
         }
         let took = started.elapsed();
+        self.metrics.sync.observe_time(took);
+        self.metrics.commit_bytes.observe(bytes.len() as u64);
+        self.metrics.commit_decisions.observe(u64::from(build.decision_count));
+        self.metrics.batches.add(appended.batches);
+        self.metrics.records.add(appended.records);
+        self.metrics.appended_bytes.add(appended.bytes);
         current.position += bytes.len() as u64;
         committer.last_crc = crc;
         self.space.frame_written(&current.file, bytes.len() as u64);
@@ -619,6 +639,24 @@ impl Log {
     pub fn stop(&self) {
         self.stopped.store(true, Ordering::Release);
         self.thread.notify_one();
+    }
+}
+
+/// What a frame adds to what the log has.
+#[derive(Default)]
+struct Appended {
+    batches: u64,
+    records: u64,
+    bytes: u64,
+}
+
+impl Appended {
+    fn of(items: &[Item]) -> Appended {
+        items.iter().fold(Appended::default(), |sum, item| Appended {
+            batches: sum.batches + 1,
+            records: sum.records + u64::from(item.offset_count.unsigned_abs()),
+            bytes: sum.bytes + item.bytes.len() as u64,
+        })
     }
 }
 

@@ -179,6 +179,9 @@ pub(super) struct IndexInner {
     pub partitions: HashMap<PartitionId, PartitionIndex>,
     /// Files that hold frames, by sequence number.
     pub files: std::collections::BTreeMap<u64, Arc<WalFile>>,
+    /// Where the log ends durably: sequence number of the newest file with a frame, and the end of its last frame (of a
+    /// file that an earlier life wrote: its capacity).
+    pub end: Option<(u64, u64)>,
     cache: TailCache,
 }
 
@@ -223,6 +226,7 @@ impl Index {
             for extent in frame.extents {
                 inner.add(frame.number, frame.file, frame.position, extent, &mut wake);
             }
+            inner.end = Some((frame.file, frame.position + frame.bytes.len() as u64));
             dropped = inner.cache.push(frame.number, frame.bytes);
         }
         drop(dropped);
@@ -409,6 +413,19 @@ impl IndexInner {
         }
         let kept = self.files.split_off(&(through + 1));
         std::mem::replace(&mut self.files, kept)
+    }
+
+    /// Files that hold frames, each with the bytes that can hold durable ones: all of it, but of the one being written
+    /// only up to the last durable frame. Behind that a frame may be half there, which must not be copied: a later one
+    /// behind it would look like damage.
+    pub fn durable_files(&self) -> Vec<(Arc<WalFile>, u64)> {
+        let durable = |(sequence, file): (&u64, &Arc<WalFile>)| match self.end {
+            Some((last, end)) if last == *sequence => Some((file.clone(), end)),
+            Some((last, _)) if last > *sequence => Some((file.clone(), file.capacity)),
+            // Begun, and no frame in it is durable yet.
+            _ => None,
+        };
+        self.files.iter().filter_map(durable).collect()
     }
 
     /// The bytes of a part of an extent: from its frame's buffer, else from its file.

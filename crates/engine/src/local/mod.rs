@@ -13,12 +13,15 @@
 //! | `index`, `archive`, `read` | where batches are, who may see them, lookups |
 //! | `segment`, `snapshot` | files that batches are rewritten to, and the state at a position |
 //! | `rewrite`, `retention` | what runs in the background |
+//! | `backup` | a consistent copy of a running log |
 //! | `manifest`, `recovery` | what a directory is, and what a start makes of it |
+//! | `metrics` | what the log counts about itself |
 //! | `inspect`, `repair` | `kolk verify`, `kolk dump`; `kolk repair` |
 //!
 //! A data directory holds `lock`, `manifest`, `wal/`, `segments/` and `snapshots/`, and nothing else.
 
 mod archive;
+mod backup;
 mod commit;
 #[cfg(feature = "fuzz")]
 pub mod decoders;
@@ -26,6 +29,7 @@ mod frame;
 mod index;
 mod inspect;
 mod manifest;
+mod metrics;
 mod propose;
 mod read;
 mod recovery;
@@ -45,6 +49,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use archive::Archive;
+pub use backup::{BackupError, BackupReport};
 pub use commit::{CommitBy, FailureHook};
 use commit::{Committer, Log, LogParts};
 use index::{Index, Publish};
@@ -142,6 +147,8 @@ pub struct LocalEngine {
     secret: [u128; 2],
     tasks: Vec<TaskHandle>,
     closed: tokio::sync::Mutex<bool>,
+    /// Held while a backup is made.
+    backing_up: tokio::sync::Mutex<()>,
 }
 
 impl std::fmt::Debug for LocalEngine {
@@ -230,6 +237,13 @@ impl LocalEngine {
             Box::pin(log.clone().run_thread(options.seal_after, recovered.last_frame)),
         );
         let preparer = door.tasks.spawn("wal-files", Box::pin(keep_room(log.clone())));
+        tracing::info!(
+            directory = %directory.display(),
+            data_format = DATA_FORMAT,
+            position = recovered.last_frame,
+            segments = recovered.manifest.segments.len(),
+            "the log is open"
+        );
         let cluster_id = uuid::Uuid::from_u128(recovered.manifest.cluster_id);
         let secret = recovered.manifest.secret;
         let rewriter = Arc::new(Rewriter {
@@ -251,12 +265,18 @@ impl LocalEngine {
             secret,
             tasks: vec![preparer, rewrite, retention],
             closed: tokio::sync::Mutex::new(false),
+            backing_up: tokio::sync::Mutex::new(()),
         }))
     }
 
     /// The cluster's id: made at the first start, the directory's for ever.
     pub fn cluster_id(&self) -> uuid::Uuid {
         self.cluster_id
+    }
+
+    /// Whether appends are refused because the disk has no space left.
+    pub fn is_disk_full(&self) -> bool {
+        self.log.space.is_short()
     }
 
     /// A secret made at the first start, the directory's for ever: fit for a key.
@@ -444,6 +464,8 @@ impl Engine for LocalEngine {
                 self.log.until_durable(seal).await
             };
             let result = durable.await;
+            // A backup notices, and removes what it has written.
+            drop(self.backing_up.lock().await);
             // A round of the rewrite that is half way ends before somebody else may open the directory.
             let ledger = self.rewriter.ledger.lock().await;
             self.stop();

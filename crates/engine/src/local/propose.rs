@@ -114,7 +114,10 @@ impl Log {
     fn decide_appends(&self, core: &mut Core, appends: &mut Appends, now_ms: i64) -> bool {
         while let Some(append) = appends.left.pop_front() {
             match self.verdict(core, append.batch.bytes.len(), For::Append) {
-                Verdict::Full => appends.answers.push(Err(AppendError::StorageFull)),
+                Verdict::Full => {
+                    self.metrics.refused.add(1);
+                    appends.answers.push(Err(AppendError::StorageFull));
+                }
                 Verdict::Later => {
                     appends.left.push_front(append);
                     return false;

@@ -677,7 +677,9 @@ impl Replayed<'_> {
     pub fn take_file(&mut self, header: &WalHeader, file: &WalFile) {
         let file = WalFile::new(file.slot, file.capacity, file.file.clone());
         file.used.store(file.capacity, Ordering::Relaxed);
-        self.index.lock().files.insert(header.sequence, Arc::new(file));
+        let mut index = self.index.lock();
+        index.end = Some((header.sequence, file.capacity));
+        index.files.insert(header.sequence, Arc::new(file));
     }
 }
 

@@ -145,6 +145,11 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
+    /// The manifest as it stands on disk.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
     /// What a start found.
     pub fn new(manifest: Manifest) -> Self {
         let next_segment = manifest.segments.iter().max().map_or(1, |id| id + 1);
@@ -169,10 +174,11 @@ impl Rewriter {
             if self.log.core().closed.is_some() {
                 return;
             }
-            if let Err(error) = self.round().await
-                && self.is_over(error).await
-            {
-                return;
+            if let Err(error) = self.round().await {
+                self.log.metrics.rewrites_failed.add(1);
+                if self.is_over(error).await {
+                    return;
+                }
             }
         }
     }
@@ -254,6 +260,13 @@ impl Rewriter {
         space.can_copy(live, true)
     }
 
+    /// Bytes of the log's complete files: what the rewrite has still to do.
+    pub fn lag_bytes(&self) -> u64 {
+        let index = self.log.index.lock();
+        let through = self.complete(&index);
+        index.files.range(..through).map(|(_, file)| file.capacity).sum()
+    }
+
     /// Steps 1 to 4 for all files that are complete now.
     pub async fn checkpoint(&self) -> Result<(), RewriteError> {
         let mut ledger = self.ledger.lock().await;
@@ -312,6 +325,7 @@ impl Rewriter {
             self.remove(snapshot_directory(&self.directory).join(snapshot::file_name(old))).await?;
         }
         drop(ledger);
+        self.log.metrics.rewrites.add(1);
         self.free_pinned().await;
         Ok(())
     }
@@ -455,6 +469,7 @@ impl Rewriter {
                     Source::File(range) => range.file.read_at(range.position, range.len).await?,
                 };
                 writer.add(partition, &bytes, &entries_of(&extent, &bytes), extent.last).await?;
+                self.log.metrics.rewritten_bytes.add(bytes.len() as u64);
             }
         }
     }
@@ -567,6 +582,7 @@ impl Rewriter {
             let bytes = segment.checked_extent(&extent).await.map_err(unreadable)?;
             let table = segment.table(&extent).await.map_err(unreadable)?;
             writer.add(extent.partition, &bytes, &table, extent.last).await?;
+            self.log.metrics.rewritten_bytes.add(bytes.len() as u64);
         }
         let (merged, extents) = writer.finish().await?;
         let mut manifest = ledger.manifest.clone();
@@ -575,6 +591,7 @@ impl Rewriter {
         self.store(ledger, manifest).await?;
         let log_start = |partition| self.log_start(partition);
         ledger.forgotten.extend(self.log.archive.replace(ids, merged.id, merged, &extents, log_start));
+        self.log.metrics.rewrites.add(1);
         self.remove_forgotten(ledger).await
     }
 

@@ -478,6 +478,11 @@ pub struct Segment {
 }
 
 impl Segment {
+    /// Its file, which can be read while the segment is held.
+    pub async fn file(&self) -> std::io::Result<Arc<dyn File>> {
+        self.handles.get(self.id).await
+    }
+
     /// Opens a segment and reads its directory, checking header, trailer and directory (not the extents' bytes).
     pub async fn open(
         handles: &Arc<Handles>,

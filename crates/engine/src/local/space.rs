@@ -437,6 +437,16 @@ impl Space {
         self.set_low(free < enough);
     }
 
+    /// Bytes free on the disk when it was last asked.
+    pub fn free_bytes(&self) -> u64 {
+        self.free.load(Relaxed)
+    }
+
+    /// Bytes of all files of the log, and what they may grow to.
+    pub fn wal_sizes(&self) -> (u64, u64) {
+        (self.inner().bytes, self.sizes.total_max)
+    }
+
     /// Asks for one more spare file, in the background.
     pub fn want_more(&self) {
         self.wanted.notify_one();

@@ -5,10 +5,12 @@
     reason = "damages files behind the engine's back and starts writers of its own"
 )]
 
+mod backup;
 mod conformance;
 mod crash;
 mod repair;
 mod rewrite;
+mod samples;
 mod space;
 
 use std::path::PathBuf;

@@ -226,6 +226,11 @@ impl Disk for RealDisk {
         Box::pin(off_the_workers(move || std::fs::hard_link(from, to)))
     }
 
+    fn remove_dir_from(&self, _site: Site, path: &Path) -> BoxFuture<'_, io::Result<()>> {
+        let path = path.to_path_buf();
+        Box::pin(off_the_workers(move || std::fs::remove_dir(path)))
+    }
+
     fn remove_from(&self, _site: Site, path: &Path) -> BoxFuture<'_, io::Result<()>> {
         let path = path.to_path_buf();
         Box::pin(off_the_workers(move || std::fs::remove_file(path)))

@@ -479,7 +479,10 @@ impl Disk for SimDisk {
         let path: Arc<Path> = path.into();
         Box::pin(async move {
             self.call(site, DiskCall::Write, "create_dir_all", &path, 0).await?;
-            self.lock_inner().directories.entry(path.to_path_buf()).or_default();
+            let mut inner = self.lock_inner();
+            for directory in path.ancestors().filter(|directory| !directory.as_os_str().is_empty()) {
+                inner.directories.entry(directory.to_path_buf()).or_default();
+            }
             Ok(())
         })
     }
@@ -502,6 +505,9 @@ impl Disk for SimDisk {
         let (from, to): (Arc<Path>, PathBuf) = (from.into(), to.to_path_buf());
         Box::pin(async move {
             self.call(site, DiskCall::Write, "rename", &from, 0).await?;
+            if self.lock_inner().rename_directory(&from, &to) {
+                return Ok(());
+            }
             let ((parent, from), (other, to)) = (split(&from)?, split(&to)?);
             if parent != other {
                 return Err(io::Error::other("renames between directories are not simulated"));
@@ -527,6 +533,20 @@ impl Disk for SimDisk {
                 }
                 Ok(Change::Put(to, file))
             })
+        })
+    }
+
+    fn remove_dir_from(&self, site: Site, path: &Path) -> BoxFuture<'_, io::Result<()>> {
+        let path: Arc<Path> = path.into();
+        Box::pin(async move {
+            self.call(site, DiskCall::Write, "remove_dir", &path, 0).await?;
+            let mut inner = self.lock_inner();
+            let found = inner.directories.get(&*path).ok_or_else(missing)?;
+            if !found.now.is_empty() || inner.directories.keys().any(|other| other.parent() == Some(&*path)) {
+                return Err(io::ErrorKind::DirectoryNotEmpty.into());
+            }
+            inner.directories.remove(&*path);
+            Ok(())
         })
     }
 
@@ -589,6 +609,19 @@ impl Disk for SimDisk {
 }
 
 impl Inner {
+    /// Renames a directory with all that is below it; false if there is none. Directories, as here, come and go durably.
+    fn rename_directory(&mut self, from: &Path, to: &Path) -> bool {
+        let below: Vec<PathBuf> =
+            self.directories.keys().filter(|path| path.starts_with(from)).cloned().collect();
+        for path in &below {
+            let within = path.strip_prefix(from).expect("it is below");
+            let new = if within.as_os_str().is_empty() { to.to_path_buf() } else { to.join(within) };
+            let directory = self.directories.remove(path).expect("it was just found");
+            self.directories.insert(new, directory);
+        }
+        !below.is_empty()
+    }
+
     /// Bytes of all files that have a name.
     fn bytes(&self) -> u64 {
         let named: BTreeSet<u64> = self.directories.values().flat_map(|d| d.now.values().copied()).collect();

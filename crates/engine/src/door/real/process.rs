@@ -1,0 +1,79 @@
+//! What the operating system says of this process: memory, processor time, file handles.
+//!
+//! Names are Prometheus's own for every process. Memory and handles are Linux's to tell; elsewhere they are left out.
+
+use crate::metrics::{Family, Kind, Page, Source};
+
+static RESIDENT: Family = Family {
+    name: "process_resident_memory_bytes",
+    kind: Kind::Gauge,
+    labels: &[],
+    help: "Memory of the process that is in RAM.",
+};
+static CPU: Family = Family {
+    name: "process_cpu_seconds_total",
+    kind: Kind::Counter,
+    labels: &[],
+    help: "Processor time of the process, user and system.",
+};
+static OPEN_FILES: Family = Family {
+    name: "process_open_fds",
+    kind: Kind::Gauge,
+    labels: &[],
+    help: "File handles of the process: files, connections.",
+};
+static MAX_FILES: Family = Family {
+    name: "process_max_fds",
+    kind: Kind::Gauge,
+    labels: &[],
+    help: "File handles that the process may have.",
+};
+
+/// This process.
+#[derive(Clone, Copy, Debug)]
+pub struct Process;
+
+impl Source for Process {
+    fn report(&self, page: &mut Page) {
+        // None of this waits for a device.
+        if let Some(bytes) = resident_bytes() {
+            page.count(&RESIDENT, &[], bytes);
+        }
+        let cpu = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+        page.number(&CPU, &[], cpu.tv_sec as f64 + cpu.tv_nsec as f64 / 1e9);
+        if let Ok(handles) = std::fs::read_dir("/proc/self/fd") {
+            page.count(&OPEN_FILES, &[], handles.count() as u64);
+        }
+        if let Some(max) = rustix::process::getrlimit(rustix::process::Resource::Nofile).current {
+            page.count(&MAX_FILES, &[], max);
+        }
+    }
+}
+
+fn resident_bytes() -> Option<u64> {
+    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: u64 = statm.split(' ').nth(1)?.parse().ok()?;
+    Some(pages * rustix::param::page_size() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::Format;
+
+    #[test]
+    fn the_system_tells_what_this_process_has() {
+        let mut page = Page::default();
+        Process.report(&mut page);
+        let text = page.text(Format::Prometheus);
+        let value = |name: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+            line.and_then(|value| value.parse::<f64>().ok())
+        };
+        assert!(value("process_cpu_seconds_total").is_some_and(|seconds| seconds > 0.0));
+        if cfg!(target_os = "linux") {
+            assert!(value("process_resident_memory_bytes").is_some_and(|bytes| bytes > 1e6), "{text}");
+            assert!(value("process_open_fds") < value("process_max_fds"), "{text}");
+        }
+    }
+}
