@@ -47,6 +47,8 @@ pub use world::{Failure, Report, World, attempt, run, start};
 pub const KAFKA: &str = "127.0.0.1:9092";
 /// Where Kinesis clients connect.
 pub const KINESIS: &str = "127.0.0.1:4567";
+/// Where operators connect.
+pub const HTTP: &str = "127.0.0.1:8080";
 /// The directory of the log in the simulated world.
 pub const DATA_DIR: &str = "/kolk-data";
 /// The first workload's topic, and stream.

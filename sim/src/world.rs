@@ -20,7 +20,7 @@ use crate::faults::{Ends, Weather};
 use crate::plan::{Plan, Sizes};
 use crate::replay::Replays;
 use crate::workload::Workload;
-use crate::{DATA_DIR, KAFKA, KINESIS, workload};
+use crate::{DATA_DIR, HTTP, KAFKA, KINESIS, workload};
 
 /// Simulated time that a run may take; most take a minute.
 const TIME_MAX: Duration = Duration::from_secs(3600);
@@ -147,6 +147,7 @@ async fn try_start(sim: &Sim, options: LocalOptions) -> Result<Server, ServerErr
         .data_dir(DATA_DIR)
         .kafka(address(KAFKA))
         .kinesis(address(KINESIS))
+        .http(address(HTTP))
         .local(options)
         .kafka_set("log.retention.check.interval.ms", &retention_ms)
         .expect("a setting of Kafka's")

@@ -1,11 +1,11 @@
 //! The commands of README and quick starts, run as a reader would run them.
 //!
-//! Convention (also in CONTRIBUTING.md): in `README.md` and `docs/quickstart-*.md` every fenced block marked `sh`,
+//! Convention (also in CONTRIBUTING.md): in `README.md`, `docs/quickstart-*.md` and `docs/operations.md` every fenced block marked `sh`,
 //! `console` or `python` is run, in order, in one fresh folder per document, against a server that the harness has
 //! started on an empty directory. Each line of a `sh` block is a case (lines that end in `\` and here-documents belong
 //! together); of a `console` block the lines after `$ ` are; each `python` block is one. Shell lines share variables and
 //! folder, Python blocks share names. A block marked `sh no-run` (or `console no-run`, `python no-run`) is not run.
-//! The addresses `127.0.0.1:9092`, `localhost:9092`, `127.0.0.1:4567` and `localhost:4567` become the server's own;
+//! The addresses `127.0.0.1:9092`, `127.0.0.1:4567` and `127.0.0.1:8080`, also as `localhost`, become the server's own;
 //! `cargo run --release --` becomes the built binary; lines that do what the harness has done already (start the
 //! server, clone, run the tests) are left out.
 
@@ -33,6 +33,7 @@ pub fn run(binary: &Path) -> Result<suite::Count> {
         .collect();
     quick_starts.sort();
     documents.extend(quick_starts);
+    documents.push(tree::root().join("docs/operations.md"));
     let mut count = suite::Count::default();
     for document in documents {
         let name = document.file_name().expect("a document has a name").to_string_lossy().into_owned();
@@ -48,8 +49,8 @@ fn run_document(name: &str, text: &str, binary: &Path) -> Result<suite::Count> {
     let steps: Vec<_> = steps(text)
         .into_iter()
         .map(|step| match step {
-            Step::Sh(line) => ["sh".to_owned(), rewritten(&line, &server.kafka, &server.kinesis)],
-            Step::Python(block) => ["python".to_owned(), rewritten(&block, &server.kafka, &server.kinesis)],
+            Step::Sh(line) => ["sh".to_owned(), rewritten(&line, &server)],
+            Step::Python(block) => ["python".to_owned(), rewritten(&block, &server)],
         })
         .collect();
     ensure!(!steps.is_empty(), "there is no command to run");
@@ -72,6 +73,7 @@ fn run_document(name: &str, text: &str, binary: &Path) -> Result<suite::Count> {
         .env("PATH", &path)
         .env("KOLK_SERVER", &server.kafka)
         .env("KOLK_KINESIS_ENDPOINT", format!("http://{}", server.kinesis))
+        .env("KOLK_HTTP_ENDPOINT", format!("http://{}", server.http))
         // What stands in a developer's home must not decide whether a document works.
         .env("AWS_CONFIG_FILE", folder.join("no-aws-config"))
         .env("AWS_SHARED_CREDENTIALS_FILE", folder.join("no-aws-credentials"));
@@ -138,13 +140,19 @@ fn sh_lines(block: &[&str]) -> Vec<String> {
 }
 
 /// The command as it must be to meet the harness's server.
-fn rewritten(text: &str, kafka: &str, kinesis: &str) -> String {
-    text.replace("cargo run --release --quiet -- ", "kolk ")
-        .replace("cargo run --release -- ", "kolk ")
-        .replace("127.0.0.1:9092", kafka)
-        .replace("localhost:9092", kafka)
-        .replace("127.0.0.1:4567", kinesis)
-        .replace("localhost:4567", kinesis)
+fn rewritten(text: &str, server: &server::Server) -> String {
+    with_addresses(text, [&server.kafka, &server.kinesis, &server.http])
+}
+
+fn with_addresses(text: &str, [kafka, kinesis, http]: [&str; 3]) -> String {
+    let mut text =
+        text.replace("cargo run --release --quiet -- ", "kolk ").replace("cargo run --release -- ", "kolk ");
+    for (port, own) in [(9092, kafka), (4567, kinesis), (8080, http)] {
+        for host in ["127.0.0.1", "localhost"] {
+            text = text.replace(&format!("{host}:{port}"), own);
+        }
+    }
+    text
 }
 
 #[cfg(test)]
@@ -196,12 +204,11 @@ print(2)
     #[test]
     fn addresses_and_the_cargo_command_are_rewritten() {
         assert_eq!(
-            rewritten(
-                "cargo run --release -- topic list --server localhost:9092 http://127.0.0.1:4567",
-                "h:1",
-                "h:2"
+            with_addresses(
+                "cargo run --release -- topic list --server localhost:9092 http://127.0.0.1:4567 localhost:8080",
+                ["h:1", "h:2", "h:3"]
             ),
-            "kolk topic list --server h:1 http://h:2"
+            "kolk topic list --server h:1 http://h:2 h:3"
         );
     }
 }

@@ -27,6 +27,8 @@ pub struct Server {
     pub kafka: String,
     /// Where Kinesis clients connect, `HOST:PORT`.
     pub kinesis: String,
+    /// Where operators connect, `HOST:PORT`.
+    pub http: String,
     /// Holds the data directory and the ready file.
     pub home: tempfile::TempDir,
 }
@@ -40,7 +42,8 @@ impl Server {
         let mut command = Command::new(binary);
         without_settings(&mut command);
         let mut child = command
-            .args(["serve", "--kafka", "127.0.0.1:0", "--kinesis", "127.0.0.1:0", "--data-dir"])
+            .args(["serve", "--kafka", "127.0.0.1:0", "--kinesis", "127.0.0.1:0", "--http", "127.0.0.1:0"])
+            .arg("--data-dir")
             .arg(home.path().join("data"))
             .arg("--ready-file")
             .arg(&ready)
@@ -53,7 +56,7 @@ impl Server {
             .spawn()
             .with_context(|| format!("cannot start {}", binary.display()))?;
         match wait_ready(&mut child, &ready) {
-            Ok((kafka, kinesis)) => Ok(Server { child, kafka, kinesis, home }),
+            Ok([kafka, kinesis, http]) => Ok(Server { child, kafka, kinesis, http, home }),
             Err(error) => {
                 let _ = child.kill();
                 let _ = child.wait();
@@ -95,7 +98,7 @@ pub fn without_settings(command: &mut Command) {
 }
 
 /// Waits until the server has written its ready file, which it does by rename.
-fn wait_ready(child: &mut Child, ready: &Path) -> Result<(String, String)> {
+fn wait_ready(child: &mut Child, ready: &Path) -> Result<[String; 3]> {
     let end = Instant::now() + Duration::from_secs(30);
     loop {
         if let Ok(text) = std::fs::read_to_string(ready) {
@@ -104,7 +107,7 @@ fn wait_ready(child: &mut Child, ready: &Path) -> Result<(String, String)> {
             let address = |key: &str| {
                 value[key].as_str().map(str::to_owned).with_context(|| format!("no {key} in the ready file"))
             };
-            return Ok((address("kafka")?, address("kinesis")?));
+            return Ok([address("kafka")?, address("kinesis")?, address("http")?]);
         }
         if let Some(status) = child.try_wait()? {
             bail!("the server ended before it was ready: {status}");

@@ -18,6 +18,7 @@
 
 use std::sync::Arc;
 
+use kolk_engine::metrics::Counter;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// What kind of request asks.
@@ -49,11 +50,13 @@ struct Pools {
     receiving_bytes: usize,
     receiving: Arc<Semaphore>,
     oversized: Arc<Semaphore>,
+    reserve_bytes: usize,
     reserve: Arc<Semaphore>,
     growth_bytes: usize,
     growth: Arc<Semaphore>,
     buffer_bytes: usize,
     buffers: Arc<Semaphore>,
+    waits: Counter,
 }
 
 /// Bytes of the budget, given back on drop.
@@ -81,11 +84,13 @@ impl Admission {
             receiving_bytes,
             receiving: Arc::new(Semaphore::new(receiving_bytes)),
             oversized: Arc::new(Semaphore::new(1)),
+            reserve_bytes,
             reserve: Arc::new(Semaphore::new(reserve_bytes)),
             growth_bytes,
             growth: Arc::new(Semaphore::new(growth_bytes)),
             buffer_bytes,
             buffers: Arc::new(Semaphore::new(buffer_bytes)),
+            waits: Counter::default(),
         }))
     }
 
@@ -97,6 +102,26 @@ impl Admission {
     /// Bytes of the general part that nobody holds.
     pub fn available(&self) -> usize {
         self.0.general.available_permits()
+    }
+
+    /// Each part of the budget by its name: bytes of it that are held, and all of it.
+    pub fn parts(&self) -> [(&'static str, usize, usize); 5] {
+        let pools = &*self.0;
+        let part = |name, pool: &Semaphore, bytes: usize| {
+            (name, bytes.saturating_sub(pool.available_permits()), bytes)
+        };
+        [
+            part("requests", &pools.general, pools.general_bytes),
+            part("receiving", &pools.receiving, pools.receiving_bytes),
+            part("control", &pools.reserve, pools.reserve_bytes),
+            part("growth", &pools.growth, pools.growth_bytes),
+            part("buffers", &pools.buffers, pools.buffer_bytes),
+        ]
+    }
+
+    /// Requests so far that had to wait for bytes of the budget.
+    pub fn waits(&self) -> u64 {
+        self.0.waits.get()
     }
 
     /// Admits a request that is here already, if there is room now.
@@ -152,6 +177,9 @@ impl Admission {
     /// Admits a request of which the length is known and most bytes are still to come. Call
     /// [`Permit::received`] once they are here.
     pub async fn receive(&self, bytes: usize, class: Class) -> Permit {
+        if let Some(permit) = self.try_receive(bytes, class) {
+            return permit;
+        }
         let receiving = if may_use_reserve(bytes, class) {
             None
         } else {
@@ -162,6 +190,7 @@ impl Admission {
 
     async fn wait(&self, bytes: usize, class: Class, receiving: Option<OwnedSemaphorePermit>) -> Permit {
         let pools = &*self.0;
+        pools.waits.add(1);
         let oversized = match bytes > self.oversized_bytes() {
             true => Some(acquire(&pools.oversized, 1).await),
             false => None,

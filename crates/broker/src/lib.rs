@@ -6,6 +6,7 @@
 pub mod admission;
 pub mod configs;
 pub mod groups;
+mod metrics;
 pub mod partitions;
 mod producers;
 pub mod settings;

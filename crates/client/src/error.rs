@@ -71,6 +71,14 @@ pub enum Error {
         /// What the server said about it.
         message: Option<String>,
     },
+    /// An HTTP endpoint refused.
+    #[error("{message} (HTTP {status})")]
+    Http {
+        /// What the server said.
+        message: String,
+        /// The status.
+        status: u16,
+    },
     /// A Kinesis endpoint refused.
     #[error("{operation}: {message} ({code})")]
     Kinesis {

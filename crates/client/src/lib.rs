@@ -2,13 +2,14 @@
 //!
 //! They go through the door to the network, so that a simulation can run them, and start no thread. [`kafka`] works
 //! against any Kafka from 2.x on: requests are written in the highest version that both sides know. [`kinesis`]
-//! speaks JSON over HTTP/1.1 and signs.
+//! speaks JSON over HTTP/1.1 and signs; [`http`] is what a server's operators ask.
 //!
 //! Promises: what cannot be known (a write whose answer never came) is an error that says so, not a guess; every
 //! queue has a bound; dropping a client closes its connections. Leaves TLS and SASL to their own issue.
 
 mod address;
 mod error;
+pub mod http;
 pub mod kafka;
 pub mod kinesis;
 

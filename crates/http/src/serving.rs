@@ -17,6 +17,7 @@ use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use kolk_engine::door::{Accepted, Door, Listener, TaskHandle};
+use kolk_engine::metrics::Face;
 use tokio::sync::{Notify, Semaphore};
 
 use crate::activity::{Activity, AnswerGuard, Watched};
@@ -101,24 +102,27 @@ pub struct Serving {
 struct Shared {
     door: Door,
     settings: Settings,
+    metrics: Arc<Face>,
     slots: Arc<Semaphore>,
     buffers: Arc<Semaphore>,
     stop: Stop,
 }
 
 impl Serving {
-    /// Answers by `service` what comes in by `listeners`.
+    /// Answers by `service` what comes in by `listeners`; `metrics` counts the connections.
     pub fn start(
         door: &Door,
         service: impl Service,
         listeners: Vec<Box<dyn Listener>>,
         settings: Settings,
+        metrics: Arc<Face>,
     ) -> Serving {
         let addresses = listeners.iter().map(|listener| listener.local_address()).collect();
         let slots = Arc::new(Semaphore::new(settings.connections_max));
         let buffers = settings.buffer_bytes.clamp(BUFFER_BYTES, u32::MAX as usize);
         let buffers = Arc::new(Semaphore::new(buffers));
-        let shared = Arc::new(Shared { door: door.clone(), settings, slots, buffers, stop: Stop::default() });
+        let shared =
+            Arc::new(Shared { door: door.clone(), settings, metrics, slots, buffers, stop: Stop::default() });
         let accepting = listeners
             .into_iter()
             .map(|listener| {
@@ -132,6 +136,11 @@ impl Serving {
     /// Where it listens.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// What is counted.
+    pub fn metrics(&self) -> &Arc<Face> {
+        &self.shared.metrics
     }
 
     /// Closes the listeners, takes no more requests, lets answers in flight end (for [`Settings::grace`] at most),
@@ -148,6 +157,7 @@ impl Serving {
 }
 
 async fn accept(listener: Box<dyn Listener>, service: impl Service, shared: Arc<Shared>) {
+    let mut failing = false;
     loop {
         let slot = tokio::select! {
             biased;
@@ -161,19 +171,24 @@ async fn accept(listener: Box<dyn Listener>, service: impl Service, shared: Arc<
         };
         match accepted {
             Ok(accepted) => {
+                failing = false;
                 let (shared, service) = (Arc::clone(&shared), service.clone());
                 let tasks = Arc::clone(&shared.door.tasks);
                 tasks.spawn(
                     "http-connection",
                     Box::pin(async move {
-                        serve_connection(accepted, service, &shared).await;
+                        shared.metrics.opened();
+                        let reason = serve_connection(accepted, service, &shared).await;
+                        shared.metrics.closed(reason);
                         drop(slot);
                     }),
                 );
             }
             Err(error) => {
                 // Out of file handles, most likely: connections that end give some back.
-                tracing::warn!(%error, "accepting a connection failed");
+                if !std::mem::replace(&mut failing, true) {
+                    tracing::warn!(%error, "accepting a connection failed; it is tried again");
+                }
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
@@ -203,8 +218,8 @@ impl Stop {
     }
 }
 
-/// Serves one connection to its end, in whichever HTTP its first bytes choose.
-async fn serve_connection(accepted: Accepted, service: impl Service, shared: &Shared) {
+/// Serves one connection to its end, in whichever HTTP its first bytes choose; says in a word why it ended.
+async fn serve_connection(accepted: Accepted, service: impl Service, shared: &Shared) -> &'static str {
     let Shared { door, settings, stop, buffers, .. } = shared;
     let from = Sender { peer: accepted.peer, local: accepted.local, stall: settings.stall };
     let activity = Activity::new();
@@ -245,15 +260,14 @@ async fn serve_connection(accepted: Accepted, service: impl Service, shared: &Sh
         tokio::select! {
             biased;
             ended = connection.as_mut() => {
-                if let Err(error) = ended {
-                    tracing::debug!(error = &*error, "a connection ended early");
-                }
-                return;
+                let Err(error) = ended else { return "client left" };
+                tracing::debug!(error = &*error, "a connection ended early");
+                return "broken off";
             }
             _ = look.tick() => {
                 if let Some(reason) = activity.stalled(settings.stall) {
                     tracing::debug!(reason, "a connection is closed");
-                    return;
+                    return "stalled";
                 }
             }
             () = stop.told() => {
@@ -261,7 +275,7 @@ async fn serve_connection(accepted: Accepted, service: impl Service, shared: &Sh
                 if tokio::time::timeout(settings.grace, connection.as_mut()).await.is_err() {
                     tracing::debug!("a connection was closed with an answer in flight");
                 }
-                return;
+                return "stopping";
             }
         }
     }

@@ -10,6 +10,7 @@
 //!     .ephemeral()
 //!     .kafka("127.0.0.1:0".parse()?)
 //!     .kinesis("127.0.0.1:0".parse()?)
+//!     .http("127.0.0.1:0".parse()?)
 //!     .start()
 //!     .await?;
 //! println!("Kafka clients connect to {}", server.kafka_address());
@@ -19,6 +20,7 @@
 //! ```
 
 pub mod config;
+mod operator;
 pub mod serve;
 pub mod server;
 pub mod version;

@@ -57,21 +57,29 @@ pub fn run(config: Config) -> Result<(), ServeError> {
 async fn run_here(config: Config) -> Result<(), ServeError> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Process)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Process)?;
+    tracing::info!(
+        version = crate::version::VERSION,
+        commit = crate::version::COMMIT,
+        data_format = crate::version::DATA_FORMAT,
+        pid = std::process::id(),
+        "starting"
+    );
     warn_if_open(&config.settings);
     let server = Server::builder().config(config.clone()).start().await?;
     if let Some(path) = &config.settings.ready_file {
         let disk = &*server.broker().door().disk;
-        write_ready_file(disk, path, server.kafka_address(), server.kinesis_address())
+        write_ready_file(disk, path, &server)
             .await
             .map_err(|error| ServeError::ReadyFile { path: path.clone(), error })?;
     }
     match config.settings.log_format {
         LogFormat::Text => {
-            eprint!("{}", ready_text(&config, server.kafka_addresses(), server.kinesis_addresses()));
+            eprint!("{}", ready_text(&config, &server));
         }
         LogFormat::Json => tracing::info!(
             kafka = ?server.kafka_addresses(),
             kinesis = ?server.kinesis_addresses(),
+            http = ?server.http_addresses(),
             "ready"
         ),
     }
@@ -109,15 +117,11 @@ fn warn_if_open(settings: &Settings) {
 }
 
 /// Writes the file beside its place and renames it, so that nobody reads half of it.
-async fn write_ready_file(
-    disk: &dyn Disk,
-    path: &Path,
-    kafka: SocketAddr,
-    kinesis: SocketAddr,
-) -> std::io::Result<()> {
+async fn write_ready_file(disk: &dyn Disk, path: &Path, server: &Server) -> std::io::Result<()> {
     let text = serde_json::json!({
-        "kafka": reachable(kafka).to_string(),
-        "kinesis": reachable(kinesis).to_string(),
+        "kafka": reachable(server.kafka_address()).to_string(),
+        "kinesis": reachable(server.kinesis_address()).to_string(),
+        "http": reachable(server.http_address()).to_string(),
         "pid": std::process::id(),
     });
     let bytes = Bytes::from(format!("{text}\n"));
@@ -150,7 +154,7 @@ pub fn start_log(settings: &Settings) {
 }
 
 /// What listens where, and settings to copy for the usual clients.
-pub fn ready_text(config: &Config, kafka: &[SocketAddr], kinesis: &[SocketAddr]) -> String {
+fn ready_text(config: &Config, server: &Server) -> String {
     let settings = &config.settings;
     let log = if settings.ephemeral {
         "log in memory, gone when the server stops".to_owned()
@@ -161,10 +165,14 @@ pub fn ready_text(config: &Config, kafka: &[SocketAddr], kinesis: &[SocketAddr])
         addresses.iter().map(|a| format!("{scheme}{a}")).collect::<Vec<_>>().join("  ")
     };
     let mut text = format!("Kolk {} is ready: {log}\n\n", crate::version::VERSION);
-    let _ = writeln!(text, "  Kafka     {}", list(kafka, ""));
-    let _ = writeln!(text, "  Kinesis   {}", list(kinesis, "http://"));
-    let kafka = kafka.first().map(|a| reachable(*a)).expect("a server listens for Kafka");
-    let kinesis = kinesis.first().map(|a| reachable(*a)).expect("a server listens for Kinesis");
+    let _ = writeln!(text, "  Kafka     {}", list(server.kafka_addresses(), ""));
+    let _ = writeln!(text, "  Kinesis   {}", list(server.kinesis_addresses(), "http://"));
+    let _ = writeln!(
+        text,
+        "  HTTP      {}  (/healthz, /readyz, /metrics)",
+        list(server.http_addresses(), "http://")
+    );
+    let (kafka, kinesis) = (reachable(server.kafka_address()), reachable(server.kinesis_address()));
     let region = &settings.aws_region;
     let _ = write!(
         text,

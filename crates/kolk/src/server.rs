@@ -18,6 +18,7 @@ use kolk_broker::topics::NewTopic;
 use kolk_engine::door::{self, Door, Listener};
 use kolk_engine::local::{LocalEngine, LocalOptions, OpenError, RewriteOptions};
 use kolk_engine::memory::{MemoryEngine, MemoryOptions};
+use kolk_engine::metrics::Source;
 use kolk_engine::state::{Limits, Refusal};
 use kolk_engine::{Engine, EngineError};
 use kolk_serve_kafka::Advertise;
@@ -26,6 +27,7 @@ use uuid::Uuid;
 
 use crate::config::values::{ByteSize, HostPort, KafkaListener, TopicSpec};
 use crate::config::{Config, ConfigError, Durability, Origin};
+use crate::operator::{Running, Status};
 
 /// Why a server did not start, or stopped. Each is one sentence for its operator.
 #[derive(Debug, thiserror::Error)]
@@ -34,7 +36,7 @@ pub enum ServerError {
     #[error("port {} for {face} is in use on {}; stop the program that has it, or choose another with --{flag} ADDR",
             address.port(), address.ip())]
     PortInUse {
-        /// `Kafka` or `Kinesis`.
+        /// `Kafka`, `Kinesis` or `HTTP`.
         face: &'static str,
         /// The flag that chooses it.
         flag: &'static str,
@@ -44,7 +46,7 @@ pub enum ServerError {
     /// The address cannot be listened on.
     #[error("cannot listen on {address} for {face}: {error}")]
     Listen {
-        /// `Kafka` or `Kinesis`.
+        /// `Kafka`, `Kinesis` or `HTTP`.
         face: &'static str,
         /// As it was configured.
         address: HostPort,
@@ -125,6 +127,12 @@ impl Builder {
         Ok(self)
     }
 
+    /// Operators come in here, and nowhere else.
+    pub fn http(mut self, address: SocketAddr) -> Self {
+        self.config.settings.http = vec![address.into()];
+        self
+    }
+
     /// Makes a topic unless it is there.
     pub fn create(mut self, name: &str, partitions: i32) -> Self {
         self.config.settings.create.push(TopicSpec { name: name.to_owned(), partitions });
@@ -139,12 +147,20 @@ impl Builder {
 }
 
 /// A server that takes requests. Dropping it leaves it running; [`Server::stop`] stops it.
-#[derive(Debug)]
 pub struct Server {
     broker: Broker,
     kafka: kolk_serve_kafka::Serving,
     kinesis: kolk_http::Serving,
+    pub(crate) http: kolk_http::Serving,
+    pub(crate) status: Arc<Status>,
     failed: watch::Receiver<Option<Arc<str>>>,
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let addresses = (self.kafka_addresses(), self.kinesis_addresses(), self.http_addresses());
+        f.debug_struct("Server").field("addresses", &addresses).finish_non_exhaustive()
+    }
 }
 
 impl Server {
@@ -173,6 +189,16 @@ impl Server {
         self.kinesis.addresses()
     }
 
+    /// The first address for operators.
+    pub fn http_address(&self) -> SocketAddr {
+        self.http_addresses()[0]
+    }
+
+    /// Every address for operators.
+    pub fn http_addresses(&self) -> &[SocketAddr] {
+        self.http.addresses()
+    }
+
     /// The broker behind both faces.
     pub fn broker(&self) -> &Broker {
         &self.broker
@@ -194,10 +220,16 @@ impl Server {
 
     /// Takes no more requests, answers those that were decided, makes everything durable and frees the directory.
     pub async fn stop(self) -> Result<(), EngineError> {
+        self.status.stop();
         tokio::join!(self.kafka.stop(STOP_GRACE), self.kinesis.stop());
-        self.broker.engine().close().await
+        let closed = self.broker.engine().close().await;
+        self.http.stop().await;
+        closed
     }
 }
+
+/// Connections of operators and their programs; none of them needs many.
+const HTTP_CONNECTIONS_MAX: usize = 100;
 
 /// How long answers in flight may take after a stop.
 const STOP_GRACE: Duration = Duration::from_secs(3);
@@ -207,6 +239,8 @@ impl Builder {
     pub async fn start(self) -> Result<Server, ServerError> {
         let Builder { config, door, local } = self;
         let settings = &config.settings;
+        // In a simulation there is no process to tell of.
+        let process = door.is_none().then(|| Arc::new(door::real::process::Process) as Arc<dyn Source>);
         let door = door.unwrap_or_else(|| {
             door::real::door(door::real::DiskOptions {
                 durable: settings.durability == Durability::Disk,
@@ -223,19 +257,36 @@ impl Builder {
             bind(&door, "Kinesis", "kinesis", address, None, &mut kinesis).await?;
         }
 
+        let http = bind_http(&door, &settings.http).await?;
+
         let (tell_failed, failed) = watch::channel(None);
-        let log = open(&door, &config, local, tell_failed).await?;
-        let broker = Broker::new(Arc::clone(&log.engine), door, broker_settings(&config, log.cluster_id));
-        let made = async {
-            for topic in &settings.create {
-                create(&broker, topic).await?;
-            }
-            Ok(())
+        let status = Arc::new(Status::new(door.clock.now_ms(), failed.clone()));
+        // Answers while the log is being read, too.
+        let limits = kolk_http::Settings {
+            connections_max: HTTP_CONNECTIONS_MAX,
+            grace: STOP_GRACE,
+            ..Default::default()
         };
-        if let Err(error) = made.await {
-            let _ = broker.engine().close().await;
-            return Err(error);
-        }
+        let http = kolk_serve_http::serve(&door, status.clone(), http, limits);
+        let opened = async {
+            let log = open(&door, &config, local, tell_failed).await?;
+            let broker =
+                Broker::new(Arc::clone(&log.engine), door.clone(), broker_settings(&config, log.cluster_id));
+            for topic in &settings.create {
+                if let Err(error) = create(&broker, topic).await {
+                    let _ = broker.engine().close().await;
+                    return Err(error);
+                }
+            }
+            Ok((log, broker))
+        };
+        let (log, broker) = match opened.await {
+            Ok(opened) => opened,
+            Err(error) => {
+                http.stop().await;
+                return Err(error);
+            }
+        };
         let bound = kafka.into_iter().map(|bound| {
             let advertise = bound.advertise.map(|HostPort { host, port }| Advertise { host, port });
             (bound.listener, advertise)
@@ -259,13 +310,18 @@ impl Builder {
                 ..Default::default()
             },
         );
-        Ok(Server { broker, kafka, kinesis, failed })
+        let mut sources: Vec<Arc<dyn Source>> = vec![kafka.metrics().clone(), kinesis.metrics().clone()];
+        sources.extend(process);
+        status.run(Running { broker: broker.clone(), log: log.local, sources });
+        Ok(Server { broker, kafka, kinesis, http, status, failed })
     }
 }
 
 /// What opening a log gives.
 struct OpenLog {
     engine: Arc<dyn Engine>,
+    /// The same, unless it is in memory.
+    local: Option<Arc<LocalEngine>>,
     cluster_id: Uuid,
     /// Seals what Kinesis clients carry for us; the same after a restart.
     token_key: [u8; 32],
@@ -288,7 +344,8 @@ async fn open(
         let mut token_key = [0; 32];
         door.random.fill(&mut token_key);
         let engine = MemoryEngine::new(door.clone(), MemoryOptions { limits, ..Default::default() });
-        return Ok(OpenLog { engine: Arc::new(engine), cluster_id: door.random.uuid(), token_key });
+        let cluster_id = door.random.uuid();
+        return Ok(OpenLog { engine: Arc::new(engine), local: None, cluster_id, token_key });
     }
     // The defaults are these parts of 512 MiB; files take some frames at least.
     let wal_max = settings.wal_max.0;
@@ -309,7 +366,7 @@ async fn open(
     };
     let engine = LocalEngine::open(door.clone(), &settings.data_dir, options).await?;
     let (cluster_id, token_key) = (engine.cluster_id(), engine.secret());
-    Ok(OpenLog { engine, cluster_id, token_key })
+    Ok(OpenLog { engine: engine.clone(), local: Some(engine), cluster_id, token_key })
 }
 
 fn broker_settings(config: &Config, cluster_id: Uuid) -> kolk_broker::Settings {
@@ -364,6 +421,28 @@ async fn create(broker: &Broker, topic: &TopicSpec) -> Result<(), ServerError> {
 struct Bound {
     listener: Box<dyn Listener>,
     advertise: Option<HostPort>,
+}
+
+/// Listens for operators: where they were told to come in, else on the usual port or, if somebody has it, on any.
+async fn bind_http(door: &Door, wanted: &[HostPort]) -> Result<Vec<Box<dyn Listener>>, ServerError> {
+    let usual = HostPort { host: "localhost".to_owned(), port: 8080 };
+    let given = if wanted.is_empty() { std::slice::from_ref(&usual) } else { wanted };
+    let listen = async |addresses: &[HostPort]| {
+        let mut bound = Vec::new();
+        for address in addresses {
+            bind(door, "HTTP", "http", address, None, &mut bound).await?;
+        }
+        Ok::<Vec<Box<dyn Listener>>, ServerError>(bound.into_iter().map(|bound| bound.listener).collect())
+    };
+    match listen(given).await {
+        Err(ServerError::PortInUse { .. }) if wanted.is_empty() => {
+            let bound = listen(&[HostPort { port: 0, ..usual.clone() }]).await?;
+            let address = bound.first().map(|listener| listener.local_address()).expect("one was bound");
+            tracing::warn!(%address, "port {} is in use: health and metrics are on another", usual.port);
+            Ok(bound)
+        }
+        bound => bound,
+    }
 }
 
 /// Listens on every address that `address` stands for. Port 0 becomes one port for all of them.

@@ -61,6 +61,14 @@ pub fn find(key: i16) -> Option<Served> {
     SERVED.binary_search_by_key(&key, |served| served.api.key()).ok().map(|index| SERVED[index])
 }
 
+/// The place of an API in [`SERVED`], by which its numbers are counted; `None` if it is not served.
+pub(crate) fn place(api: ApiKey) -> Option<usize> {
+    SERVED.binary_search_by_key(&api.key(), |served| served.api.key()).ok()
+}
+
+/// The place of Produce, which pipelines.
+pub(crate) const PRODUCE: usize = 0;
+
 /// How a request is to be handled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Service {
@@ -132,6 +140,7 @@ mod tests {
 
     #[test]
     fn the_table_is_sorted_and_within_what_the_codec_knows() {
+        assert_eq!(place(ApiKey::Produce), Some(PRODUCE));
         assert!(SERVED.windows(2).all(|pair| pair[0].api.key() < pair[1].api.key()));
         for served in SERVED {
             assert!(served.api.knows(served.min) && served.api.knows(served.max), "{served:?}");

@@ -28,10 +28,11 @@ use kolk_broker::admission::REQUEST_BYTES;
 use kolk_broker::{Class, Permit};
 use kolk_engine::EngineError;
 use kolk_engine::door::{Accepted, Stream};
-use kolk_wire_kafka::ApiKey;
+use kolk_engine::metrics::RequestCost;
 use kolk_wire_kafka::codec::{DecodeError, EncodeError};
 use kolk_wire_kafka::frame::{self, FrameError, RequestHeader};
 use kolk_wire_kafka::messages::produce::ProduceRequest;
+use kolk_wire_kafka::{ApiKey, ErrorCode};
 use tokio::io::AsyncReadExt;
 use tokio::time::{Instant, Sleep};
 
@@ -97,6 +98,23 @@ pub(crate) enum Close {
     Stopping,
 }
 
+impl Close {
+    /// In a word, for the counter of connections that ended.
+    fn reason(&self) -> &'static str {
+        match self {
+            Close::Frame(_) | Close::Decode(_) | Close::BadRequest(_) => "malformed request",
+            Close::NotServed { .. } => "not served",
+            Close::FailedWithoutAck => "acks=0 failed",
+            Close::Encode(_) | Close::Engine(_) | Close::Send(SendError::Engine(_)) => "server failed",
+            Close::Send(SendError::Stalled(_)) | Close::Stalled => "stalled",
+            Close::Send(SendError::Io(_)) | Close::Read(_) => "broken off",
+            Close::HungUp => "client left",
+            Close::Idle => "idle",
+            Close::Stopping => "stopping",
+        }
+    }
+}
+
 /// Serves one connection to its end.
 pub(crate) async fn run(shared: Arc<Shared>, accepted: Accepted, advertise: Option<Arc<Advertise>>) {
     let Accepted { stream, peer, local } = accepted;
@@ -116,8 +134,10 @@ pub(crate) async fn run(shared: Arc<Shared>, accepted: Accepted, advertise: Opti
         timer: Box::pin(tokio::time::sleep(tick)),
         tick,
         still_for: Duration::ZERO,
+        now: Instant::now(),
         shared: Arc::clone(&shared),
     };
+    shared.metrics.opened();
     // Polled once, here: its waker stays that of this task, which looks at `is_stopping` whenever it wakes.
     let mut stopped = pin!(shared.stopped());
     poll_fn(|cx| {
@@ -126,6 +146,7 @@ pub(crate) async fn run(shared: Arc<Shared>, accepted: Accepted, advertise: Opti
     })
     .await;
     let end = connection.serve().await;
+    shared.metrics.closed(end.as_ref().map_or_else(Close::reason, |()| "client left"));
     match end {
         Ok(())
         | Err(
@@ -150,7 +171,7 @@ struct Connection {
     /// The frame being received, if it is too long for the inbox.
     large: Option<Large>,
     /// Produce requests that were decided and not answered, oldest first.
-    waiting: VecDeque<produce::Decided>,
+    waiting: VecDeque<Waiting>,
     waiting_bytes: usize,
     /// Replies not written yet.
     outbox: BytesMut,
@@ -158,6 +179,9 @@ struct Connection {
     tick: Duration,
     /// How long nothing has come, in ticks.
     still_for: Duration,
+    /// When the latest event was: the clock is read once for all requests that came with it, and for all answers that
+    /// became ready with it.
+    now: Instant,
 }
 
 struct Large {
@@ -166,9 +190,18 @@ struct Large {
     permit: Permit,
 }
 
+/// A Produce request that was decided.
+struct Waiting {
+    decided: produce::Decided,
+    /// When it was here.
+    taken: Instant,
+    /// Bytes of its frame.
+    bytes: usize,
+}
+
 enum Event {
     Read(usize),
-    Answered(produce::Answer),
+    Answered,
     Tick,
 }
 
@@ -195,10 +228,7 @@ impl Connection {
                         self.widen();
                     }
                 }
-                Event::Answered(answer) => {
-                    self.put(answer)?;
-                    self.answer_ready()?;
-                }
+                Event::Answered => self.answer_ready()?,
                 Event::Tick => self.tick()?,
             }
         }
@@ -212,13 +242,18 @@ impl Connection {
         let may_read = self.waiting.len() < PIPELINE_REQUESTS_MAX && self.waiting_bytes < PIPELINE_BYTES_MAX;
         poll_fn(|cx| {
             if may_read && let Poll::Ready(read) = self.poll_read(cx) {
+                self.now = Instant::now();
                 return Poll::Ready(read.map(Event::Read).map_err(Close::Read));
             }
             if let Some(oldest) = self.waiting.front_mut()
-                && let Poll::Ready(answer) = oldest.poll(cx)
+                && let Poll::Ready(answer) = oldest.decided.poll(cx)
             {
-                self.pop_waiting();
-                return Poll::Ready(answer.map(Event::Answered));
+                self.now = Instant::now();
+                let done = self.pop_waiting();
+                return Poll::Ready(answer.map(|answer| {
+                    self.put(done, answer);
+                    Event::Answered
+                }));
             }
             if self.shared.is_stopping() || self.timer.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(Ok(Event::Tick));
@@ -354,12 +389,13 @@ impl Connection {
         let (header, body) = RequestHeader::decode(frame)?;
         match apis::service(&header)? {
             Service::Produce => {
+                self.shared.metrics.taken(apis::PRODUCE);
                 let mut permit = permit;
                 let request = self.decode_produce(body, header.api_version, &mut permit).await?;
                 let shared = &self.shared;
                 let decided = produce::decide(shared, &mut self.topics, &header, request, permit, whole)?;
                 self.waiting_bytes += decided.bytes();
-                self.waiting.push_back(decided);
+                self.waiting.push_back(Waiting { decided, taken: self.now, bytes });
                 if self.waiting.len() >= PIPELINE_REQUESTS_MAX || self.waiting_bytes >= PIPELINE_BYTES_MAX {
                     self.answer_oldest().await?;
                 }
@@ -368,6 +404,9 @@ impl Connection {
                 self.answer_all().await?;
                 self.flush().await?;
                 let shared = Arc::clone(&self.shared);
+                let place = apis::place(api).expect("what is handled is in the table");
+                shared.metrics.taken(place);
+                let taken = Instant::now();
                 let handled = handlers::handle(&shared, &self.client, api, &header, body, permit);
                 let handled = unless_stopped_for(&shared, STOP_GRACE, handled);
                 let reply = match api {
@@ -382,6 +421,10 @@ impl Connection {
                     }
                     _ => handled.await??,
                 };
+                let cost =
+                    RequestCost { time: taken.elapsed(), request_bytes: 4 + bytes, reply_bytes: reply.len() };
+                shared.metrics.answered(place, cost);
+                self.count_errors(place, &reply);
                 if !reply.copy_to(&mut self.outbox) {
                     let stall = Duration::from_millis(self.shared.settings.stall_ms);
                     reply::send_after(&mut *self.stream, &mut self.outbox, reply, stall).await?;
@@ -412,19 +455,25 @@ impl Connection {
         unless_stopped_for(&shared, Duration::ZERO, decoded).await?
     }
 
-    fn pop_waiting(&mut self) {
+    fn pop_waiting(&mut self) -> Waiting {
         let done = self.waiting.pop_front().expect("the oldest request was just answered");
-        self.waiting_bytes -= done.bytes();
-        if let Some(buffer) = done.into_buffer() {
-            self.shared.buffers.give_back(buffer);
+        self.waiting_bytes -= done.decided.bytes();
+        done
+    }
+
+    fn count_errors(&self, place: usize, reply: &reply::Reply) {
+        for (code, count) in reply.errors() {
+            let name = ErrorCode::from_code(*code).map_or("UNKNOWN", ErrorCode::name);
+            self.shared.metrics.error(place, name, u64::from(*count));
         }
     }
 
     async fn answer_oldest(&mut self) -> Result<(), Close> {
         let Some(oldest) = self.waiting.front_mut() else { return Ok(()) };
-        let answer = poll_fn(|cx| oldest.poll(cx)).await?;
-        self.pop_waiting();
-        self.put(answer)?;
+        let answer = poll_fn(|cx| oldest.decided.poll(cx)).await?;
+        self.now = Instant::now();
+        let done = self.pop_waiting();
+        self.put(done, answer);
         if self.outbox.len() >= OUTBOX_BYTES_MAX {
             self.flush().await?;
         }
@@ -444,19 +493,31 @@ impl Connection {
         let mut cx = Context::from_waker(std::task::Waker::noop());
         while let Some(oldest) = self.waiting.front_mut() {
             // The waker is not kept: the next event polls the oldest again with the task's own.
-            let Poll::Ready(answer) = oldest.poll(&mut cx) else { break };
-            self.pop_waiting();
-            self.put(answer?)?;
+            let Poll::Ready(answer) = oldest.decided.poll(&mut cx) else { break };
+            let done = self.pop_waiting();
+            self.put(done, answer?);
         }
         Ok(())
     }
 
-    fn put(&mut self, answer: produce::Answer) -> Result<(), Close> {
-        match answer {
-            produce::Answer::Reply(reply) => reply.copy_to(&mut self.outbox),
-            produce::Answer::None => true,
+    /// Collects an answer.
+    fn put(&mut self, done: Waiting, answer: produce::Answer) {
+        let before = self.outbox.len();
+        if let produce::Answer::Reply(reply) = answer {
+            reply.append_to(&mut self.outbox);
+            if !reply.errors().is_empty() {
+                self.count_errors(apis::PRODUCE, &reply);
+            }
+        }
+        let cost = RequestCost {
+            time: self.now.saturating_duration_since(done.taken),
+            request_bytes: 4 + done.bytes,
+            reply_bytes: self.outbox.len() - before,
         };
-        Ok(())
+        self.shared.metrics.answered(apis::PRODUCE, cost);
+        if let Some(buffer) = done.decided.into_buffer() {
+            self.shared.buffers.give_back(buffer);
+        }
     }
 
     async fn flush(&mut self) -> Result<(), Close> {

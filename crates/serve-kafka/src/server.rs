@@ -11,9 +11,11 @@ use std::time::Duration;
 
 use kolk_broker::Broker;
 use kolk_engine::door::TaskHandle;
+use kolk_engine::metrics::Face;
 use tokio::sync::futures::Notified;
 use tokio::sync::{Notify, Semaphore};
 
+use crate::apis::SERVED;
 use crate::connection::{self, Buffers};
 use crate::fetch_sessions::FetchSessions;
 
@@ -71,6 +73,7 @@ pub(crate) struct Shared {
     pub broker: Broker,
     pub settings: Settings,
     pub fetch_sessions: FetchSessions,
+    pub metrics: Arc<Face>,
     pub buffers: Buffers,
     /// Passed by one answer at a time, of those that are collected from many large things.
     pub heavy: Semaphore,
@@ -142,6 +145,7 @@ pub fn serve_on(
     broker.start();
     let shared = Arc::new(Shared {
         fetch_sessions: FetchSessions::new(broker.settings().fetch_sessions_max),
+        metrics: Arc::new(Face::new("kafka", SERVED.iter().map(|served| served.api.name()))),
         buffers: Buffers::default(),
         heavy: Semaphore::new(1),
         slots: Arc::new(Semaphore::new(settings.connections_max)),
@@ -172,6 +176,7 @@ async fn accept(
     socket: Box<dyn kolk_engine::door::Listener>,
     advertise: Option<Arc<Advertise>>,
 ) {
+    let mut failing = false;
     loop {
         let slot =
             Arc::clone(&shared.slots).acquire_owned().await.expect("the connection slots are never closed");
@@ -182,6 +187,7 @@ async fn accept(
         };
         match accepted {
             Ok(accepted) => {
+                failing = false;
                 let task = connection::run(Arc::clone(&shared), accepted, advertise.clone());
                 let task: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {
                     task.await;
@@ -191,7 +197,9 @@ async fn accept(
             }
             Err(error) => {
                 // Out of file handles, or the peer is gone already. Wait, or this spins while handles are short.
-                tracing::warn!(%error, "accepting a Kafka connection failed");
+                if !std::mem::replace(&mut failing, true) {
+                    tracing::warn!(%error, "accepting a Kafka connection failed; it is tried again");
+                }
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         }
@@ -202,6 +210,11 @@ impl Serving {
     /// The bound addresses, in the order of the listeners.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// What it counts.
+    pub fn metrics(&self) -> &Arc<Face> {
+        &self.shared.metrics
     }
 
     /// Stops taking connections and requests, lets those that were decided be answered, and closes what is left after

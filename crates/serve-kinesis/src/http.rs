@@ -16,9 +16,12 @@ use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode, Version};
 use kolk_broker::admission::REQUEST_BYTES;
 use kolk_broker::{Class, Permit};
+use kolk_engine::metrics::{Face, RequestCost};
 use kolk_http::{BodyError, Sender};
 use kolk_wire_kinesis::model::operations::TARGET_PREFIX;
 use kolk_wire_kinesis::{ErrorCode, Format, Operation, ServiceError, date};
+
+use tokio::time::Instant;
 
 use crate::operations::{self, Answer, Call, Content};
 use crate::service::Service;
@@ -36,9 +39,9 @@ const PREFLIGHT_SECONDS: &str = "172800";
 
 /// The service as connections know it.
 #[derive(Clone)]
-pub(crate) struct Face(pub Service);
+pub(crate) struct Connected(pub Service);
 
-impl kolk_http::Service for Face {
+impl kolk_http::Service for Connected {
     type Body = AnswerContent;
 
     async fn answer(&self, request: Request<Incoming>, from: Sender) -> Response<AnswerContent> {
@@ -48,16 +51,26 @@ impl kolk_http::Service for Face {
 
 /// Answers one request.
 async fn answer(service: &Service, request: Request<Incoming>, stall: Duration) -> Response<AnswerContent> {
+    let taken = Instant::now();
     let (head, body) = request.into_parts();
+    let mut asked = Asked::default();
     let from_browser = head.headers.contains_key(header::ORIGIN);
     let preflight = from_browser && head.method == Method::OPTIONS;
     let mut response = match preflight {
         true => preflight_answer(&head.headers),
-        false => match requested(service, &head, body, stall).await {
+        false => match requested(service, &head, body, stall, &mut asked).await {
             Ok(answer) => of_answer(answer),
-            Err(refused) => refused.into_response(),
+            Err(refused) => {
+                service.metrics().error(asked.place(), refused.name(), 1);
+                refused.into_response()
+            }
         },
     };
+    let (place, metrics) = (asked.place(), service.metrics());
+    metrics.taken(place);
+    let cost = RequestCost { time: taken.elapsed(), request_bytes: asked.bytes, reply_bytes: 0 };
+    metrics.answered(place, cost);
+    response.body_mut().counted = Some((metrics.clone(), place));
     let headers = response.headers_mut();
     if from_browser {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
@@ -81,6 +94,21 @@ fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
     headers.insert(name, HeaderValue::from_str(value).expect("dates and ids are visible ASCII"));
 }
 
+/// What a request is counted as.
+#[derive(Default)]
+struct Asked {
+    operation: Option<Operation>,
+    /// Of its body.
+    bytes: usize,
+}
+
+impl Asked {
+    /// Behind all operations: what never came to one.
+    fn place(&self) -> usize {
+        self.operation.map_or(Operation::ALL.len(), |operation| operation as usize)
+    }
+}
+
 /// A request that never came to an operation.
 enum Refused {
     /// With a body in the request's format.
@@ -92,6 +120,16 @@ enum Refused {
 }
 
 impl Refused {
+    /// For the counter of errors.
+    fn name(&self) -> &'static str {
+        match self {
+            Refused::Service(_, error) => error.code.as_str(),
+            Refused::Plain(status, _) | Refused::Closing(status) => {
+                status.canonical_reason().expect("statuses that are used have names")
+            }
+        }
+    }
+
     fn into_response(self) -> Response<AnswerContent> {
         match self {
             Refused::Service(format, error) => of_answer(Answer::error(format, &error)),
@@ -125,6 +163,7 @@ async fn requested(
     head: &hyper::http::request::Parts,
     body: Incoming,
     stall: Duration,
+    asked: &mut Asked,
 ) -> Result<Answer, Refused> {
     if head.method != Method::POST {
         return Err(undetermined());
@@ -141,7 +180,9 @@ async fn requested(
         _ => None,
     };
 
+    asked.operation = operation;
     let (body, permit) = read_body(service, head.version, &head.headers, body, operation, stall).await?;
+    asked.bytes = body.len();
     if body.is_empty() {
         let code = if operation.is_some() { ErrorCode::Serialization } else { ErrorCode::UnknownOperation };
         return Err(Refused::Service(format.unwrap_or(Format::Cbor), ServiceError::bare(code)));
@@ -226,7 +267,7 @@ fn preflight_answer(asked: &HeaderMap) -> Response<AnswerContent> {
 
 fn of_answer(answer: Answer) -> Response<AnswerContent> {
     let Answer { status, format, content, permit } = answer;
-    let mut response = Response::new(AnswerContent { content, permit: permit.map(Arc::new) });
+    let mut response = Response::new(AnswerContent { content, permit: permit.map(Arc::new), counted: None });
     *response.status_mut() =
         StatusCode::from_u16(status).expect("the table of error codes has HTTP statuses");
     let content_type = HeaderValue::from_static(format.content_type());
@@ -238,6 +279,8 @@ fn of_answer(answer: Answer) -> Response<AnswerContent> {
 pub(crate) struct AnswerContent {
     content: Content,
     permit: Option<Arc<Permit>>,
+    /// Where its bytes are counted.
+    counted: Option<(Arc<Face>, usize)>,
 }
 
 /// Bytes on their way through the HTTP library, which may keep them for as long as the peer does not read: their memory
@@ -255,7 +298,7 @@ impl AsRef<[u8]> for Held {
 
 impl AnswerContent {
     fn whole(bytes: Bytes) -> Self {
-        AnswerContent { content: Content::Whole(bytes), permit: None }
+        AnswerContent { content: Content::Whole(bytes), permit: None, counted: None }
     }
 }
 
@@ -271,6 +314,9 @@ impl Body for AnswerContent {
             Content::Whole(bytes) => Some(std::mem::take(bytes)).filter(|bytes| !bytes.is_empty()),
             Content::Pieces(pieces) => pieces.next(),
         };
+        if let (Some(bytes), Some((metrics, place))) = (&next, &self.counted) {
+            metrics.replied(*place, bytes.len());
+        }
         let held = |bytes| match &self.permit {
             Some(permit) => Bytes::from_owner(Held { bytes, _permit: Arc::clone(permit) }),
             None => bytes,

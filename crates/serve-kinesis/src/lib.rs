@@ -28,6 +28,6 @@ use kolk_http::Serving;
 
 /// Serves what comes in by `listeners`.
 pub fn serve(service: Service, listeners: Vec<Box<dyn Listener>>, settings: kolk_http::Settings) -> Serving {
-    let door = service.broker().door().clone();
-    Serving::start(&door, http::Face(service), listeners, settings)
+    let (door, metrics) = (service.broker().door().clone(), service.metrics().clone());
+    Serving::start(&door, http::Connected(service), listeners, settings, metrics)
 }

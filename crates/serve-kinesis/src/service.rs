@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use kolk_broker::Broker;
 use kolk_broker::shards::Shards;
+use kolk_engine::metrics::Face;
+use kolk_wire_kinesis::Operation;
 use kolk_wire_kinesis::token::{NONCE_BYTES, Sealer};
 
 /// What the Kinesis face can be told; what concerns meaning is in the broker's settings.
@@ -56,13 +58,17 @@ struct Inner {
     shards: Shards,
     sealer: Sealer,
     settings: Settings,
+    metrics: Arc<Face>,
 }
 
 impl Service {
     /// Serves the streams of `shards`.
     pub fn new(shards: Shards, settings: Settings) -> Self {
         let sealer = Sealer::new(&settings.token_key);
-        Service(Arc::new(Inner { shards, sealer, settings }))
+        // Behind all operations: what never came to one.
+        let apis = Operation::ALL.iter().map(|operation| operation.name()).chain(["none"]);
+        let metrics = Arc::new(Face::new("kinesis", apis));
+        Service(Arc::new(Inner { shards, sealer, settings, metrics }))
     }
 
     /// The streams.
@@ -78,6 +84,11 @@ impl Service {
     /// What was configured.
     pub fn settings(&self) -> &Settings {
         &self.0.settings
+    }
+
+    /// What it counts; operations have their place in [`Operation::ALL`].
+    pub(crate) fn metrics(&self) -> &Arc<Face> {
+        &self.0.metrics
     }
 
     /// Makes and reads tokens.

@@ -15,6 +15,7 @@ fn a_disk_that_fails_ends_the_server_and_acknowledges_nothing() {
                 .data_dir("/data")
                 .kafka("127.0.0.1:9092".parse().expect("an address"))
                 .kinesis("127.0.0.1:4567".parse().expect("an address"))
+                .http("127.0.0.1:8080".parse().expect("an address"))
                 .create("t", 1)
                 .start()
                 .await

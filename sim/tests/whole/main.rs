@@ -4,6 +4,7 @@
 
 mod failed_disk;
 mod http2;
+mod operations;
 mod sources;
 mod stuck_sync;
 

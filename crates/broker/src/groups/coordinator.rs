@@ -72,6 +72,19 @@ impl Groups {
     }
 }
 
+impl Groups {
+    /// How many groups in memory stand in each phase.
+    pub(crate) fn phase_counts(&self) -> [(Phase, usize); 4] {
+        let mut counts = [Phase::Empty, Phase::PreparingRebalance, Phase::CompletingRebalance, Phase::Stable]
+            .map(|phase| (phase, 0));
+        for cell in self.0.lock().expect("nobody panics while holding the groups").values() {
+            let now = cell.lock().group.phase();
+            counts.iter_mut().filter(|(phase, _)| *phase == now).for_each(|(_, count)| *count += 1);
+        }
+        counts
+    }
+}
+
 impl Cell {
     fn lock(&self) -> MutexGuard<'_, Slot> {
         self.slot.lock().expect("nobody panics while holding a group")

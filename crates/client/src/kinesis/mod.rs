@@ -45,9 +45,9 @@ impl Default for Options {
     }
 }
 
-/// Where a Kinesis API is: `http://HOST:PORT`.
+/// Where an HTTP API is: `http://HOST:PORT`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoint(Address);
+pub struct Endpoint(pub(crate) Address);
 
 impl FromStr for Endpoint {
     type Err = Error;

@@ -67,7 +67,7 @@ impl KinesisArgs {
     }
 }
 
-fn given(flag: &Option<String>, variable: &str, default: &str) -> String {
+pub(super) fn given(flag: &Option<String>, variable: &str, default: &str) -> String {
     let from_variable = || std::env::var(variable).ok().filter(|value| !value.is_empty());
     flag.clone().or_else(from_variable).unwrap_or_else(|| default.to_owned())
 }

@@ -3,6 +3,7 @@
 //! Data goes to standard output, everything else to standard error. `--json` prints one object a line.
 //! A reader that closes the pipe ends a command quietly.
 
+mod backup;
 mod common;
 mod consume;
 mod format;
@@ -45,6 +46,7 @@ enum Command {
     Group(group::Group),
     Produce(produce::Produce),
     Consume(consume::Consume),
+    Backup(backup::Backup),
     Verify(inspect::Verify),
     Dump(inspect::Dump),
     Repair(repair::Repair),
@@ -100,6 +102,8 @@ pub enum Failure {
     Usage(String),
     /// It went wrong: exit code 1.
     Failed(anyhow::Error),
+    /// It went wrong, and that was logged: exit code 1.
+    Logged,
     /// Nobody reads the output any more: exit code 0.
     OutputClosed,
 }
@@ -122,6 +126,7 @@ pub fn main() -> ExitCode {
         Command::Group(group) => group.run(),
         Command::Produce(produce) => produce.run(),
         Command::Consume(consume) => consume.run(),
+        Command::Backup(backup) => backup.run(),
         Command::Verify(verify) => verify.run(),
         Command::Dump(dump) => dump.run(),
         Command::Repair(repair) => repair.run(),
@@ -138,6 +143,7 @@ pub fn main() -> ExitCode {
             eprintln!("kolk: {message}");
             ExitCode::from(2)
         }
+        Err(Failure::Logged) => ExitCode::FAILURE,
         Err(Failure::Failed(error)) => {
             eprintln!("kolk: {}", sentence(&error));
             ExitCode::FAILURE

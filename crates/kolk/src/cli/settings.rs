@@ -14,7 +14,15 @@ fn load(given: &ArgMatches) -> Result<config::Loaded, Failure> {
 pub fn serve(given: &ArgMatches) -> Result<(), Failure> {
     let loaded = load(given)?;
     kolk::serve::start_log(&loaded.config.settings);
-    kolk::serve::run(loaded.config).map_err(|error| Failure::Failed(anyhow::Error::new(error)))
+    let format = loaded.config.settings.log_format;
+    kolk::serve::run(loaded.config).map_err(|error| match format {
+        config::LogFormat::Text => Failure::Failed(anyhow::Error::new(error)),
+        // Who reads objects finds the reason among them.
+        config::LogFormat::Json => {
+            tracing::error!(reason = %error, "the server does not start, or ends");
+            Failure::Logged
+        }
+    })
 }
 
 /// Prints every effective value and where it came from.

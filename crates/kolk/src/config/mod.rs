@@ -95,9 +95,16 @@ pub struct Settings {
     #[arg(long, value_name = "ADDR", default_value = "localhost:4567", help_heading = "Listeners")]
     pub kinesis: Vec<HostPort>,
 
+    /// Where operators and their programs come in: health, metrics, backup. Repeats.
+    ///
+    /// Not given: `localhost:8080`, or a free port with a warning when that one is taken. Port 0 takes a free port;
+    /// `localhost` is 127.0.0.1 and [::1].
+    #[arg(long, value_name = "ADDR", help_heading = "Listeners")]
+    pub http: Vec<HostPort>,
+
     /// A file that is written, by rename, once the server takes requests.
     ///
-    /// It holds one JSON object: `{"kafka":"HOST:PORT","kinesis":"HOST:PORT","pid":N}`.
+    /// It holds one JSON object: `{"kafka":"HOST:PORT","kinesis":"HOST:PORT","http":"HOST:PORT","pid":N}`.
     #[arg(long, value_name = "FILE", help_heading = "Listeners")]
     pub ready_file: Option<PathBuf>,
 
@@ -337,7 +344,7 @@ pub fn augment(command: Command) -> Command {
 const CONFIG_VARIABLE: &str = "KOLK_CONFIG";
 
 /// Variables of the client commands, which a server's environment may hold too.
-const CLIENT_VARIABLES: [&str; 2] = ["KOLK_SERVER", "KOLK_KINESIS_ENDPOINT"];
+const CLIENT_VARIABLES: [&str; 3] = ["KOLK_SERVER", "KOLK_KINESIS_ENDPOINT", "KOLK_HTTP_ENDPOINT"];
 
 /// The settings' flags alone.
 fn command() -> Command {

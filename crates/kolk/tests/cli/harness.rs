@@ -80,6 +80,7 @@ pub struct Server {
     pub home: tempfile::TempDir,
     pub kafka: String,
     pub kinesis: String,
+    pub http: String,
 }
 
 impl Server {
@@ -117,6 +118,7 @@ impl Server {
         assert_eq!(ready["pid"], server.child.as_ref().expect("it runs").id());
         server.kafka = ready["kafka"].as_str().expect("an address").to_owned();
         server.kinesis = ready["kinesis"].as_str().expect("an address").to_owned();
+        server.http = ready["http"].as_str().expect("an address").to_owned();
         self
     }
 
@@ -176,10 +178,13 @@ impl Server {
         if !extra.contains(&"--kafka") {
             command.args(["--kafka", "127.0.0.1:0"]);
         }
+        if !extra.contains(&"--http") {
+            command.args(["--http", "127.0.0.1:0"]);
+        }
         command.args(["--kinesis", "127.0.0.1:0"]).args(extra);
         command.stdout(log.try_clone().expect("a handle")).stderr(log);
         let child = command.spawn().expect("kolk can be run");
-        Server { child: Some(child), home, kafka: String::new(), kinesis: String::new() }
+        Server { child: Some(child), home, kafka: String::new(), kinesis: String::new(), http: String::new() }
     }
 
     /// Everything it has said so far.
@@ -196,7 +201,8 @@ impl Server {
         let mut command = kolk(arguments);
         command
             .env("KOLK_SERVER", &self.kafka)
-            .env("KOLK_KINESIS_ENDPOINT", format!("http://{}", self.kinesis));
+            .env("KOLK_KINESIS_ENDPOINT", format!("http://{}", self.kinesis))
+            .env("KOLK_HTTP_ENDPOINT", format!("http://{}", self.http));
         command
     }
 

@@ -10,5 +10,6 @@
 mod commands;
 mod faults;
 mod harness;
+mod operations;
 mod serve;
 mod settings;

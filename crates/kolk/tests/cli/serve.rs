@@ -78,7 +78,19 @@ fn what_cannot_start_says_why_in_one_sentence() {
     let data = nowhere.path().join("data");
     let data = data.to_str().expect("UTF-8");
     let serve = |data: &str, kafka: &str| {
-        run(&["serve", "--data-dir", data, "--kafka", kafka, "--kinesis", "127.0.0.1:0", "--log", "error"])
+        run(&[
+            "serve",
+            "--data-dir",
+            data,
+            "--kafka",
+            kafka,
+            "--kinesis",
+            "127.0.0.1:0",
+            "--http",
+            "127.0.0.1:0",
+            "--log",
+            "error",
+        ])
     };
     let (_, port) = server.kafka.rsplit_once(':').expect("a port");
     serve(data, &server.kafka).failed(&format!("port {port} for Kafka is in use on 127.0.0.1"));

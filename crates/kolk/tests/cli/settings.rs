@@ -86,6 +86,8 @@ fn wrong_usage_is_exit_code_2() {
         &["produce", "t", "--acks", "2"],
         &["produce", "t", "--server", "nowhere"],
         &["shard", "list", "t", "--kinesis-endpoint", "https://127.0.0.1:1"],
+        &["backup"],
+        &["backup", "x", "--http-endpoint", "127.0.0.1:8080"],
         &["completions", "dos"],
     ] {
         let said = run(arguments);
@@ -118,6 +120,7 @@ fn help_and_version_go_to_standard_output() {
         &["group", "delete"],
         &["produce"],
         &["consume"],
+        &["backup"],
         &["verify"],
         &["dump"],
         &["repair"],

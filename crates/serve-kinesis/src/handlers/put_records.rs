@@ -9,7 +9,7 @@ use kolk_broker::shards::Placed;
 use kolk_engine::AppendError;
 use kolk_wire_kinesis::replies::{PutRecordsOutput, PutRecordsResultEntry};
 use kolk_wire_kinesis::requests::PutRecordsInput;
-use kolk_wire_kinesis::{ErrorCode, ServiceError};
+use kolk_wire_kinesis::{ErrorCode, Operation, ServiceError};
 
 use super::put_record::{check_size, missing, put};
 use super::shared::{self, invalid};
@@ -48,6 +48,8 @@ pub(crate) async fn handle(
     }
     let failed = placed.iter().filter(|result| result.is_err()).count();
     if let Some(Err(error)) = placed.iter().find(|result| result.is_err()) {
+        let code = ErrorCode::InternalFailure.as_str();
+        service.metrics().error(Operation::PutRecords as usize, code, failed as u64);
         tracing::error!(stream = name, failed, %error, "records of a PutRecords could not be appended");
     }
     Ok(PutRecordsOutput {
