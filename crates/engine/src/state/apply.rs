@@ -50,7 +50,7 @@ impl State {
                     let Some(index) = shard.partition else { continue };
                     let id = PartitionId { topic: topic.id, index };
                     if part.has(|| Lane::of_partition(id)) {
-                        self.put_partition(id, Partition::new(*rules, Some(shard.id)));
+                        self.put_partition(id, Partition::new(*rules, Some(shard.id), topic.created_ms));
                     }
                 }
                 if part.has(|| Lane::of_topic(&topic.name)) {
@@ -163,15 +163,15 @@ impl State {
     }
 
     fn apply_reshard(&mut self, reshard: &ReshardDecision, part: Part) {
-        let topic = reshard.topic;
+        let (topic, at_ms) = (reshard.topic, reshard.change.at_ms);
         for (index, shard) in &reshard.fences {
             let id = PartitionId { topic, index: *index };
             if !part.has(|| Lane::of_partition(id)) {
                 continue;
             }
             match self.partitions.get_mut(&id) {
-                Some(partition) => partition.shard = *shard,
-                None => self.put_partition(id, Partition::new(reshard.rules, *shard)),
+                Some(partition) => partition.begin_slice(*shard, at_ms),
+                None => self.put_partition(id, Partition::new(reshard.rules, *shard, at_ms)),
             }
         }
         if part.has(|| Lane::of_topic(&reshard.name)) {

@@ -171,7 +171,8 @@ impl State {
             for id in topic.partition_ids().filter(|id| self.partition(*id).is_none()).collect::<Vec<_>>() {
                 let open =
                     topic.shards.iter().find(|shard| shard.is_open() && shard.partition == Some(id.index));
-                self.put_partition(id, Partition::new(rules, open.map(|shard| shard.id)));
+                let from_ms = topic.clock_ms();
+                self.put_partition(id, Partition::new(rules, open.map(|shard| shard.id), from_ms));
                 restored.push(id);
             }
         }

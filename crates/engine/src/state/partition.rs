@@ -20,7 +20,8 @@ pub struct Partition {
     pub log_start: Offset,
     /// The offset that the next record gets. The high watermark follows when that is durable.
     pub next: Offset,
-    /// Append time of the last batch, ms; `i64::MIN` before the first. Never goes back.
+    /// What the next append time is not before, ms: that of the last batch or, if that is later, the instant at which
+    /// the open slice began. Never goes back.
     pub last_append_ms: i64,
     /// One past the last record that was sent to the partition by its number, as Kafka's producers do, not
     /// routed by hash key.
@@ -149,17 +150,24 @@ pub struct ProducerView {
 }
 
 impl Partition {
-    pub(crate) fn new(rules: AppendRules, shard: Option<ShardId>) -> Partition {
+    /// A partition without records, of a slice that began at `from_ms`.
+    pub(crate) fn new(rules: AppendRules, shard: Option<ShardId>, from_ms: i64) -> Partition {
         Partition {
             log_start: Offset::ZERO,
             next: Offset::ZERO,
-            last_append_ms: i64::MIN,
+            last_append_ms: from_ms,
             named_end: Offset::ZERO,
             rules,
             shard,
             segments: VirtualSegments::default(),
             producers: HashMap::default(),
         }
+    }
+
+    /// A reshard began another slice of it, or retired it: what is appended from then on has not arrived before.
+    pub(crate) fn begin_slice(&mut self, shard: Option<ShardId>, at_ms: i64) {
+        self.shard = shard;
+        self.last_append_ms = self.last_append_ms.max(at_ms);
     }
 
     /// Whether a merge retired it: readable, but it takes no records.

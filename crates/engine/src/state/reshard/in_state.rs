@@ -158,6 +158,29 @@ fn a_fence_turns_routed_appends_away_and_a_retired_partition_all() {
     assert_eq!(world.append(0, Some(4)), Ok(Offset(9)));
 }
 
+/// A wall clock that stepped back after a shard had opened let records arrive before their shard was there: AT_TIMESTAMP
+/// at an instant between the two gave records of before it.
+#[test]
+fn no_record_arrives_before_its_shard_opened() {
+    let mut world = World::new(1);
+    let last_append_ms = |world: &World, index| {
+        world.state.partition(PartitionId { topic: TOPIC, index }).unwrap().last_append_ms
+    };
+    let created_ms = world.topic().created_ms;
+    world.now_ms -= 40_000;
+    world.append(0, Some(0)).unwrap();
+    assert_eq!(last_append_ms(&world, 0), created_ms);
+
+    world.now_ms += 100_000;
+    let topic = world.reshard(Reshard::Split { shard: ShardId(0), at: 1 << 127 }).unwrap();
+    world.now_ms -= 90_000;
+    for shard in topic.open_shards() {
+        let index = shard.partition.unwrap();
+        world.append(index, Some(shard.id.0)).unwrap();
+        assert_eq!(last_append_ms(&world, index), shard.opened_ms);
+    }
+}
+
 #[test]
 fn groups_get_offsets_on_new_partitions_only() {
     let mut world = World::new(2);
