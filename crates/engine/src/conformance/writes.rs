@@ -176,7 +176,7 @@ pub(super) async fn producers_follow_their_sequence_and_epoch(kit: &mut Kit<'_>)
 }
 
 pub(super) async fn append_time_never_goes_back(kit: &mut Kit<'_>) {
-    let topic = kit.topic(2, &[]).await;
+    let topic = kit.topic(3, &[]).await;
     let p = PartitionId { topic: topic.id, index: 0 };
     let mut times = Vec::new();
     for (now_ms, expected_ms) in [(0, 0), (50, 50), (20, 50), (60, 60), (-5000, 60), (60, 60), (90, 90)] {
@@ -185,10 +185,13 @@ pub(super) async fn append_time_never_goes_back(kit: &mut Kit<'_>) {
         assert_eq!(appended.append_ms, START_MS + expected_ms);
         times.push(Some(appended.append_ms));
     }
+    let first = |index| to(PartitionId { topic: topic.id, index }, simple(1, b"v"));
+    kit.clock.set(START_MS + 10);
+    let appended = kit.append(first(1)).await.expect("it is taken");
+    assert_eq!(appended.append_ms, START_MS + 10, "each partition has its own last time");
     kit.clock.set(START_MS - 1);
-    let other = PartitionId { topic: topic.id, index: 1 };
-    let appended = kit.append(to(other, simple(1, b"v"))).await.expect("it is taken");
-    assert_eq!(appended.append_ms, START_MS - 1, "each partition has its own last time");
+    let appended = kit.append(first(2)).await.expect("it is taken");
+    assert_eq!(appended.append_ms, topic.created_ms, "nothing arrives before its shard opened");
 
     for crash in [None, Some(false), Some(true)] {
         if let Some(crash) = crash {
