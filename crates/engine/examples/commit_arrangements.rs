@@ -53,7 +53,6 @@ impl Disk for SlowDisk {
     fn remove_dir_from(&self, site: Site, path: &Path) -> BoxFuture<'_, io::Result<()>> {
         self.0.remove_dir_from(site, path)
     }
-
     fn sync_dir_from(&self, site: Site, path: &Path) -> BoxFuture<'_, io::Result<()>> {
         self.0.sync_dir_from(site, path)
     }

@@ -3,27 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::rewrite::options;
 use super::*;
 
 const PARTITIONS: i32 = 3;
 const ROUNDS: i64 = 120;
-
-fn options() -> LocalOptions {
-    LocalOptions {
-        wal_file_bytes_first: 256 << 10,
-        wal_file_bytes_max: 256 << 10,
-        wal_bytes_max: 8 << 20,
-        tail_cache_bytes: 64 << 10,
-        frame_bytes_max: 64 << 10,
-        rewrite: RewriteOptions {
-            wal_bytes: u64::MAX,
-            interval: Duration::from_secs(3600),
-            promote_extent_bytes: u64::MAX,
-            ..Default::default()
-        },
-        ..Default::default()
-    }
-}
 
 /// A directory with every kind of file in it: two segments, a snapshot, log files of three lives, the first killed.
 async fn directory(promote_extent_bytes: u64) -> Dir {

@@ -5,7 +5,7 @@ use crate::contract::OffsetQuery;
 use crate::state::{ConfigChange, ConfigOp, TrimBy};
 
 /// Small files, and a rewrite that runs only when a test says so.
-fn options() -> LocalOptions {
+pub(super) fn options() -> LocalOptions {
     LocalOptions {
         wal_file_bytes_first: 256 << 10,
         wal_file_bytes_max: 256 << 10,

@@ -23,12 +23,7 @@ fn options() -> LocalOptions {
         wal_file_bytes_first: 16 << 10,
         wal_file_bytes_max: 16 << 10,
         frame_bytes_max: 8 << 10,
-        rewrite: RewriteOptions {
-            wal_bytes: u64::MAX,
-            interval: Duration::from_secs(3600),
-            promote_extent_bytes: u64::MAX,
-            ..Default::default()
-        },
+        rewrite: super::rewrite::options().rewrite,
         ..Default::default()
     }
 }
