@@ -27,11 +27,8 @@ pub(crate) async fn handle(
     request: DescribeConfigsRequest,
 ) -> Result<DescribeConfigsResponse, Close> {
     let mut results = Vec::with_capacity(request.resources.len());
-    let mut seen = BTreeSet::new();
+    // A resource that is named twice is described twice (observed: Kafka 4.4.0).
     for resource in &request.resources {
-        if !seen.insert((resource.resource_type, resource.resource_name.clone())) {
-            continue;
-        }
         let mut result = DescribeConfigsResult {
             resource_type: resource.resource_type,
             resource_name: resource.resource_name.clone(),

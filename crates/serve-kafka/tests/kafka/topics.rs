@@ -200,6 +200,24 @@ async fn config(client: &mut Client, topic: &str, name: &str) -> DescribeConfigs
     client.call(4, &request).await.results[0].configs[0].clone()
 }
 
+#[tokio::test]
+async fn a_resource_that_is_named_twice_is_described_twice() {
+    let server = TestServer::start().await;
+    let mut client = server.connect().await;
+    client.create_topic("t", 1, &[]).await;
+    let resource = DescribeConfigsResource {
+        resource_type: 2,
+        resource_name: "t".into(),
+        configuration_keys: Some(vec!["segment.ms".into()]),
+    };
+    let request = DescribeConfigsRequest { resources: vec![resource; 2], ..Default::default() };
+    let results = client.call(4, &request).await.results;
+    assert_eq!(results.len(), 2);
+    assert_eq!(results[0], results[1]);
+    assert_eq!((results[0].error_code, results[0].configs.len()), (0, 1));
+    server.stop().await;
+}
+
 async fn alter(client: &mut Client, name: &str, operation: i8, value: Option<&str>) -> i16 {
     let request = IncrementalAlterConfigsRequest {
         resources: vec![AlterConfigsResource {
