@@ -117,6 +117,7 @@ impl Part {
                     peer: Vec::new(),
                     rows: Vec::new(),
                     runs: 1,
+                    minutes: None,
                     seconds: 0.1,
                     bulk_seconds: 0.1,
                     brief: false,

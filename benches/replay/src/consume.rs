@@ -18,6 +18,9 @@ pub struct Consume {
     /// Readers at once, each on its own connection, each of everything.
     #[arg(long, default_value_t = 1)]
     readers: usize,
+    /// How often each reads it.
+    #[arg(long, default_value_t = 1)]
+    times: usize,
     /// Bytes of a Fetch, at most (a partition's first batch always comes whole).
     #[arg(long, default_value_t = 1 << 20)]
     bytes_max: u32,
@@ -38,7 +41,8 @@ fn read(args: &Consume) -> Result<u64> {
     let mut socket = super::connect(&args.server)?;
     let mut reply = Vec::new();
     let mut total = 0;
-    for partition in 0..args.partitions {
+    let partitions = (0..args.times).flat_map(|_| 0..args.partitions);
+    for partition in partitions {
         let mut offset = 0;
         loop {
             let request = kafka::fetch_request(&args.topic, partition, offset, args.bytes_max, 0);

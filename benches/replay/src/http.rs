@@ -39,12 +39,14 @@ pub struct Connection {
     server: String,
     socket: std::net::TcpStream,
     input: Vec<u8>,
+    chunk: Vec<u8>,
 }
 
 impl Connection {
     /// Connects.
     pub fn new(server: &str) -> Result<Connection> {
-        Ok(Connection { server: server.to_owned(), socket: super::connect(server)?, input: Vec::new() })
+        let socket = super::connect(server)?;
+        Ok(Connection { server: server.to_owned(), socket, input: Vec::new(), chunk: Vec::new() })
     }
 
     /// Calls an operation in JSON; the body of its answer. Fails if that is an error.
@@ -56,17 +58,23 @@ impl Connection {
 
     /// Sends a whole request; status and body of the answer.
     fn exchange(&mut self, request: &[u8]) -> Result<(u16, Vec<u8>)> {
+        let reply = self.answer(request)?;
+        let pieces: Vec<_> = reply.pieces.into_iter().map(|piece| &self.input[piece]).collect();
+        Ok((reply.status, pieces.concat()))
+    }
+
+    /// Sends a whole request; the answer stands in the input.
+    fn answer(&mut self, request: &[u8]) -> Result<Reply> {
         self.socket.write_all(request)?;
         self.input.clear();
-        let mut chunk = vec![0; 256 << 10];
+        self.chunk.resize(256 << 10, 0);
         loop {
             if let Some(reply) = reply(&self.input)? {
-                let pieces: Vec<_> = reply.pieces.into_iter().map(|piece| &self.input[piece]).collect();
-                return Ok((reply.status, pieces.concat()));
+                return Ok(reply);
             }
-            let read = self.socket.read(&mut chunk)?;
+            let read = self.socket.read(&mut self.chunk)?;
             ensure!(read > 0, "the server closed the connection");
-            self.input.extend_from_slice(&chunk[..read]);
+            self.input.extend_from_slice(&self.chunk[..read]);
         }
     }
 
@@ -209,13 +217,12 @@ pub fn get_records(server: &str, stream: &str, encoding: Encoding, pages: usize)
         }
         let request = request(server, "GetRecords", encoding, &body);
         let start = Instant::now();
-        let (status, body) = connection.exchange(&request)?;
+        let reply = connection.answer(&request)?;
         seen.latencies.push(start.elapsed());
-        ensure!(
-            status == 200,
-            "GetRecords: {status} {}",
-            String::from_utf8_lossy(&body[..body.len().min(300)])
-        );
+        let body: Vec<_> = reply.pieces.into_iter().map(|piece| &connection.input[piece]).collect();
+        let body = body.concat();
+        let begin = String::from_utf8_lossy(&body[..body.len().min(300)]);
+        ensure!(reply.status == 200, "GetRecords: {} {begin}", reply.status);
         seen.bytes += body.len() as u64;
         seen.records += body.windows(12).filter(|part| *part == b"PartitionKey").count() as u64;
     }

@@ -37,7 +37,7 @@ enum Command {
     EndToEnd(end_to_end::EndToEnd),
     /// Kinesis PutRecords requests of 500 records over HTTP/1.1; with `--records 1` PutRecord requests.
     PutRecords(PutRecords),
-    /// Kinesis GetRecords: full pages of 10,000 records of 1 KiB, which are put there first.
+    /// Kinesis GetRecords: full pages of 10,000 records of 1 KiB, which are put into a new stream first.
     GetRecords {
         #[arg(long)]
         server: String,
@@ -50,8 +50,11 @@ enum Command {
         /// Requests of 500 records that are put first.
         #[arg(long, default_value_t = 20)]
         requests: u64,
+        /// Put nothing: the stream is there.
+        #[arg(long)]
+        no_create: bool,
     },
-    /// Create topics of this many partitions in all, at most 1,000 a topic, in as few requests as fit.
+    /// Create topics of this many partitions in all, a request each: NAME-0, NAME-1, ...
     CreateTopics {
         #[arg(long)]
         server: String,
@@ -59,6 +62,9 @@ enum Command {
         topic: String,
         #[arg(long)]
         partitions: u32,
+        /// Partitions of a topic, at most.
+        #[arg(long, default_value_t = 1000)]
+        topic_partitions: u32,
     },
     /// Wait until the server acks a record (it may not even listen yet); prints the milliseconds.
     FirstAck {
@@ -129,6 +135,9 @@ struct PutRecords {
     seconds: f64,
     #[arg(long, default_value_t = u64::MAX)]
     requests: u64,
+    /// The stream is there.
+    #[arg(long)]
+    no_create: bool,
 }
 
 fn main() -> Result<()> {
@@ -137,15 +146,18 @@ fn main() -> Result<()> {
         Command::Consume(args) => consume::run(&args),
         Command::EndToEnd(args) => end_to_end::run(&args),
         Command::PutRecords(args) => put_records(&args),
-        Command::GetRecords { server, stream, encoding, pages, requests } => {
-            get_records(&server, &stream, encoding, pages, requests)
+        Command::GetRecords { server, stream, encoding, pages, requests, no_create } => {
+            if !no_create {
+                fill_stream(&server, &stream, requests)?;
+            }
+            get_records(&server, &stream, encoding, pages)
         }
-        Command::CreateTopics { server, topic, partitions } => {
+        Command::CreateTopics { server, topic, partitions, topic_partitions } => {
             let start = Instant::now();
             let mut socket = connect(&server)?;
-            for first in (0..partitions).step_by(1000) {
-                let count = (partitions - first).min(1000);
-                kafka::create_topic(&mut socket, &format!("{topic}-{}", first / 1000), count, &[])?;
+            for (number, first) in (0..partitions).step_by(topic_partitions as usize).enumerate() {
+                let count = (partitions - first).min(topic_partitions);
+                kafka::create_topic(&mut socket, &format!("{topic}-{number}"), count, &[])?;
             }
             println!("{{\"milliseconds\":{:.1}}}", start.elapsed().as_secs_f64() * 1e3);
             Ok(())
@@ -215,7 +227,9 @@ fn produce(args: &Produce) -> Result<()> {
 }
 
 fn put_records(args: &PutRecords) -> Result<()> {
-    http::create_stream(&args.server, &args.stream, args.shards)?;
+    if !args.no_create {
+        http::create_stream(&args.server, &args.stream, args.shards)?;
+    }
     let request = http::put_request(&args.server, &args.stream, args.encoding, args.records, args.size);
     let bytes = (args.records * args.size) as u64;
     run(args.connections, bytes, args.records as u64, |_| {
@@ -224,17 +238,15 @@ fn put_records(args: &PutRecords) -> Result<()> {
     })
 }
 
-fn get_records(
-    server: &str,
-    stream: &str,
-    encoding: http::Encoding,
-    pages: usize,
-    requests: u64,
-) -> Result<()> {
+/// Makes a stream of one shard and puts so many requests of 500 records of 1 KiB into it.
+fn fill_stream(server: &str, stream: &str, requests: u64) -> Result<()> {
     http::create_stream(server, stream, 1)?;
     let put = http::put_request(server, stream, http::Encoding::Json, 500, 1024);
-    let limit = (600.0, requests);
-    pipeline(connect(server)?, 1, limit, &mut || &put, &mut http::count_replies)?;
+    pipeline(connect(server)?, 1, (600.0, requests), &mut || &put, &mut http::count_replies)?;
+    Ok(())
+}
+
+fn get_records(server: &str, stream: &str, encoding: http::Encoding, pages: usize) -> Result<()> {
     let mut seen = http::get_records(server, stream, encoding, pages)?;
     seen.latencies.sort_unstable();
     let at = |share: f64| seen.latencies[(seen.latencies.len() as f64 * share) as usize].as_secs_f64() * 1e6;

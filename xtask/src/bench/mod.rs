@@ -3,22 +3,26 @@
 //!
 //! Rates swing by a factor of two between runs of one command; so runs are interleaved over the servers, medians
 //! are shown, and server CPU stands beside each rate. A loop of bare durable 4 KiB writes runs before and after each
-//! row. What must not wobble is counted in tests; the shapes of the rows are the scoreboard's. Nothing here is a test of time: only `--quick`, with tiny input, runs among the tests, to keep the bench
-//! itself alive.
+//! row. What must not wobble is counted in tests; the shapes of the rows are the scoreboard's. Nothing here is a test
+//! of time: only `--quick`, with tiny input, runs among the tests, to keep the bench itself alive.
+//!
+//! It runs unattended: a server that fails costs its own figures of that row, a row that fails costs that row, and the
+//! page, which is written after each row, says so.
 
 mod chart;
 mod loads;
 mod report;
 mod rows;
+mod scrape;
 mod target;
 
 use crate::{fetch, run, tree};
 use anyhow::{Context, Result, ensure};
 use report::Report;
-use rows::Row;
+use rows::{Outcome, Row};
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use target::Kind;
 pub use target::Target;
 
@@ -31,9 +35,13 @@ pub struct BenchArgs {
     /// Only rows of this number, or whose name contains this word (repeatable).
     #[arg(long, value_name = "NUMBER|WORD")]
     pub rows: Vec<String>,
-    /// Runs per row and server, interleaved; medians are shown.
+    /// Runs per row and server at most, interleaved; medians are shown.
     #[arg(long, default_value_t = 5)]
     pub runs: usize,
+    /// Be over after about so many minutes: as many runs of each row as fit, at least one. Fetching and building do not
+    /// count.
+    #[arg(long)]
+    pub minutes: Option<f64>,
     /// Length of a timed run.
     #[arg(long, default_value_t = 2.0)]
     pub seconds: f64,
@@ -73,7 +81,6 @@ pub struct Bench {
     runs: usize,
     seconds: f64,
     bulk_seconds: f64,
-    messages: u64,
     quick: bool,
 }
 
@@ -82,7 +89,7 @@ pub fn run(args: &BenchArgs) -> Result<usize> {
     let rows: Vec<_> = rows::all()
         .into_iter()
         .filter(|row| row.is_chosen(&args.rows))
-        .filter(|row| !args.quick || row.is_quick())
+        .filter(|row| !args.quick || !row.needs_rdkafka())
         .filter(|row| !args.brief || !row.name.contains("16 GB"))
         .collect();
     ensure!(!rows.is_empty(), "no row is called {:?}", args.rows);
@@ -94,23 +101,18 @@ pub fn run(args: &BenchArgs) -> Result<usize> {
     let bench = prepare(args, rows.iter().any(Row::needs_rdkafka))?;
     let mut report = Report::new(&bench, load)?;
     let command = std::env::args().skip(1).collect::<Vec<_>>().join(" ");
-    let mut failed = Vec::new();
-    for row in &rows {
+    let end = args.minutes.map(|minutes| Instant::now() + Duration::from_secs_f64(minutes * 60.0));
+    for (at, row) in rows.iter().enumerate() {
         println!("== {}: {}", row.number, row.name);
-        warm_memory(args.quick)?;
-        let before = bench.raw_write_us()?;
-        let samples = match row.run(&bench).with_context(|| format!("row {}", row.name)) {
-            Ok(samples) => samples,
-            // One row less is no reason to lose an hour of others.
-            Err(error) if !args.quick => {
-                println!("   failed: {error:#}");
-                failed.push(row.name);
-                continue;
-            }
-            Err(error) => return Err(error),
-        };
-        let after = bench.raw_write_us()?;
-        report.add(row, samples, (before, after));
+        let row_end = end.map(|end| share(&bench, &rows[at..], Instant::now(), end));
+        let outcome = measure(&bench, row, row_end, end);
+        report.add(
+            row,
+            outcome.unwrap_or_else(|error| {
+                println!("   FAILED: {error:#}");
+                (Outcome { failures: vec![(None, format!("{error:#}"))], ..Outcome::default() }, None)
+            }),
+        );
         if !args.quick {
             report.write(&command)?;
         }
@@ -119,8 +121,47 @@ pub fn run(args: &BenchArgs) -> Result<usize> {
     if !args.quick {
         println!("written: {}", report.write(&command)?.display());
     }
-    ensure!(failed.is_empty(), "rows failed: {}", failed.join("; "));
+    let failed = report.failed();
+    ensure!(failed.is_empty(), "failed: {}", failed.join("; "));
     Ok(rows.len())
+}
+
+/// Runs one row, with the bare durable write before and after it.
+fn measure(
+    bench: &Bench,
+    row: &Row,
+    row_end: Option<Instant>,
+    end: Option<Instant>,
+) -> Result<(Outcome, Option<(f64, f64)>)> {
+    let left = end.map(|end| end.saturating_duration_since(Instant::now()).as_secs_f64());
+    let (ready, round, _) = row.estimate(bench);
+    ensure!(left.is_none_or(|left| left > (ready + round) / 2.0), "no time was left for it");
+    let stat = rustix::fs::statvfs(tree::work("bench")?)?;
+    let (free, wanted) = (stat.f_bavail * stat.f_frsize, row.load.disk_bytes(bench));
+    let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
+    ensure!(free >= wanted, "it wants {:.1} GiB of free disk, there are {:.1}", gib(wanted), gib(free));
+    warm_memory(bench.quick)?;
+    let before = bench.raw_write_us()?;
+    let outcome = row.run(bench, row_end)?;
+    Ok((outcome, Some((before, bench.raw_write_us()?))))
+}
+
+/// When the first of these rows should be over, so that each of them gets as many rounds as the others.
+fn share(bench: &Bench, rows: &[Row], now: Instant, end: Instant) -> Instant {
+    let estimates: Vec<_> = rows.iter().map(|row| row.estimate(bench)).collect();
+    let left = end.saturating_duration_since(now).as_secs_f64();
+    let (ready, round, _) = estimates[0];
+    now + Duration::from_secs_f64(ready + round * rounds_that_fit(&estimates, left, bench.runs))
+}
+
+/// Rounds of each row that fit into so many seconds, between one and `most`; a fraction means that some rows get one
+/// more. Rows as [`Row::estimate`] has them.
+fn rounds_that_fit(rows: &[(f64, f64, usize)], seconds: f64, most: usize) -> f64 {
+    let total = |rounds: f64| -> f64 {
+        rows.iter().map(|(ready, round, most)| ready + round * rounds.clamp(1.0, *most as f64)).sum()
+    };
+    let tenths = (10..=most * 10).map(|tenths| tenths as f64 / 10.0);
+    tenths.take_while(|rounds| total(*rounds) <= seconds).last().unwrap_or(1.0)
 }
 
 fn prepare(args: &BenchArgs, rdkafka: bool) -> Result<Bench> {
@@ -149,7 +190,6 @@ fn prepare(args: &BenchArgs, rdkafka: bool) -> Result<Bench> {
         runs,
         seconds,
         bulk_seconds,
-        messages: if args.brief { 700_000 } else { 2_000_000 },
         quick: args.quick,
     })
 }
@@ -162,7 +202,7 @@ impl Bench {
     /// Whether that server is part of this bench.
     fn has(&self, kind: Kind) -> bool {
         match kind {
-            Kind::Kolk | Kind::FloorLeader | Kind::FloorThread => true,
+            Kind::Kolk | Kind::KolkNoRewrite | Kind::FloorLeader | Kind::FloorThread => true,
             Kind::Kafka | Kind::KafkaFsync => self.kafka_class_path.is_some(),
             Kind::Ferrokinesis => self.ferrokinesis.is_some(),
         }
@@ -237,4 +277,18 @@ fn warm_memory(quick: bool) -> Result<()> {
     }
     std::fs::remove_file(path)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_is_shared_out_in_rounds() {
+        let rows = [(5.0, 2.0, 9), (5.0, 8.0, 9), (0.0, 30.0, 1)];
+        assert_eq!(rounds_that_fit(&rows, 90.0, 9), 5.0);
+        assert_eq!(rounds_that_fit(&rows, 1000.0, 7), 7.0);
+        assert_eq!(rounds_that_fit(&rows, 55.0, 9), 1.5);
+        assert_eq!(rounds_that_fit(&rows, 10.0, 9), 1.0, "less than fits, but one");
+    }
 }

@@ -2,8 +2,7 @@
 
 use super::Bench;
 use super::chart::{self, Panel};
-use super::rows::{Row, Sample, Samples, TITLES};
-use super::target::Kind;
+use super::rows::{Outcome, Row, Sample, TITLES};
 use crate::{run, tree};
 use anyhow::{Context, Result};
 use std::fmt::Write as _;
@@ -23,9 +22,9 @@ struct Measured {
     number: u32,
     name: &'static str,
     goal: &'static str,
-    samples: Samples,
+    outcome: Outcome,
     /// Bare durable 4 KiB write, median, before and after the row.
-    raw_us: (f64, f64),
+    raw_us: Option<(f64, f64)>,
 }
 
 /// A figure in three significant digits.
@@ -40,10 +39,11 @@ pub fn short(value: f64) -> String {
     }
 }
 
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<_> = values.collect();
+/// The middle value, or the mean of the two middle ones; of at least one.
+pub fn median(values: impl IntoIterator<Item = f64>) -> f64 {
+    let mut values: Vec<_> = values.into_iter().collect();
     values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+    (values[(values.len() - 1) / 2] + values[values.len() / 2]) / 2.0
 }
 
 impl Report {
@@ -61,9 +61,8 @@ impl Report {
         let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease")?;
         Ok(Report {
             scale: format!(
-                "{} runs of {} s a server and row ({} s where it is about bytes), interleaved, medians; librdkafka rows \
-                 of {} messages",
-                bench.runs, bench.seconds, bench.bulk_seconds, bench.messages
+                "Up to {} runs of {} s a server and row ({} s where it is about bytes), interleaved, medians",
+                bench.runs, bench.seconds, bench.bulk_seconds
             ),
             machine: format!(
                 "{cores} cores of {}, {:.0} GiB, Linux {}, client and servers on the same cores",
@@ -77,37 +76,49 @@ impl Report {
         })
     }
 
-    /// Adds a row's samples.
-    pub fn add(&mut self, row: &Row, samples: Samples, raw_us: (f64, f64)) {
-        self.rows.push(Measured { number: row.number, name: row.name, goal: row.goal, samples, raw_us });
+    /// Adds what a row came to.
+    pub fn add(&mut self, row: &Row, (outcome, raw_us): (Outcome, Option<(f64, f64)>)) {
+        self.rows.push(Measured { number: row.number, name: row.name, goal: row.goal, outcome, raw_us });
+    }
+
+    /// What failed, a line each.
+    pub fn failed(&self) -> Vec<String> {
+        let lines = self.rows.iter().flat_map(|row| {
+            row.outcome.failures.iter().map(|(kind, error)| match kind {
+                Some(kind) => format!("{}, {}: {error}", row.name, kind.name()),
+                None => format!("{}: {error}", row.name),
+            })
+        });
+        // A page has room for a sentence, not for all that a program said.
+        lines.map(|line| line.lines().next().unwrap_or_default().chars().take(300).collect()).collect()
     }
 
     /// One line a row and server, medians.
     pub fn table(&self) -> String {
         let mut text = String::from(
-            "| # | row | server | median of the runs | Kolk against it | goal |\n|---|---|---|---|---|---|\n",
+            "| # | row | server | runs | median of the runs | the row's first server against it | goal |\n\
+             |---|---|---|---|---|---|---|\n",
         );
         for row in &self.rows {
-            let ours = row.samples.iter().find(|(kind, _)| *kind == Kind::Kolk).map(|(_, samples)| samples);
-            for (kind, samples) in &row.samples {
-                let goal = if *kind == Kind::Kolk { row.goal } else { "" };
+            let Some((first, ours)) = row.outcome.samples.first() else { continue };
+            for (kind, samples) in &row.outcome.samples {
+                let goal = if kind == first { row.goal } else { "" };
                 let mut figures = medians(samples);
-                if let Some((_, p50)) = figures.iter().find(|(name, _)| *name == "p50 us") {
-                    let raw = (row.raw_us.0 + row.raw_us.1) / 2.0;
-                    figures.push(("x raw write", p50 / raw));
+                let p50 = figures.iter().find(|(name, _)| *name == "p50 us").map(|(_, p50)| *p50);
+                if let (Some(p50), Some((before, after))) = (p50, row.raw_us) {
+                    let raw = (before + after) / 2.0;
+                    figures.extend([("x raw write", p50 / raw), ("us above raw write", p50 - raw)]);
                 }
                 let figures: Vec<_> =
                     figures.iter().map(|(name, value)| format!("{} {name}", short(*value))).collect();
-                let against = match ours {
-                    Some(ours) if *kind != Kind::Kolk => ratios(ours, samples),
-                    _ => String::new(),
-                };
+                let against = if kind == first { String::new() } else { ratios(ours, samples) };
                 let _ = writeln!(
                     text,
-                    "| {} | {} | {} | {} | {against} | {goal} |",
+                    "| {} | {} | {} | {} | {} | {against} | {goal} |",
                     row.number,
                     row.name,
                     kind.name(),
+                    samples.len(),
                     figures.join(", ")
                 );
             }
@@ -150,7 +161,8 @@ impl Report {
         self.path = Some(path.clone());
         let mut text = format!(
             "# Bench of {date}\n\n- Command: `cargo xtask {command}`\n- Commit: {}\n- Machine: {}\n- Load average before: {}\n\
-             - {}\n- Kolk: defaults, every ack durable. Probe: `benches/floor`, every ack durable. Kafka: 4.4.0, one KRaft \
+             - {}\n- Kolk: defaults, every ack durable; \"no rewrite\": `--wal-max 8GiB`, so that all of a run stays in the \
+             write-ahead log. Probe: `benches/floor`, every ack durable. Kafka: 4.4.0, one KRaft \
              node, its own JVM flags with 1 GiB heap, acks from the page cache; \"fsync\": `flush.messages=1`.\n\
              - CPU is the server's own, user and system.\n\n{}\n",
             commit.trim(),
@@ -162,6 +174,10 @@ impl Report {
         let pictures = path.with_extension("");
         std::fs::create_dir_all(&pictures)?;
         let folder = pictures.file_name().context("a folder's name")?.to_string_lossy().into_owned();
+        let failed = self.failed();
+        if !failed.is_empty() {
+            let _ = writeln!(text, "## Failed\n\n- {}\n", failed.join("\n- "));
+        }
         text.push_str("## Charts\n\n");
         for (title, name, picture) in self.charts() {
             std::fs::write(pictures.join(&name), picture)?;
@@ -169,11 +185,13 @@ impl Report {
         }
         text.push_str("## Raw numbers\n\nBare durable 4 KiB write (median of 200) before and after each row, in microseconds:\n\n");
         for row in &self.rows {
-            let _ = writeln!(text, "- {}: {:.0}, {:.0}", row.name, row.raw_us.0, row.raw_us.1);
+            if let Some((before, after)) = row.raw_us {
+                let _ = writeln!(text, "- {}: {before:.0}, {after:.0}", row.name);
+            }
         }
         text.push_str("\nEvery run:\n\n```text\n");
         for row in &self.rows {
-            for (kind, samples) in &row.samples {
+            for (kind, samples) in &row.outcome.samples {
                 for sample in samples {
                     let figures: Vec<_> =
                         sample.iter().map(|(name, value)| format!("{value:.3} {name}")).collect();
@@ -192,6 +210,7 @@ impl Measured {
     fn panels(&self) -> Vec<Panel> {
         let shown = COMPARED.iter().filter_map(|(name, _)| {
             let bars: Vec<_> = self
+                .outcome
                 .samples
                 .iter()
                 .filter_map(|(kind, samples)| {
@@ -206,7 +225,7 @@ impl Measured {
 }
 
 /// The figures that servers are compared by, and what to call them in few words.
-const COMPARED: [(&str, &str); 16] = [
+const COMPARED: [(&str, &str); 18] = [
     ("requests/s", "rate"),
     ("messages/s", "rate"),
     ("records/s", "rate"),
@@ -218,6 +237,8 @@ const COMPARED: [(&str, &str); 16] = [
     ("p50 us", "p50"),
     ("p99 us", "p99"),
     ("p50 ms", "p50"),
+    ("sync p99 us", "sync p99"),
+    ("ms CPU/page", "CPU"),
     ("ms to first ack", "first ack"),
     ("s to create", "create"),
     ("s to first ack after kill -9", "first ack"),
@@ -225,12 +246,12 @@ const COMPARED: [(&str, &str); 16] = [
     ("x worst step", "worst step"),
 ];
 
-/// Kolk's figures as multiples of another server's: the median of the ratios of runs made one after the other.
+/// One server's figures as multiples of another's: the median of the ratios of runs made one after the other.
 fn ratios(ours: &[Sample], theirs: &[Sample]) -> String {
     let ratio = |(name, label): &(&'static str, &str)| {
         let pairs = ours.iter().zip(theirs).filter_map(|(a, b)| Some(a.get(name)? / b.get(name)?));
         let pairs: Vec<f64> = pairs.filter(|ratio| ratio.is_finite()).collect();
-        (!pairs.is_empty()).then(|| format!("{label} {}x", short(median(pairs.into_iter()))))
+        (!pairs.is_empty()).then(|| format!("{label} {}x", short(median(pairs))))
     };
     COMPARED.iter().filter_map(ratio).collect::<Vec<_>>().join(", ")
 }
@@ -246,6 +267,7 @@ fn medians(samples: &[Sample]) -> Vec<(&'static str, f64)> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::target::Kind;
     use super::*;
 
     #[test]
@@ -254,6 +276,13 @@ mod tests {
         assert_eq!(short(60_123.0), "60 k");
         assert_eq!(short(4_567.0), "4.6 k");
         assert_eq!(short(0.456), "0.46");
+    }
+
+    #[test]
+    fn the_median_of_an_even_number_lies_between_the_middle_two() {
+        assert_eq!(median([3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median([4.0, 1.0, 2.0, 8.0]), 3.0);
+        assert_eq!(median([5.0]), 5.0);
     }
 
     #[test]
@@ -269,5 +298,27 @@ mod tests {
         let sample = |a, b| Sample::from([("a", a), ("b", b)]);
         let samples = [sample(1.0, 9.0), sample(3.0, 7.0), sample(2.0, 8.0)];
         assert_eq!(medians(&samples), [("a", 2.0), ("b", 8.0)]);
+    }
+
+    #[test]
+    fn what_failed_stands_beside_what_did_not() {
+        let sample = Sample::from([("requests/s", 7.0)]);
+        let failures = vec![(Some(Kind::Kafka), "no ack\nand a long log".to_owned())];
+        let half = Outcome { samples: vec![(Kind::Kolk, vec![sample])], failures };
+        let none = Outcome { samples: Vec::new(), failures: vec![(None, "no disk".to_owned())] };
+        let row = |name, outcome| Measured { number: 2, name, goal: "fast", outcome, raw_us: None };
+        let report = Report {
+            scale: String::new(),
+            machine: String::new(),
+            load_before: 0.0,
+            rows: vec![row("one", half), row("two", none)],
+            path: None,
+        };
+        assert_eq!(report.failed(), ["one, Kafka: no ack", "two: no disk"]);
+        let table = report.table();
+        assert_eq!(
+            table.lines().skip(2).collect::<Vec<_>>(),
+            ["| 2 | one | Kolk | 1 | 7.00 requests/s |  | fast |"]
+        );
     }
 }

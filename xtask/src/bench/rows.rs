@@ -1,10 +1,11 @@
 //! The rows of the scoreboard: what load, which servers, which goal.
 
 use super::Bench;
-use super::loads::{self, Growth, Load};
+use super::loads::{self, Growth, Load, Prepared};
 use super::target::{Kind, Target};
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 /// One line of the table.
 pub struct Row {
@@ -14,6 +15,7 @@ pub struct Row {
     pub name: &'static str,
     /// What was asked for.
     pub goal: &'static str,
+    /// The servers, that first which the others are compared with.
     servers: &'static [Kind],
     /// The load.
     pub load: Load,
@@ -25,9 +27,20 @@ pub type Sample = BTreeMap<&'static str, f64>;
 /// All runs of a row, per server.
 pub type Samples = Vec<(Kind, Vec<Sample>)>;
 
-use Kind::{Ferrokinesis, FloorLeader, FloorThread, Kafka, KafkaFsync, Kolk};
+/// What a row came to.
+#[derive(Default)]
+pub struct Outcome {
+    /// Its runs; none of a server that failed before it had one.
+    pub samples: Samples,
+    /// Who failed, if not the row as a whole, and how.
+    pub failures: Vec<(Option<Kind>, String)>,
+}
+
+use Kind::{Ferrokinesis, FloorLeader, FloorThread, Kafka, KafkaFsync, Kolk, KolkNoRewrite};
 const ALONE: &[Kind] = &[Kolk];
 const KAFKA: &[Kind] = &[Kolk, Kafka];
+const REWRITE: &[Kind] = &[Kolk, KolkNoRewrite];
+const CATCH_UP: &[Kind] = &[Kolk, KolkNoRewrite, Kafka];
 const FSYNC: &[Kind] = &[Kolk, KafkaFsync];
 const FLOOR: &[Kind] = &[Kolk, FloorLeader, FloorThread, Kafka];
 const FLOOR_AND_FSYNC: &[Kind] = &[Kolk, FloorLeader, FloorThread, Kafka, KafkaFsync];
@@ -85,6 +98,13 @@ pub fn all() -> Vec<Row> {
             FLOOR,
             Load::Replay { connections: 1, window: 4, partitions: 1, records: 900, size: 1024 },
         ),
+        row(
+            1,
+            "1 GB of 900 x 1 KiB with the rewrite on and off",
+            "sync p99 is reported",
+            REWRITE,
+            Load::SyncTimes,
+        ),
         replay(2, "1 x 100 B, window 32", ROW_2, FLOOR, 1, 32, 1),
         replay(2, "1 x 100 B, window 128", ROW_2, FLOOR, 1, 128, 1),
         replay(2, "1 x 100 B, 4 connections x 8", ROW_2, FLOOR, 4, 8, 4),
@@ -105,11 +125,12 @@ pub fn all() -> Vec<Row> {
         ),
         row(6, "consume 1 KiB with librdkafka, hot", ROW_6, KAFKA, Load::RdkafkaConsume),
         consume("catch-up, 1 reader, tail cache", ROW_6, ALONE, 1, false, 16),
-        consume("catch-up, 1 reader, hot", ROW_6, KAFKA, 1, false, 512),
-        consume("catch-up, 4 readers, hot", ROW_6, KAFKA, 4, false, 512),
-        consume("catch-up, 16 readers, hot", ROW_6, KAFKA, 16, false, 512),
-        consume("catch-up, 1 reader, cold", "no worse than Kafka", KAFKA, 1, true, 512),
-        consume("catch-up, 4 readers, cold", "no worse than Kafka", KAFKA, 4, true, 512),
+        consume("catch-up, 1 reader, hot", ROW_6, CATCH_UP, 1, false, 512),
+        consume("catch-up, 4 readers, hot", ROW_6, CATCH_UP, 4, false, 512),
+        consume("catch-up, 16 readers, hot", ROW_6, CATCH_UP, 16, false, 512),
+        consume("catch-up, 1 reader, cold", "no worse than Kafka", CATCH_UP, 1, true, 512),
+        consume("catch-up, 4 readers, cold", "no worse than Kafka", CATCH_UP, 4, true, 512),
+        consume("catch-up, 16 readers, cold", "no worse than Kafka", CATCH_UP, 16, true, 512),
         row(
             7,
             "PutRecords 500 x 1 KiB, JSON",
@@ -126,10 +147,17 @@ pub fn all() -> Vec<Row> {
         ),
         row(
             7,
-            "PutRecord 1 KiB, one connection",
+            "PutRecord 1 KiB, one connection, JSON",
             "p50 <= raw write + 0.15 ms",
             KINESIS,
             Load::Put { connections: 1, records: 1, encoding: "json" },
+        ),
+        row(
+            7,
+            "PutRecord 1 KiB, one connection, CBOR",
+            "p50 <= raw write + 0.15 ms",
+            KINESIS,
+            Load::Put { connections: 1, records: 1, encoding: "cbor" },
         ),
         row(7, "GetRecords 10 MiB pages, JSON", "< 25 ms", KINESIS, Load::GetRecords { encoding: "json" }),
         row(7, "GetRecords 10 MiB pages, CBOR", "< 25 ms", KINESIS, Load::GetRecords { encoding: "cbor" }),
@@ -187,62 +215,112 @@ impl Row {
         matches!(self.load, Load::RdkafkaProduce { .. } | Load::RdkafkaConsume)
     }
 
-    /// True if a quick run has it: all but what needs programs to be fetched, takes long however small, or only
-    /// repeats another row's load.
-    pub fn is_quick(&self) -> bool {
-        !self.needs_rdkafka() && !matches!(self.load, Load::Growth(Growth::Topics | Growth::Groups))
+    /// The servers of this bench that the row is about.
+    fn kinds(&self, bench: &Bench) -> Vec<Kind> {
+        self.servers.iter().copied().filter(|kind| bench.has(*kind)).collect()
     }
 
-    /// True if a server of its own is started for each run.
-    fn starts_its_own(&self) -> bool {
-        use Load::{AfterKill, AfterKillPartitions, Growth, Partitions, Start};
-        matches!(self.load, Start | Partitions | AfterKill { .. } | AfterKillPartitions | Growth(_))
+    /// About how long getting ready and one round over all servers take, and how many rounds there are at most.
+    pub fn estimate(&self, bench: &Bench) -> (f64, f64, usize) {
+        let both = self.kinds(bench).into_iter().map(|kind| self.load.estimate(bench, kind));
+        let (ready, round) = both.fold((0.0, 0.0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+        // Memory is warmed, and the disk is measured twice.
+        (ready + 3.0, round, self.load.runs_max(bench))
     }
 
-    /// Runs the row on every server in turn, as often as the bench says.
-    pub fn run(&self, bench: &Bench) -> Result<Samples> {
-        let kinds: Vec<_> = self.servers.iter().copied().filter(|kind| bench.has(*kind)).collect();
-        let mut samples: Samples = kinds.iter().map(|kind| (*kind, Vec::new())).collect();
-        if self.starts_its_own() {
-            for _ in 0..self.load.runs(bench) {
-                for (kind, samples) in &mut samples {
-                    let sample = loads::alone(&self.load, bench, *kind)?;
-                    show(*kind, &sample);
-                    samples.push(sample);
+    /// Runs the row on every server in turn, as often as the bench says, or until a further round would not be over by
+    /// `end`. A server that fails is left out from there on; the others go on.
+    pub fn run(&self, bench: &Bench, end: Option<Instant>) -> Result<Outcome> {
+        let mut outcome = Outcome::default();
+        let mut runners = Vec::new();
+        for kind in self.kinds(bench) {
+            match Runner::start(&self.load, bench, kind) {
+                Ok(runner) => runners.push(runner),
+                Err(error) => outcome.fails(kind, &error),
+            }
+        }
+        for round in 0..self.load.runs_max(bench) {
+            let begin = Instant::now();
+            runners.retain_mut(|runner| match runner.once(&self.load, bench) {
+                Ok(()) => true,
+                Err(error) => {
+                    outcome.fails(runner.kind, &error);
+                    outcome.samples.push((runner.kind, std::mem::take(&mut runner.samples)));
+                    false
                 }
-            }
-            return Ok(samples);
-        }
-        let mut targets = Vec::new();
-        for kind in kinds {
-            let mut target = Target::start(bench, kind)?;
-            target.wait()?;
-            let prepared = loads::prepare(&self.load, bench, &target)?;
-            targets.push((target, prepared));
-        }
-        for (target, prepared) in &targets {
-            // The JVM compiles what is hot: its first runs say nothing.
-            let warm_ups = if matches!(target.kind, Kafka | KafkaFsync) { 3 } else { 1 };
-            for _ in 0..if self.load.is_long(bench) { 1 } else { warm_ups } {
-                loads::once(&self.load, &bench.shorter(), target, prepared)?;
+            });
+            let next_end = Instant::now() + begin.elapsed();
+            if runners.is_empty() || end.is_some_and(|end| next_end > end) {
+                println!("   rounds: {}", round + 1);
+                break;
             }
         }
-        for _ in 0..bench.runs {
-            for ((target, prepared), (kind, samples)) in targets.iter().zip(&mut samples) {
-                let mut sample = loads::once(&self.load, bench, target, prepared)?;
+        outcome.samples.extend(runners.into_iter().map(|runner| (runner.kind, runner.samples)));
+        outcome.samples.retain(|(_, samples)| !samples.is_empty());
+        let place = |kind: &Kind| self.servers.iter().position(|server| server == kind);
+        outcome.samples.sort_by_key(|(kind, _)| place(kind));
+        ensure!(
+            !outcome.samples.is_empty() || !outcome.failures.is_empty(),
+            "no server of this row was asked for"
+        );
+        Ok(outcome)
+    }
+}
+
+impl Outcome {
+    fn fails(&mut self, kind: Kind, error: &anyhow::Error) {
+        println!("   {:<16} FAILED: {error:#}", kind.name());
+        self.failures.push((Some(kind), format!("{error:#}")));
+    }
+}
+
+/// One server in a row, and what was seen of it.
+struct Runner {
+    kind: Kind,
+    /// Not of loads that start their own.
+    target: Option<(Target, Prepared)>,
+    samples: Vec<Sample>,
+}
+
+impl Runner {
+    /// A server that is ready for the load, and warm.
+    fn start(load: &Load, bench: &Bench, kind: Kind) -> Result<Runner> {
+        let mut runner = Runner { kind, target: None, samples: Vec::new() };
+        if load.starts_its_own() {
+            return Ok(runner);
+        }
+        let mut target = Target::start(bench, kind)?;
+        target.wait()?;
+        let mut prepared = loads::prepare(load, bench, &target).context("getting ready")?;
+        let warm_ups = if kind.is_jvm() && !load.is_bulk() && !bench.quick { 3 } else { 1 };
+        for _ in 0..warm_ups {
+            loads::once(load, &bench.shorter(), &target, &mut prepared).context("warming up")?;
+        }
+        loads::scale(load, bench, &mut prepared);
+        runner.target = Some((target, prepared));
+        Ok(runner)
+    }
+
+    /// One run, noted and shown.
+    fn once(&mut self, load: &Load, bench: &Bench) -> Result<()> {
+        let sample = match &mut self.target {
+            None => loads::alone(load, bench, self.kind)?,
+            Some((target, prepared)) => {
+                let mut sample = loads::once(load, bench, target, prepared)?;
                 sample.insert("MiB most", target.memory_mib("VmHWM")?);
-                show(*kind, &sample);
-                samples.push(sample);
+                sample
             }
-        }
-        Ok(samples)
+        };
+        show(self.kind, &sample);
+        self.samples.push(sample);
+        Ok(())
     }
 }
 
 fn show(kind: Kind, sample: &Sample) {
     let figures: Vec<_> =
         sample.iter().map(|(name, value)| format!("{} {name}", super::report::short(*value))).collect();
-    println!("   {:<14} {}", kind.name(), figures.join(", "));
+    println!("   {:<16} {}", kind.name(), figures.join(", "));
 }
 
 #[cfg(test)]

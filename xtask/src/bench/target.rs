@@ -1,6 +1,7 @@
 //! A server under measurement: started on a fresh directory, read for CPU and memory, stopped.
 
 use super::Bench;
+use super::scrape::Scrape;
 use crate::{run, server, tree};
 use anyhow::{Context, Result, ensure};
 use std::fs::File;
@@ -15,6 +16,8 @@ use std::time::{Duration, Instant};
 pub enum Kind {
     /// Kolk as it starts by default: every ack durable.
     Kolk,
+    /// Kolk whose write-ahead log may grow so far that a run ends before anything is rewritten into segments.
+    KolkNoRewrite,
     /// The durable probe, frames led by connections.
     FloorLeader,
     /// The durable probe, frames written by a thread.
@@ -32,12 +35,23 @@ impl Kind {
     pub fn name(self) -> &'static str {
         match self {
             Kind::Kolk => "Kolk",
+            Kind::KolkNoRewrite => "Kolk, no rewrite",
             Kind::FloorLeader => "probe, leader",
             Kind::FloorThread => "probe, thread",
             Kind::Kafka => "Kafka",
             Kind::KafkaFsync => "Kafka, fsync",
             Kind::Ferrokinesis => "ferrokinesis",
         }
+    }
+
+    /// Whether it is Kolk, in one or the other way.
+    pub fn is_kolk(self) -> bool {
+        matches!(self, Kind::Kolk | Kind::KolkNoRewrite)
+    }
+
+    /// Whether it runs in a JVM, which compiles what is hot: its first runs say nothing.
+    pub fn is_jvm(self) -> bool {
+        matches!(self, Kind::Kafka | Kind::KafkaFsync)
     }
 }
 
@@ -49,6 +63,8 @@ pub struct Target {
     pub kafka: String,
     /// Where Kinesis clients connect, if it has that face.
     pub kinesis: Option<String>,
+    /// Where Kolk shows its metrics.
+    http: Option<String>,
     child: Child,
     started: Instant,
     dir: PathBuf,
@@ -81,15 +97,19 @@ impl Target {
         let _ = std::fs::remove_dir_all(&dir);
         std::fs::create_dir_all(&dir)?;
         let kafka = format!("127.0.0.1:{}", free_port()?);
-        let kinesis = matches!(kind, Kind::Kolk | Kind::Ferrokinesis).then(free_port).transpose()?;
-        let kinesis = kinesis.map(|port| format!("127.0.0.1:{port}"));
-        if matches!(kind, Kind::Kafka | Kind::KafkaFsync) {
+        let port_if = |wanted: bool| -> Result<Option<String>> {
+            let port = wanted.then(free_port).transpose()?;
+            Ok(port.map(|port| format!("127.0.0.1:{port}")))
+        };
+        let kinesis = port_if(kind.is_kolk() || kind == Kind::Ferrokinesis)?;
+        let http = port_if(kind.is_kolk())?;
+        if kind.is_jvm() {
             let more = format!("log.segment.delete.delay.ms=1000\n{RETENTION_CHECK}");
             format_kafka(bench.kafka_class_path()?, &dir, &kafka, &more)?;
         }
         let started = Instant::now();
-        let child = spawn(bench, kind, &dir, &kafka, kinesis.as_deref())?;
-        Ok(Target { kind, kafka, kinesis, child, started, dir, keep: false })
+        let child = spawn(bench, kind, &dir, &kafka, [kinesis.as_deref(), http.as_deref()])?;
+        Ok(Target { kind, kafka, kinesis, http, child, started, dir, keep: false })
     }
 
     /// Starts Apache Kafka, whose jars are in `class_path`, to be compared with and not measured.
@@ -101,18 +121,18 @@ impl Target {
         format_kafka(class_path, &dir, &kafka, "")?;
         let started = Instant::now();
         let child = launch(kafka_command(class_path, &dir), kind, &dir)?;
-        Ok(Target { kind, kafka, kinesis: None, child, started, dir, keep: false })
+        Ok(Target { kind, kafka, kinesis: None, http: None, child, started, dir, keep: false })
     }
 
     /// Kills the server with SIGKILL and starts it again on the same data and addresses.
     pub fn kill_and_start(mut self, bench: &Bench) -> Result<Target> {
         self.keep = true;
-        let (kind, kafka, kinesis, dir) =
-            (self.kind, self.kafka.clone(), self.kinesis.clone(), self.dir.clone());
+        let (kind, dir, kafka) = (self.kind, self.dir.clone(), self.kafka.clone());
+        let (kinesis, http) = (self.kinesis.clone(), self.http.clone());
         drop(self);
         let started = Instant::now();
-        let child = spawn(bench, kind, &dir, &kafka, kinesis.as_deref())?;
-        Ok(Target { kind, kafka, kinesis, child, started, dir, keep: false })
+        let child = spawn(bench, kind, &dir, &kafka, [kinesis.as_deref(), http.as_deref()])?;
+        Ok(Target { kind, kafka, kinesis, http, child, started, dir, keep: false })
     }
 
     /// Waits until the server takes connections.
@@ -136,6 +156,11 @@ impl Target {
     /// Where Kinesis clients connect.
     pub fn kinesis(&self) -> Result<&str> {
         self.kinesis.as_deref().context("no Kinesis face")
+    }
+
+    /// What Kolk says of itself now; `None` of other servers.
+    pub fn scrape(&self) -> Result<Option<Scrape>> {
+        self.http.as_deref().map(Scrape::of).transpose()
     }
 
     /// Time since the process was started.
@@ -186,13 +211,24 @@ impl Target {
     }
 }
 
-fn spawn(bench: &Bench, kind: Kind, dir: &Path, kafka: &str, kinesis: Option<&str>) -> Result<Child> {
+fn spawn(
+    bench: &Bench,
+    kind: Kind,
+    dir: &Path,
+    kafka: &str,
+    [kinesis, http]: [Option<&str>; 2],
+) -> Result<Child> {
     let command = match kind {
-        Kind::Kolk => {
+        Kind::Kolk | Kind::KolkNoRewrite => {
             let mut command = Command::new(&bench.kolk);
-            command.args(["serve", "--log", "warn", "--kafka", kafka, "--kinesis"]);
-            command.arg(kinesis.context("Kolk has two faces")?).arg("--data-dir").arg(dir.join("data"));
-            command.args(["--kafka-set", RETENTION_CHECK]);
+            command.args(["serve", "--log", "warn", "--kafka", kafka]);
+            command.args(["--kinesis", kinesis.context("Kolk speaks Kinesis")?]);
+            command.args(["--http", http.context("Kolk speaks HTTP")?]);
+            command.arg("--data-dir").arg(dir.join("data")).args(["--kafka-set", RETENTION_CHECK]);
+            if kind == Kind::KolkNoRewrite {
+                // Nothing is rewritten before 3/16 of it are full.
+                command.args(["--wal-max", "8GiB"]);
+            }
             command
         }
         Kind::FloorLeader | Kind::FloorThread => {
