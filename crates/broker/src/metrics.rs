@@ -1,32 +1,28 @@
 //! What the broker tells of itself: the memory budget, groups, and how much state there is.
 
-use kolk_engine::metrics::{Family, Kind, Page, Source};
+use kolk_engine::metrics::{Family, Page, Source};
 
 use crate::Broker;
 
-const fn gauge(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Family {
-    Family { name, kind: Kind::Gauge, labels, help }
-}
-
-static USED: Family = gauge(
+static USED: Family = Family::gauge(
     "kolk_memory_used_bytes",
     &["part"],
     "Held of each part of the memory budget: requests and answers in flight, those still being received, small \
      control requests when the rest is full, what decoding and answering take beyond that, read buffers.",
 );
-static LIMIT: Family = gauge("kolk_memory_limit_bytes", &["part"], "Size of each part of the memory budget.");
-static WAITS: Family = Family {
-    name: "kolk_memory_waits_total",
-    kind: Kind::Counter,
-    labels: &[],
-    help: "Requests that had to wait for the memory budget.",
-};
-static TOPICS: Family = gauge("kolk_topics", &[], "Topics (= streams).");
-static PARTITIONS: Family = gauge("kolk_partitions", &[], "Partitions of all topics.");
-static SHARDS: Family = gauge("kolk_shards", &[], "Shards of all streams, closed ones included.");
-static PRODUCERS: Family = gauge("kolk_producers", &[], "Idempotent producers that are remembered.");
-static GROUPS: Family =
-    gauge("kolk_groups", &["phase"], "Consumer groups that have or expect members, by where they stand.");
+static LIMIT: Family =
+    Family::gauge("kolk_memory_limit_bytes", &["part"], "Size of each part of the memory budget.");
+static WAITS: Family =
+    Family::counter("kolk_memory_waits_total", &[], "Requests that had to wait for the memory budget.");
+static TOPICS: Family = Family::gauge("kolk_topics", &[], "Topics (= streams).");
+static PARTITIONS: Family = Family::gauge("kolk_partitions", &[], "Partitions of all topics.");
+static SHARDS: Family = Family::gauge("kolk_shards", &[], "Shards of all streams, closed ones included.");
+static PRODUCERS: Family = Family::gauge("kolk_producers", &[], "Idempotent producers that are remembered.");
+static GROUPS: Family = Family::gauge(
+    "kolk_groups",
+    &["phase"],
+    "Consumer groups that have or expect members, by where they stand.",
+);
 
 impl Source for Broker {
     fn report(&self, page: &mut Page) {

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use kolk_engine::door::over::{DiskOver, FileOver};
 use kolk_engine::door::{Disk, File, Open, Site};
 use kolk_engine::local::{CommitBy, LocalEngine, LocalOptions};
 use kolk_engine::state::{Command, CreateTopic};
@@ -30,74 +31,28 @@ struct SlowFile(Arc<dyn File>);
 
 const SLOWER_BY: Duration = Duration::from_millis(4);
 
-impl Disk for SlowDisk {
+impl DiskOver for SlowDisk {
+    fn below(&self) -> &dyn Disk {
+        &*self.0
+    }
+
     fn open_from(&self, site: Site, path: &Path, how: Open) -> BoxFuture<'_, io::Result<Arc<dyn File>>> {
         let opened = self.0.open_from(site, path, how);
         Box::pin(async move { Ok(Arc::new(SlowFile(opened.await?)) as Arc<dyn File>) })
     }
-    fn create_dir_all_from(&self, site: Site, path: &Path) -> BoxFuture<'_, io::Result<()>> {
-        self.0.create_dir_all_from(site, path)
-    }
-    fn list_from(&self, site: Site, path: &Path) -> BoxFuture<'_, io::Result<Vec<String>>> {
-        self.0.list_from(site, path)
-    }
-    fn rename_from(&self, site: Site, from: &Path, to: &Path) -> BoxFuture<'_, io::Result<()>> {
-        self.0.rename_from(site, from, to)
-    }
-    fn link_from(&self, site: Site, from: &Path, to: &Path) -> BoxFuture<'_, io::Result<()>> {
-        self.0.link_from(site, from, to)
-    }
-    fn remove_from(&self, site: Site, path: &Path) -> BoxFuture<'_, io::Result<()>> {
-        self.0.remove_from(site, path)
-    }
-    fn remove_dir_from(&self, site: Site, path: &Path) -> BoxFuture<'_, io::Result<()>> {
-        self.0.remove_dir_from(site, path)
-    }
-    fn sync_dir_from(&self, site: Site, path: &Path) -> BoxFuture<'_, io::Result<()>> {
-        self.0.sync_dir_from(site, path)
-    }
-    fn lock_from(&self, site: Site, path: &Path) -> BoxFuture<'_, io::Result<Box<dyn Send + Sync>>> {
-        self.0.lock_from(site, path)
-    }
-    fn free_bytes_from(&self, site: Site, path: &Path) -> BoxFuture<'_, io::Result<u64>> {
-        self.0.free_bytes_from(site, path)
-    }
 }
 
-impl File for SlowFile {
-    fn read_at_from(&self, site: Site, position: u64, len: usize) -> BoxFuture<'_, io::Result<Bytes>> {
-        self.0.read_at_from(site, position, len)
+impl FileOver for SlowFile {
+    fn below(&self) -> &dyn File {
+        &*self.0
     }
-    fn write_at_from(&self, site: Site, position: u64, bytes: Bytes) -> BoxFuture<'_, io::Result<()>> {
-        self.0.write_at_from(site, position, bytes)
-    }
+
     fn write_durable_from(&self, site: Site, position: u64, bytes: Bytes) -> BoxFuture<'_, io::Result<()>> {
         let write = self.0.write_durable_from(site, position, bytes);
         Box::pin(async move {
             std::thread::sleep(SLOWER_BY);
             write.await
         })
-    }
-    fn sync_from(&self, site: Site) -> BoxFuture<'_, io::Result<()>> {
-        self.0.sync_from(site)
-    }
-    fn allocate_from(&self, site: Site, len: u64) -> BoxFuture<'_, io::Result<()>> {
-        self.0.allocate_from(site, len)
-    }
-    fn reserve_from(&self, site: Site, len: u64) -> BoxFuture<'_, io::Result<()>> {
-        self.0.reserve_from(site, len)
-    }
-    fn punch_from(&self, site: Site, position: u64, len: u64) -> BoxFuture<'_, io::Result<()>> {
-        self.0.punch_from(site, position, len)
-    }
-    fn set_len_from(&self, site: Site, len: u64) -> BoxFuture<'_, io::Result<()>> {
-        self.0.set_len_from(site, len)
-    }
-    fn sync_and_evict_from(&self, site: Site) -> BoxFuture<'_, io::Result<()>> {
-        self.0.sync_and_evict_from(site)
-    }
-    fn size_from(&self, site: Site) -> BoxFuture<'_, io::Result<u64>> {
-        self.0.size_from(site)
     }
 }
 

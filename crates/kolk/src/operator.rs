@@ -7,30 +7,20 @@ use std::sync::{Arc, OnceLock};
 use kolk_broker::Broker;
 use kolk_engine::contract::BoxFuture;
 use kolk_engine::local::LocalEngine;
-use kolk_engine::metrics::{Family, Kind, Page, Source};
+use kolk_engine::metrics::{Family, Page, Source};
 use kolk_serve_http::{Backup, BackupError, Operator};
 use tokio::sync::{oneshot, watch};
 
 use crate::version;
 
-static BUILD: Family = Family {
-    name: "kolk_build_info",
-    kind: Kind::Gauge,
-    labels: &["version", "commit", "data_format"],
-    help: "1; its labels say what was built.",
-};
-static STARTED: Family = Family {
-    name: "process_start_time_seconds",
-    kind: Kind::Gauge,
-    labels: &[],
-    help: "When the server was started, seconds since 1970.",
-};
-static READY: Family = Family {
-    name: "kolk_ready",
-    kind: Kind::Gauge,
-    labels: &[],
-    help: "1 while writes are taken: what /readyz says.",
-};
+static BUILD: Family = Family::gauge(
+    "kolk_build_info",
+    &["version", "commit", "data_format"],
+    "1; its labels say what was built.",
+);
+static STARTED: Family =
+    Family::gauge("process_start_time_seconds", &[], "When the server was started, seconds since 1970.");
+static READY: Family = Family::gauge("kolk_ready", &[], "1 while writes are taken: what /readyz says.");
 
 /// The parts of a running server.
 pub(crate) struct Running {

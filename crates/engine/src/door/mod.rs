@@ -5,7 +5,8 @@
 //! one thread, where every call may take a seeded time. Timers (`tokio::time`) need no door: the
 //! simulation pauses tokio's clock.
 //!
-//! [`real`] leads to the machine: [`real::door`] makes it. `sim` (feature `sim`) is the seeded world.
+//! [`real`] leads to the machine: [`real::door`] makes it. `sim` (feature `sim`) is the seeded world. [`over`] lays one disk
+//! over another.
 
 #![allow(
     clippy::disallowed_methods,
@@ -13,6 +14,7 @@
     reason = "this is the door: the only place that may touch what the lints ban elsewhere"
 )]
 
+pub mod over;
 pub mod real;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;

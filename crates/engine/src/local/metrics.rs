@@ -3,43 +3,79 @@
 use std::sync::atomic::Ordering;
 
 use super::LocalEngine;
-use crate::metrics::{BYTES, COUNT, Counter, Family, Histogram, Kind, Page, SECONDS, Source};
+use crate::metrics::{BYTES, COUNT, Counter, Family, Histogram, Page, SECONDS, Source};
 
-macro_rules! families {
-    ($($id:ident = $kind:ident $name:literal $([$($label:literal),*])?: $help:literal;)*) => {
-        $(static $id: Family = Family {
-            name: $name,
-            kind: Kind::$kind,
-            labels: &[$($($label),*)?],
-            help: $help,
-        };)*
-    };
-}
-
-families! {
-    SYNC_SECONDS = Histogram "kolk_log_sync_seconds": "Time of one durable write of the log: what an acknowledgement waits for.";
-    COMMIT_BYTES = Histogram "kolk_log_commit_bytes": "Size of one durable write: the group that is committed together.";
-    COMMIT_DECISIONS = Histogram "kolk_log_commit_decisions": "Decisions (appended batches, commits, topic changes) that one durable write holds.";
-    BATCHES = Counter "kolk_log_appended_batches_total": "Record batches made durable.";
-    RECORDS = Counter "kolk_log_appended_records_total": "Offsets made durable: one for each record.";
-    APPENDED_BYTES = Counter "kolk_log_appended_bytes_total": "Bytes of record batches made durable.";
-    QUEUE_BYTES = Gauge "kolk_log_queue_bytes": "Decided and not yet durable.";
-    WAITING = Gauge "kolk_log_waiting_replies": "Replies that wait for their position to be durable.";
-    DURABLE = Gauge "kolk_log_durable_position": "The last frame of the log that is on disk.";
-    WAL_BYTES = Gauge "kolk_log_wal_bytes": "Files of the write-ahead log, spare ones included.";
-    WAL_LIMIT = Gauge "kolk_log_wal_limit_bytes": "What the write-ahead log may grow to; there commits wait for the rewrite.";
-    REWRITE_LAG = Gauge "kolk_log_rewrite_lag_bytes": "Full files of the write-ahead log that the rewrite has not freed yet.";
-    SEGMENTS = Gauge "kolk_log_segments": "Segment files.";
-    SEGMENT_BYTES = Gauge "kolk_log_segment_bytes" ["state"]: "Batches in segments: still readable (live), or deleted and not yet removed (dead).";
-    REWRITES = Counter "kolk_log_rewrites_total" ["outcome"]: "Rounds of the rewrite that had something to do, by how they ended.";
-    REWRITTEN = Counter "kolk_log_rewritten_bytes_total": "Batches copied into segments, merges included.";
-    FREE = Gauge "kolk_disk_free_bytes": "Free on the file system of the data directory when the log last asked: at a start, as it grows, while space is short.";
-    FULL = Gauge "kolk_disk_full": "1 while appends are refused for want of disk space.";
-    REFUSED = Counter "kolk_log_refused_appends_total": "Batches refused for want of disk space.";
-    FAILED = Gauge "kolk_log_failed": "1 once the disk failed: nothing is acknowledged any more and the process ends.";
-    UNDECODABLE = Counter "kolk_log_undecodable_batches_total": "Batches that a reader passed over because their records cannot be read.";
-    BACKUPS = Counter "kolk_backups_total" ["outcome"]: "Backups, by how they ended.";
-}
+static SYNC_SECONDS: Family = Family::histogram(
+    "kolk_log_sync_seconds",
+    &[],
+    "Time of one durable write of the log: what an acknowledgement waits for.",
+);
+static COMMIT_BYTES: Family = Family::histogram(
+    "kolk_log_commit_bytes",
+    &[],
+    "Size of one durable write: the group that is committed together.",
+);
+static COMMIT_DECISIONS: Family = Family::histogram(
+    "kolk_log_commit_decisions",
+    &[],
+    "Decisions (appended batches, commits, topic changes) that one durable write holds.",
+);
+static BATCHES: Family =
+    Family::counter("kolk_log_appended_batches_total", &[], "Record batches made durable.");
+static RECORDS: Family =
+    Family::counter("kolk_log_appended_records_total", &[], "Offsets made durable: one for each record.");
+static APPENDED_BYTES: Family =
+    Family::counter("kolk_log_appended_bytes_total", &[], "Bytes of record batches made durable.");
+static QUEUE_BYTES: Family = Family::gauge("kolk_log_queue_bytes", &[], "Decided and not yet durable.");
+static WAITING: Family =
+    Family::gauge("kolk_log_waiting_replies", &[], "Replies that wait for their position to be durable.");
+static DURABLE: Family =
+    Family::gauge("kolk_log_durable_position", &[], "The last frame of the log that is on disk.");
+static WAL_BYTES: Family =
+    Family::gauge("kolk_log_wal_bytes", &[], "Files of the write-ahead log, spare ones included.");
+static WAL_LIMIT: Family = Family::gauge(
+    "kolk_log_wal_limit_bytes",
+    &[],
+    "What the write-ahead log may grow to; there commits wait for the rewrite.",
+);
+static REWRITE_LAG: Family = Family::gauge(
+    "kolk_log_rewrite_lag_bytes",
+    &[],
+    "Full files of the write-ahead log that the rewrite has not freed yet.",
+);
+static SEGMENTS: Family = Family::gauge("kolk_log_segments", &[], "Segment files.");
+static SEGMENT_BYTES: Family = Family::gauge(
+    "kolk_log_segment_bytes",
+    &["state"],
+    "Batches in segments: still readable (live), or deleted and not yet removed (dead).",
+);
+static REWRITES: Family = Family::counter(
+    "kolk_log_rewrites_total",
+    &["outcome"],
+    "Rounds of the rewrite that had something to do, by how they ended.",
+);
+static REWRITTEN: Family =
+    Family::counter("kolk_log_rewritten_bytes_total", &[], "Batches copied into segments, merges included.");
+static FREE: Family = Family::gauge(
+    "kolk_disk_free_bytes",
+    &[],
+    "Free on the file system of the data directory when the log last asked: at a start, as it grows, while space is short.",
+);
+static FULL: Family =
+    Family::gauge("kolk_disk_full", &[], "1 while appends are refused for want of disk space.");
+static REFUSED: Family =
+    Family::counter("kolk_log_refused_appends_total", &[], "Batches refused for want of disk space.");
+static FAILED: Family = Family::gauge(
+    "kolk_log_failed",
+    &[],
+    "1 once the disk failed: nothing is acknowledged any more and the process ends.",
+);
+static UNDECODABLE: Family = Family::counter(
+    "kolk_log_undecodable_batches_total",
+    &[],
+    "Batches that a reader passed over because their records cannot be read.",
+);
+static BACKUPS: Family = Family::counter("kolk_backups_total", &["outcome"], "Backups, by how they ended.");
 
 /// Numbers of one log.
 #[derive(Debug)]

@@ -6,52 +6,37 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
-use super::{Counter, Family, Gauge, Histogram, Kind, Page, SECONDS, Source};
+use super::{Counter, Family, Gauge, Histogram, Page, SECONDS, Source};
 
-static REQUESTS: Family = Family {
-    name: "kolk_requests_total",
-    kind: Kind::Counter,
-    labels: &["protocol", "api"],
-    help: "Requests taken.",
-};
-static SECONDS_OF_REQUESTS: Family = Family {
-    name: "kolk_request_duration_seconds",
-    kind: Kind::Histogram,
-    labels: &["protocol", "api"],
-    help: "From a request being here to its answer being ready to send; long polls wait on purpose.",
-};
-static REQUEST_BYTES: Family = Family {
-    name: "kolk_request_bytes_total",
-    kind: Kind::Counter,
-    labels: &["protocol", "api"],
-    help: "Bytes of requests (of HTTP: their bodies).",
-};
-static REPLY_BYTES: Family = Family {
-    name: "kolk_reply_bytes_total",
-    kind: Kind::Counter,
-    labels: &["protocol", "api"],
-    help: "Bytes of answers (of HTTP: their bodies).",
-};
-static ERRORS: Family = Family {
-    name: "kolk_request_errors_total",
-    kind: Kind::Counter,
-    labels: &["protocol", "api", "error"],
-    help: "Errors in answers, by the protocol's own name; one for each partition or record that has one.",
-};
-static CONNECTIONS: Family =
-    Family { name: "kolk_connections", kind: Kind::Gauge, labels: &["protocol"], help: "Open connections." };
-static ACCEPTED: Family = Family {
-    name: "kolk_connections_accepted_total",
-    kind: Kind::Counter,
-    labels: &["protocol"],
-    help: "Connections that were taken.",
-};
-static CLOSED: Family = Family {
-    name: "kolk_connections_closed_total",
-    kind: Kind::Counter,
-    labels: &["protocol", "reason"],
-    help: "Connections that ended, by why.",
-};
+static REQUESTS: Family = Family::counter("kolk_requests_total", &["protocol", "api"], "Requests taken.");
+static SECONDS_OF_REQUESTS: Family = Family::histogram(
+    "kolk_request_duration_seconds",
+    &["protocol", "api"],
+    "From a request being here to its answer being ready to send; long polls wait on purpose.",
+);
+static REQUEST_BYTES: Family = Family::counter(
+    "kolk_request_bytes_total",
+    &["protocol", "api"],
+    "Bytes of requests (of HTTP: their bodies).",
+);
+static REPLY_BYTES: Family = Family::counter(
+    "kolk_reply_bytes_total",
+    &["protocol", "api"],
+    "Bytes of answers (of HTTP: their bodies).",
+);
+static ERRORS: Family = Family::counter(
+    "kolk_request_errors_total",
+    &["protocol", "api", "error"],
+    "Errors in answers, by the protocol's own name; one for each partition or record that has one.",
+);
+static CONNECTIONS: Family = Family::gauge("kolk_connections", &["protocol"], "Open connections.");
+static ACCEPTED: Family =
+    Family::counter("kolk_connections_accepted_total", &["protocol"], "Connections that were taken.");
+static CLOSED: Family = Family::counter(
+    "kolk_connections_closed_total",
+    &["protocol", "reason"],
+    "Connections that ended, by why.",
+);
 
 /// The numbers of one face.
 #[derive(Debug)]

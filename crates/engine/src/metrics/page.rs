@@ -42,6 +42,23 @@ pub struct Family {
     pub help: &'static str,
 }
 
+impl Family {
+    /// Numbers that only grow; the name ends in `_total`.
+    pub const fn counter(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Self {
+        Family { name, kind: Kind::Counter, labels, help }
+    }
+
+    /// Numbers that go up and down.
+    pub const fn gauge(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Self {
+        Family { name, kind: Kind::Gauge, labels, help }
+    }
+
+    /// Buckets, their sum and their count.
+    pub const fn histogram(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Self {
+        Family { name, kind: Kind::Histogram, labels, help }
+    }
+}
+
 /// Somebody who counts.
 pub trait Source: Send + Sync {
     /// Tells all numbers, and every family that has none yet. Short: it may hold up what it counts.
@@ -164,10 +181,9 @@ mod tests {
     use super::super::{COUNT, Histogram};
     use super::*;
 
-    static PUTS: Family =
-        Family { name: "kolk_puts_total", kind: Kind::Counter, labels: &["stream"], help: "Puts." };
-    static SIZES: Family = Family { name: "kolk_sizes", kind: Kind::Histogram, labels: &[], help: "Sizes." };
-    static IDLE: Family = Family { name: "kolk_idle", kind: Kind::Gauge, labels: &[], help: "None yet." };
+    static PUTS: Family = Family::counter("kolk_puts_total", &["stream"], "Puts.");
+    static SIZES: Family = Family::histogram("kolk_sizes", &[], "Sizes.");
+    static IDLE: Family = Family::gauge("kolk_idle", &[], "None yet.");
 
     #[test]
     fn pages_are_written_in_both_formats() {

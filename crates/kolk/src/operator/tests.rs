@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use kolk_engine::metrics::Kind;
+
 use super::*;
 use crate::Server;
 

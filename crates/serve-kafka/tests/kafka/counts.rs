@@ -19,6 +19,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use kolk_broker::Settings;
 use kolk_engine::BoxFuture;
+use kolk_engine::door::over::{DiskOver, FileOver};
 use kolk_engine::door::{Accepted, Disk, File, Listener, Network, Open, Site, Stream, real};
 use kolk_engine::local::{CommitBy, LocalEngine, LocalOptions};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
@@ -123,62 +124,26 @@ struct CountedDisk(Arc<dyn Disk>, Arc<Calls>);
 #[derive(Debug)]
 struct CountedFile(Arc<dyn File>, Arc<Calls>);
 
-impl Disk for CountedDisk {
+impl DiskOver for CountedDisk {
+    fn below(&self) -> &dyn Disk {
+        &*self.0
+    }
+
     fn open_from(&self, site: Site, path: &Path, how: Open) -> BoxFuture<'_, io::Result<Arc<dyn File>>> {
         let opened = self.0.open_from(site, path, how);
         let calls = self.1.clone();
         Box::pin(async move { Ok(Arc::new(CountedFile(opened.await?, calls)) as Arc<dyn File>) })
     }
-
-    fn create_dir_all_from(&self, site: Site, path: &Path) -> BoxFuture<'_, io::Result<()>> {
-        self.0.create_dir_all_from(site, path)
-    }
-
-    fn list_from(&self, site: Site, path: &Path) -> BoxFuture<'_, io::Result<Vec<String>>> {
-        self.0.list_from(site, path)
-    }
-
-    fn rename_from(&self, site: Site, from: &Path, to: &Path) -> BoxFuture<'_, io::Result<()>> {
-        self.0.rename_from(site, from, to)
-    }
-
-    fn link_from(&self, site: Site, from: &Path, to: &Path) -> BoxFuture<'_, io::Result<()>> {
-        self.0.link_from(site, from, to)
-    }
-
-    fn remove_from(&self, site: Site, path: &Path) -> BoxFuture<'_, io::Result<()>> {
-        self.0.remove_from(site, path)
-    }
-
-    fn remove_dir_from(&self, site: Site, path: &Path) -> BoxFuture<'_, io::Result<()>> {
-        self.0.remove_dir_from(site, path)
-    }
-
-    fn sync_dir_from(&self, site: Site, path: &Path) -> BoxFuture<'_, io::Result<()>> {
-        self.0.sync_dir_from(site, path)
-    }
-
-    fn lock_from(&self, site: Site, path: &Path) -> BoxFuture<'_, io::Result<Box<dyn Send + Sync>>> {
-        self.0.lock_from(site, path)
-    }
-
-    fn free_bytes_from(&self, site: Site, path: &Path) -> BoxFuture<'_, io::Result<u64>> {
-        self.0.free_bytes_from(site, path)
-    }
 }
 
-impl File for CountedFile {
+impl FileOver for CountedFile {
+    fn below(&self) -> &dyn File {
+        &*self.0
+    }
+
     fn read_at_from(&self, site: Site, position: u64, len: usize) -> BoxFuture<'_, io::Result<Bytes>> {
         count(&self.1.file_reads);
         self.0.read_at_from(site, position, len)
-    }
-
-    fn resident(&self, position: u64, len: usize) -> Option<BorrowedFd<'_>> {
-        self.0.resident(position, len)
-    }
-
-    fn write_at_from(&self, site: Site, position: u64, bytes: Bytes) -> BoxFuture<'_, io::Result<()>> {
-        self.0.write_at_from(site, position, bytes)
     }
 
     fn write_durable_from(&self, site: Site, position: u64, bytes: Bytes) -> BoxFuture<'_, io::Result<()>> {
@@ -191,29 +156,9 @@ impl File for CountedFile {
         self.0.sync_from(site)
     }
 
-    fn allocate_from(&self, site: Site, len: u64) -> BoxFuture<'_, io::Result<()>> {
-        self.0.allocate_from(site, len)
-    }
-
-    fn reserve_from(&self, site: Site, len: u64) -> BoxFuture<'_, io::Result<()>> {
-        self.0.reserve_from(site, len)
-    }
-
-    fn punch_from(&self, site: Site, position: u64, len: u64) -> BoxFuture<'_, io::Result<()>> {
-        self.0.punch_from(site, position, len)
-    }
-
-    fn set_len_from(&self, site: Site, len: u64) -> BoxFuture<'_, io::Result<()>> {
-        self.0.set_len_from(site, len)
-    }
-
     fn sync_and_evict_from(&self, site: Site) -> BoxFuture<'_, io::Result<()>> {
         count(&self.1.syncs);
         self.0.sync_and_evict_from(site)
-    }
-
-    fn size_from(&self, site: Site) -> BoxFuture<'_, io::Result<u64>> {
-        self.0.size_from(site)
     }
 }
 

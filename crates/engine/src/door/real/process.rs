@@ -2,32 +2,15 @@
 //!
 //! Names are Prometheus's own for every process. Memory and handles are Linux's to tell; elsewhere they are left out.
 
-use crate::metrics::{Family, Kind, Page, Source};
+use crate::metrics::{Family, Page, Source};
 
-static RESIDENT: Family = Family {
-    name: "process_resident_memory_bytes",
-    kind: Kind::Gauge,
-    labels: &[],
-    help: "Memory of the process that is in RAM.",
-};
-static CPU: Family = Family {
-    name: "process_cpu_seconds_total",
-    kind: Kind::Counter,
-    labels: &[],
-    help: "Processor time of the process, user and system.",
-};
-static OPEN_FILES: Family = Family {
-    name: "process_open_fds",
-    kind: Kind::Gauge,
-    labels: &[],
-    help: "File handles of the process: files, connections.",
-};
-static MAX_FILES: Family = Family {
-    name: "process_max_fds",
-    kind: Kind::Gauge,
-    labels: &[],
-    help: "File handles that the process may have.",
-};
+static RESIDENT: Family =
+    Family::gauge("process_resident_memory_bytes", &[], "Memory of the process that is in RAM.");
+static CPU: Family =
+    Family::counter("process_cpu_seconds_total", &[], "Processor time of the process, user and system.");
+static OPEN_FILES: Family =
+    Family::gauge("process_open_fds", &[], "File handles of the process: files, connections.");
+static MAX_FILES: Family = Family::gauge("process_max_fds", &[], "File handles that the process may have.");
 
 /// This process.
 #[derive(Clone, Copy, Debug)]

@@ -1,0 +1,220 @@
+//! A disk laid over another, for tests and examples: who implements [`DiskOver`] or [`FileOver`] writes only the calls that
+//! it watches or changes; all others go through.
+//!
+//! A disk whose files are to be watched too overrides `open_from` and hands out files of its own.
+
+use std::fmt::Debug;
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{Disk, File, Open, Site};
+use crate::contract::BoxFuture;
+
+/// A [`Disk`] over another one.
+pub trait DiskOver: Send + Sync + Debug {
+    /// The disk below.
+    fn below(&self) -> &dyn Disk;
+
+    /// See [`Disk`].
+    fn open_from(&self, site: Site, path: &Path, how: Open) -> BoxFuture<'_, io::Result<Arc<dyn File>>> {
+        self.below().open_from(site, path, how)
+    }
+
+    /// See [`Disk`].
+    fn create_dir_all_from(&self, site: Site, path: &Path) -> BoxFuture<'_, io::Result<()>> {
+        self.below().create_dir_all_from(site, path)
+    }
+
+    /// See [`Disk`].
+    fn list_from(&self, site: Site, path: &Path) -> BoxFuture<'_, io::Result<Vec<String>>> {
+        self.below().list_from(site, path)
+    }
+
+    /// See [`Disk`].
+    fn rename_from(&self, site: Site, from: &Path, to: &Path) -> BoxFuture<'_, io::Result<()>> {
+        self.below().rename_from(site, from, to)
+    }
+
+    /// See [`Disk`].
+    fn link_from(&self, site: Site, from: &Path, to: &Path) -> BoxFuture<'_, io::Result<()>> {
+        self.below().link_from(site, from, to)
+    }
+
+    /// See [`Disk`].
+    fn remove_dir_from(&self, site: Site, path: &Path) -> BoxFuture<'_, io::Result<()>> {
+        self.below().remove_dir_from(site, path)
+    }
+
+    /// See [`Disk`].
+    fn remove_from(&self, site: Site, path: &Path) -> BoxFuture<'_, io::Result<()>> {
+        self.below().remove_from(site, path)
+    }
+
+    /// See [`Disk`].
+    fn sync_dir_from(&self, site: Site, path: &Path) -> BoxFuture<'_, io::Result<()>> {
+        self.below().sync_dir_from(site, path)
+    }
+
+    /// See [`Disk`].
+    fn lock_from(&self, site: Site, path: &Path) -> BoxFuture<'_, io::Result<Box<dyn Send + Sync>>> {
+        self.below().lock_from(site, path)
+    }
+
+    /// See [`Disk`].
+    fn free_bytes_from(&self, site: Site, path: &Path) -> BoxFuture<'_, io::Result<u64>> {
+        self.below().free_bytes_from(site, path)
+    }
+}
+
+impl<T: DiskOver> Disk for T {
+    fn open_from(&self, site: Site, path: &Path, how: Open) -> BoxFuture<'_, io::Result<Arc<dyn File>>> {
+        DiskOver::open_from(self, site, path, how)
+    }
+
+    fn create_dir_all_from(&self, site: Site, path: &Path) -> BoxFuture<'_, io::Result<()>> {
+        DiskOver::create_dir_all_from(self, site, path)
+    }
+
+    fn list_from(&self, site: Site, path: &Path) -> BoxFuture<'_, io::Result<Vec<String>>> {
+        DiskOver::list_from(self, site, path)
+    }
+
+    fn rename_from(&self, site: Site, from: &Path, to: &Path) -> BoxFuture<'_, io::Result<()>> {
+        DiskOver::rename_from(self, site, from, to)
+    }
+
+    fn link_from(&self, site: Site, from: &Path, to: &Path) -> BoxFuture<'_, io::Result<()>> {
+        DiskOver::link_from(self, site, from, to)
+    }
+
+    fn remove_dir_from(&self, site: Site, path: &Path) -> BoxFuture<'_, io::Result<()>> {
+        DiskOver::remove_dir_from(self, site, path)
+    }
+
+    fn remove_from(&self, site: Site, path: &Path) -> BoxFuture<'_, io::Result<()>> {
+        DiskOver::remove_from(self, site, path)
+    }
+
+    fn sync_dir_from(&self, site: Site, path: &Path) -> BoxFuture<'_, io::Result<()>> {
+        DiskOver::sync_dir_from(self, site, path)
+    }
+
+    fn lock_from(&self, site: Site, path: &Path) -> BoxFuture<'_, io::Result<Box<dyn Send + Sync>>> {
+        DiskOver::lock_from(self, site, path)
+    }
+
+    fn free_bytes_from(&self, site: Site, path: &Path) -> BoxFuture<'_, io::Result<u64>> {
+        DiskOver::free_bytes_from(self, site, path)
+    }
+}
+
+/// A [`File`] over another one.
+pub trait FileOver: Send + Sync + Debug {
+    /// The file below.
+    fn below(&self) -> &dyn File;
+
+    /// See [`File`].
+    fn read_at_from(&self, site: Site, position: u64, len: usize) -> BoxFuture<'_, io::Result<Bytes>> {
+        self.below().read_at_from(site, position, len)
+    }
+
+    /// See [`File`].
+    fn resident(&self, position: u64, len: usize) -> Option<BorrowedFd<'_>> {
+        self.below().resident(position, len)
+    }
+
+    /// See [`File`].
+    fn write_at_from(&self, site: Site, position: u64, bytes: Bytes) -> BoxFuture<'_, io::Result<()>> {
+        self.below().write_at_from(site, position, bytes)
+    }
+
+    /// See [`File`].
+    fn write_durable_from(&self, site: Site, position: u64, bytes: Bytes) -> BoxFuture<'_, io::Result<()>> {
+        self.below().write_durable_from(site, position, bytes)
+    }
+
+    /// See [`File`].
+    fn sync_from(&self, site: Site) -> BoxFuture<'_, io::Result<()>> {
+        self.below().sync_from(site)
+    }
+
+    /// See [`File`].
+    fn allocate_from(&self, site: Site, len: u64) -> BoxFuture<'_, io::Result<()>> {
+        self.below().allocate_from(site, len)
+    }
+
+    /// See [`File`].
+    fn reserve_from(&self, site: Site, len: u64) -> BoxFuture<'_, io::Result<()>> {
+        self.below().reserve_from(site, len)
+    }
+
+    /// See [`File`].
+    fn punch_from(&self, site: Site, position: u64, len: u64) -> BoxFuture<'_, io::Result<()>> {
+        self.below().punch_from(site, position, len)
+    }
+
+    /// See [`File`].
+    fn set_len_from(&self, site: Site, len: u64) -> BoxFuture<'_, io::Result<()>> {
+        self.below().set_len_from(site, len)
+    }
+
+    /// See [`File`].
+    fn sync_and_evict_from(&self, site: Site) -> BoxFuture<'_, io::Result<()>> {
+        self.below().sync_and_evict_from(site)
+    }
+
+    /// See [`File`].
+    fn size_from(&self, site: Site) -> BoxFuture<'_, io::Result<u64>> {
+        self.below().size_from(site)
+    }
+}
+
+impl<T: FileOver> File for T {
+    fn read_at_from(&self, site: Site, position: u64, len: usize) -> BoxFuture<'_, io::Result<Bytes>> {
+        FileOver::read_at_from(self, site, position, len)
+    }
+
+    fn resident(&self, position: u64, len: usize) -> Option<BorrowedFd<'_>> {
+        FileOver::resident(self, position, len)
+    }
+
+    fn write_at_from(&self, site: Site, position: u64, bytes: Bytes) -> BoxFuture<'_, io::Result<()>> {
+        FileOver::write_at_from(self, site, position, bytes)
+    }
+
+    fn write_durable_from(&self, site: Site, position: u64, bytes: Bytes) -> BoxFuture<'_, io::Result<()>> {
+        FileOver::write_durable_from(self, site, position, bytes)
+    }
+
+    fn sync_from(&self, site: Site) -> BoxFuture<'_, io::Result<()>> {
+        FileOver::sync_from(self, site)
+    }
+
+    fn allocate_from(&self, site: Site, len: u64) -> BoxFuture<'_, io::Result<()>> {
+        FileOver::allocate_from(self, site, len)
+    }
+
+    fn reserve_from(&self, site: Site, len: u64) -> BoxFuture<'_, io::Result<()>> {
+        FileOver::reserve_from(self, site, len)
+    }
+
+    fn punch_from(&self, site: Site, position: u64, len: u64) -> BoxFuture<'_, io::Result<()>> {
+        FileOver::punch_from(self, site, position, len)
+    }
+
+    fn set_len_from(&self, site: Site, len: u64) -> BoxFuture<'_, io::Result<()>> {
+        FileOver::set_len_from(self, site, len)
+    }
+
+    fn sync_and_evict_from(&self, site: Site) -> BoxFuture<'_, io::Result<()>> {
+        FileOver::sync_and_evict_from(self, site)
+    }
+
+    fn size_from(&self, site: Site) -> BoxFuture<'_, io::Result<u64>> {
+        FileOver::size_from(self, site)
+    }
+}
