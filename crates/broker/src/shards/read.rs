@@ -198,6 +198,10 @@ impl Shards {
                     return Ok(read.published);
                 }
             }
+            if bytes == 0 {
+                // A repair lost the last batches: nothing is left to wait for before the tip.
+                page.next = page.next.max(read.published.last_stable);
+            }
             let done = bytes == 0
                 || page.next >= read.published.last_stable
                 || slice.end.is_some_and(|end| end <= page.next)

@@ -38,6 +38,11 @@ pub struct RepairReport {
     pub lost: Vec<Lost>,
     /// What else is lost or not exact any more, a sentence each.
     pub notes: Vec<String>,
+    /// Decisions are lost, of frames of the log or of lanes of the snapshot, as the notes say: topics, configs, shards,
+    /// groups and producers may be as they were earlier, or gone, and of the last offsets nobody knows that they were.
+    pub decisions_lost: bool,
+    /// Append times are not exact any more, as the notes say, and with them Kinesis sequence numbers.
+    pub times_lost: bool,
     /// The directory was repaired.
     pub repaired: bool,
 }
@@ -91,6 +96,9 @@ pub async fn repair(
     let purpose = if apply { Purpose::Serve } else { Purpose::Inspect };
     let walked = recovery::walk(disk, directory, &manifest, purpose, &mut salvage).await?;
     let mut state = salvage.replayed.state;
+    if report.decisions_lost {
+        state.restore_ends();
+    }
     if lanes_lost {
         // Whoever got a producer id that the log does not know any more must stay alone with it.
         let next = state.unseen_producer_id() + 100_000;
@@ -167,6 +175,7 @@ async fn load_lanes(
         }
     }
     if !lost.is_empty() {
+        report.decisions_lost = true;
         let text = format!(
             "{} of {} lanes of the snapshot are lost, with the topics, partitions and consumer groups that lie in them: \
              a topic's name, configs and shards; a group's members and committed offsets; producers' sequences",
@@ -317,6 +326,7 @@ async fn examine(
                 Ok(table) => those_that_check(&raw, &table),
                 Err(_) => {
                     if extent.first_append_ms != extent.last_append_ms {
+                        report.times_lost = true;
                         report.notes.push(format!(
                             "append times of offsets {} to {} of {} are those of the first: Kinesis sequence numbers of \
                              these records change",
@@ -441,6 +451,7 @@ impl Visit for Salvage<'_, '_> {
         let Gap { file, position, what, frames: (from, to) } = gap;
         self.report.damage.push(format!("{} is damaged at byte {position}: {what}", file.display()));
         if to > from {
+            self.report.decisions_lost = true;
             self.report.notes.push(format!(
                 "frames {from} to {} of the log are lost, with all that was decided in them: batches (the offsets are told \
                  where later ones show the gap), committed offsets, group members, topics, configs",

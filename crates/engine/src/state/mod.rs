@@ -179,6 +179,21 @@ impl State {
         restored
     }
 
+    /// Lets partitions that lost their last batches go on where their shards say that they stood: nobody could read a closed
+    /// shard to its end in a log that ends before.
+    pub fn restore_ends(&mut self) {
+        let topics: Vec<_> = self.topics().cloned().collect();
+        for topic in topics {
+            for shard in topic.shards.iter() {
+                let Some(index) = shard.partition else { continue };
+                let reached = shard.end.unwrap_or(shard.first);
+                if let Some(partition) = self.partitions.get_mut(&PartitionId { topic: topic.id, index }) {
+                    partition.next = partition.next.max(reached);
+                }
+            }
+        }
+    }
+
     /// A producer id that is above all that the state has seen.
     pub fn unseen_producer_id(&self) -> i64 {
         let seen = self.partitions.values().flat_map(|partition| partition.producers());
