@@ -1,7 +1,7 @@
 //! Deliberate defects: what the simulation must find, or it is too weak to be trusted.
 //!
-//! Behind the feature `defects`, which only the simulation's crate asks for: without it [`defect`] is a constant `false`
-//! and nothing of this is in a binary. With it, a test plants one defect for its own thread ([`plant`]) and runs seeds
+//! Behind the feature `defects`, which only the simulation's crate asks for, and in this crate's own tests: elsewhere
+//! [`defect`] is a constant `false` and nothing of this is in a binary. With it, a test plants one defect for its own thread ([`plant`]) and runs seeds
 //! until a broken promise names it; `docs/simulation.md` has the table of how many that takes.
 
 /// A mistake that somebody could make here, one at the spot that its text names.
@@ -85,16 +85,16 @@ impl Defect {
 }
 
 /// Whether this defect is planted.
-#[cfg(not(feature = "defects"))]
+#[cfg(not(any(test, feature = "defects")))]
 #[inline(always)]
 pub const fn defect(_: Defect) -> bool {
     false
 }
 
-#[cfg(feature = "defects")]
+#[cfg(any(test, feature = "defects"))]
 pub use planted::{Planted, defect, plant};
 
-#[cfg(feature = "defects")]
+#[cfg(any(test, feature = "defects"))]
 mod planted {
     use std::cell::Cell;
 

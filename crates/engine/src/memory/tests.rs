@@ -5,6 +5,7 @@ use kolk_wire_kafka::records::{BatchBuilder, BatchHeader, Compression};
 use super::*;
 use crate::conformance::{self, Harness, ManualClock};
 use crate::contract::{Batch, EngineExt};
+use crate::defects::{Defect, plant};
 use crate::door::real;
 use crate::state::CreateTopic;
 use crate::types::TopicId;
@@ -32,6 +33,17 @@ impl Harness for InMemory {
 #[tokio::test(start_paused = true)]
 async fn it_keeps_the_contract() {
     conformance::run(&InMemory).await;
+}
+
+/// A simulation in one thread does not find this defect: between routing an append and deciding it nothing is awaited,
+/// so that no reshard comes between them. The contract's suite puts one there.
+#[tokio::test(start_paused = true)]
+#[should_panic(expected = "right: Err(Resharded")]
+async fn a_fence_that_is_not_checked_breaks_the_contract() {
+    let _planted = plant(Defect::FenceNotChecked);
+    let name = "a_split_fences_what_was_routed_before_it";
+    let fence = conformance::CASES.iter().find(|case| case.name == name).expect("the suite has it");
+    fence.run(&InMemory).await;
 }
 
 const TOPIC: TopicId = TopicId(1);
