@@ -1,7 +1,7 @@
 //! The places in the server where it calls the disk, found in its sources: what a simulation can reach at most.
 //!
 //! A place is a call of a method of `door::Disk` or `door::File`, by file and line. Looking at text is enough because the
-//! server names what it calls them on `disk` or `file`; a test holds that every place that a run has reached was found.
+//! server names what it calls them on `disk`, `file` or `copy`; a test holds that every place that a run has reached was found.
 
 #![allow(clippy::disallowed_methods, reason = "reads the sources of this repository, not the server's files")]
 
@@ -13,7 +13,7 @@ use std::path::Path;
 use kolk_engine::door::sim::FaultPoint;
 
 /// The methods through which the disk is called.
-const METHODS: [&str; 19] = [
+const METHODS: [&str; 20] = [
     "allocate",
     "create_dir_all",
     "free_bytes",
@@ -24,6 +24,7 @@ const METHODS: [&str; 19] = [
     "punch",
     "read_at",
     "remove",
+    "remove_dir",
     "rename",
     "reserve",
     "set_len",
@@ -132,7 +133,7 @@ fn calls(source: &str) -> Vec<u32> {
                 served[..at].rsplit('\n').next().is_some_and(|line| line.trim_start().starts_with("//"));
             // A range of a reply goes to the disk through the file that it is of.
             let is_range = receiver.ends_with("range.file");
-            if !is_comment && !is_range && matches!(name, "disk" | "file") {
+            if !is_comment && !is_range && matches!(name, "disk" | "file" | "copy") {
                 lines.push(served[..at].matches('\n').count() as u32 + 1);
             }
         }

@@ -10,6 +10,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use kolk_wire_kinesis::sequence::SequenceNumber;
@@ -134,8 +135,45 @@ pub enum What {
     Reshard { stream: Name, how: String, told: Told<()> },
     /// A producer id was given out.
     ProducerId { told: Told<i64> },
+    /// A copy of the running log was made.
+    BackUp { directory: PathBuf, told: Told<()> },
     /// The server started: its state, replayed from a snapshot, against the one replayed from the start of the log.
     Replay { frame: u64, differs: Option<String> },
+}
+
+impl What {
+    /// The same as if nobody had been told what came of it; nothing, if it only looked.
+    fn opened(mut self) -> Option<What> {
+        fn open<T>(told: &mut Told<T>) {
+            if !told.is_refused() {
+                *told = Told::Unknown("a copy was made meanwhile".to_owned());
+            }
+        }
+        match &mut self {
+            What::Write(write) => open(&mut write.told),
+            What::Trim { told, .. } => open(told),
+            What::Create { told, .. }
+            | What::Delete { told, .. }
+            | What::Alter { told, .. }
+            | What::Reshard { told, .. } => open(told),
+            What::ProducerId { told } => open(told),
+            // A commit stands for reads, and those that it stands for are left out.
+            What::Commit { .. }
+            | What::Read { .. }
+            | What::Get { .. }
+            | What::Log { .. }
+            | What::Slice { .. }
+            | What::Shards { .. }
+            | What::Starts { .. }
+            | What::Ends { .. }
+            | What::Committed { .. }
+            | What::Configs { .. }
+            | What::Topics { .. }
+            | What::BackUp { .. }
+            | What::Replay { .. } => return None,
+        }
+        Some(self)
+    }
 }
 
 /// Records that one client wrote in one call.
@@ -268,6 +306,19 @@ pub fn offset_of(sequence: &SequenceNumber) -> Option<i64> {
 }
 
 impl History {
+    /// What a copy of the log has to agree with that was made while `copy` went on: what had ended before is certain,
+    /// what overlaps it is open, what came later is not in it.
+    pub fn as_copied(&self, copy: &Operation) -> History {
+        let begun = self.operations.iter().filter(|operation| operation.began < copy.ended);
+        let operations = begun.filter_map(|operation| {
+            if operation.is_before(copy) {
+                return Some(operation.clone());
+            }
+            Some(Operation { what: operation.what.clone().opened()?, ..operation.clone() })
+        });
+        History { operations: operations.collect(), clock_slack_ms: self.clock_slack_ms }
+    }
+
     /// Adds an operation of which only the order matters: it begins after everything before it has ended.
     pub fn push(&mut self, client: &str, what: What) -> &mut Operation {
         let began = self.operations.len() as u64 * 2;
@@ -301,6 +352,16 @@ struct Recording {
 pub struct Ticket(usize);
 
 impl Recorder {
+    /// Goes on with a history: everything from now on comes after it.
+    pub fn after(history: History) -> Recorder {
+        let ends = |operation: &Operation| match operation.ended {
+            u64::MAX => operation.began,
+            ended => ended,
+        };
+        let events = history.operations.iter().map(ends).max().unwrap_or(0);
+        Recorder(Arc::new(Mutex::new(Recording { history, events })))
+    }
+
     fn recording(&self) -> MutexGuard<'_, Recording> {
         self.0.lock().expect("nobody panics while recording")
     }

@@ -51,6 +51,8 @@ pub const KINESIS: &str = "127.0.0.1:4567";
 pub const HTTP: &str = "127.0.0.1:8080";
 /// The directory of the log in the simulated world.
 pub const DATA_DIR: &str = "/kolk-data";
+/// Where its operator has copies of it put.
+pub const COPIES_DIR: &str = "/copies";
 /// The first workload's topic, and stream.
 pub(crate) const TOPIC: &str = "flights";
 /// Its partitions, and shards, at first.

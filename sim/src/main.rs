@@ -60,6 +60,8 @@ struct Sums {
     ends: u64,
     failed_calls: u64,
     refused_starts: u64,
+    repairs: u64,
+    copies: u64,
     time: Duration,
     wall: Duration,
     coverage: Coverage,
@@ -72,6 +74,8 @@ impl Sums {
         self.ends += u64::from(report.ends);
         self.failed_calls += report.failed_calls;
         self.refused_starts += u64::from(report.refused_starts);
+        self.repairs += u64::from(report.repairs);
+        self.copies += u64::from(report.copies);
         self.time += report.time;
         self.coverage.add(&report.fault_points);
     }
@@ -80,7 +84,7 @@ impl Sums {
         let (called, faulted, defined) = self.coverage.counts();
         format!(
             "{} seeds, {} failed, {:.1} seeds/s, {:.2} simulated hours, {:.1} M calls, {} ends of the process, {} failed \
-             disk calls, {} refused starts; fault points: {called} hit, {faulted} with a fault, {defined} defined",
+             disk calls, {} refused starts, {} repairs, {} copies started; fault points: {called} hit, {faulted} with a fault, {defined} defined",
             self.runs,
             self.failures,
             self.runs as f64 / self.wall.as_secs_f64().max(0.001),
@@ -89,19 +93,24 @@ impl Sums {
             self.ends,
             self.failed_calls,
             self.refused_starts,
+            self.repairs,
+            self.copies,
         )
     }
 
     /// As lines of `name value`, places as `place FILE LINE CALLS ENDED FAILED`.
     fn text(&self) -> String {
         let mut text = format!(
-            "runs {}\nfailures {}\ncalls {}\nends {}\nfailed_calls {}\nrefused_starts {}\ntime_ms {}\nwall_ms {}\n",
+            "runs {}\nfailures {}\ncalls {}\nends {}\nfailed_calls {}\nrefused_starts {}\nrepairs {}\ncopies {}\ntime_ms {}\n\
+             wall_ms {}\n",
             self.runs,
             self.failures,
             self.calls,
             self.ends,
             self.failed_calls,
             self.refused_starts,
+            self.repairs,
+            self.copies,
             self.time.as_millis(),
             self.wall.as_millis()
         );
@@ -132,6 +141,8 @@ impl Sums {
         self.ends += value("ends");
         self.failed_calls += value("failed_calls");
         self.refused_starts += value("refused_starts");
+        self.repairs += value("repairs");
+        self.copies += value("copies");
         self.time += Duration::from_millis(value("time_ms"));
         self.wall += Duration::from_millis(value("wall_ms"));
     }

@@ -16,11 +16,12 @@ use kolk_engine::door::sim::{self, FaultPoint, Sim};
 use kolk_engine::local::{self, LocalOptions, OpenError};
 use tokio::time::Instant;
 
+use crate::checker::repaired::Loss;
 use crate::faults::{Ends, Weather};
 use crate::plan::{Plan, Sizes};
 use crate::replay::Replays;
 use crate::workload::Workload;
-use crate::{DATA_DIR, HTTP, KAFKA, KINESIS, workload};
+use crate::{COPIES_DIR, DATA_DIR, HTTP, KAFKA, KINESIS, workload};
 
 /// Simulated time that a run may take; most take a minute.
 const TIME_MAX: Duration = Duration::from_secs(3600);
@@ -46,6 +47,10 @@ pub struct Report {
     pub failed_calls: u64,
     /// Starts that were refused because of a flipped bit.
     pub refused_starts: u32,
+    /// Damaged logs that were repaired.
+    pub repairs: u32,
+    /// Copies of a running log that were started.
+    pub copies: u32,
     /// Where the server called the disk.
     pub fault_points: Vec<FaultPoint>,
 }
@@ -135,16 +140,16 @@ impl World {
 
 /// Starts a server in the world, on the directory and the addresses that it always has there.
 pub async fn start(sim: &Sim) -> Server {
-    let server = try_start(sim, Sizes::SMALL.options()).await;
+    let server = try_start(sim, DATA_DIR, Sizes::SMALL.options()).await;
     server.expect("nothing keeps a server from starting, least of all a crash before")
 }
 
-async fn try_start(sim: &Sim, options: LocalOptions) -> Result<Server, ServerError> {
+async fn try_start(sim: &Sim, directory: &str, options: LocalOptions) -> Result<Server, ServerError> {
     let address = |text: &str| -> SocketAddr { text.parse().expect("a constant address") };
     let retention_ms = options.retention_interval.as_millis().to_string();
     Server::builder()
         .door(sim.door())
-        .data_dir(DATA_DIR)
+        .data_dir(directory)
         .kafka(address(KAFKA))
         .kinesis(address(KINESIS))
         .http(address(HTTP))
@@ -189,7 +194,7 @@ pub fn attempt(seed: u64, plan: &Plan) -> Result<Report, Failure> {
 
 async fn whole(world: World, plan: &Plan) -> Report {
     let sim = world.sim.clone();
-    let mut run = Run { world, plan, server: None, failed_before: 0, ends: 0, refused_starts: 0 };
+    let mut run = Run::new(world, plan);
     run.start_again(None).await;
     let workloads = workload::of(plan);
     for workload in &workloads {
@@ -202,8 +207,13 @@ async fn whole(world: World, plan: &Plan) -> Report {
     run.start_again(None).await;
     run.check(&workloads).await;
     run.stop().await;
-    let damage = run.verify().await.expect("what was just closed can be looked at");
-    assert!(damage.is_empty(), "a log that was closed well: {damage:#?}");
+    run.is_sound(DATA_DIR).await;
+    for workload in &workloads {
+        if let Some(directory) = workload.copy() {
+            run.start_copy(&**workload, &directory).await;
+        }
+    }
+    sim.remove_tree(COPIES_DIR.as_ref());
     if plan.faults.rot {
         run.world.replays.end();
         for _ in 0..FLIPS {
@@ -217,6 +227,8 @@ async fn whole(world: World, plan: &Plan) -> Report {
         ends: run.ends,
         failed_calls: sim.failed_calls(),
         refused_starts: run.refused_starts,
+        repairs: run.repairs,
+        copies: run.copies,
         fault_points: sim.fault_points(),
     }
 }
@@ -230,9 +242,15 @@ struct Run<'a> {
     failed_before: u64,
     ends: u32,
     refused_starts: u32,
+    repairs: u32,
+    copies: u32,
 }
 
-impl Run<'_> {
+impl<'a> Run<'a> {
+    fn new(world: World, plan: &'a Plan) -> Self {
+        Run { world, plan, server: None, failed_before: 0, ends: 0, refused_starts: 0, repairs: 0, copies: 0 }
+    }
+
     fn sim(&self) -> &Sim {
         &self.world.sim
     }
@@ -324,7 +342,7 @@ impl Run<'_> {
                 weather.before_a_start();
             }
             self.world.note("the server starts");
-            let started = try_start(self.sim(), self.options()).await;
+            let started = try_start(self.sim(), DATA_DIR, self.options()).await;
             if self.sim().has_crashed() {
                 drop(started);
                 let how = weather.as_ref().expect("nothing ends a start in good weather").how(true);
@@ -350,11 +368,15 @@ impl Run<'_> {
     async fn check(&self, workloads: &[Box<dyn Workload>]) {
         for workload in workloads {
             self.world.note(format!("{} is checked", workload.name()));
-            tokio::select! {
-                biased;
-                () = self.sim().until_crashed() => panic!("a task of the server panicked, see above"),
-                () = workload.check(&self.world) => {}
-            }
+            self.until_checked(workload.check(&self.world)).await;
+        }
+    }
+
+    async fn until_checked(&self, check: impl Future<Output = ()>) {
+        tokio::select! {
+            biased;
+            () = self.sim().until_crashed() => panic!("a task of the server panicked, see above"),
+            () = check => {}
         }
     }
 
@@ -366,15 +388,34 @@ impl Run<'_> {
     }
 
     /// What `kolk verify` finds.
-    async fn verify(&self) -> Result<Vec<String>, OpenError> {
-        local::verify(&self.sim().door(), Path::new(DATA_DIR), &mut |_, _| {})
+    async fn verify(&self, directory: &str) -> Result<Vec<String>, OpenError> {
+        local::verify(&self.sim().door(), Path::new(directory), &mut |_, _| {})
             .await
             .map(|report| report.damage)
     }
 
+    async fn is_sound(&self, directory: &str) {
+        let damage = self.verify(directory).await.expect("what nobody uses can be looked at");
+        assert!(damage.is_empty(), "a log that was closed or copied well: {damage:#?}");
+    }
+
+    /// A server starts on a copy of the log, and has what was acknowledged before the copy was begun.
+    async fn start_copy(&mut self, workload: &dyn Workload, directory: &Path) {
+        self.world.note(format!("the copy {} is started", directory.display()));
+        self.copies += 1;
+        let directory = directory.to_str().expect("a name of ours");
+        self.sim().kill().await;
+        self.is_sound(directory).await;
+        let started = try_start(self.sim(), directory, self.plan.sizes.options()).await;
+        self.server = Some(started.expect("a copy that is whole starts"));
+        self.until_checked(workload.check_copy(&self.world)).await;
+        self.stop().await;
+        self.sim().kill().await;
+    }
+
     /// A bit of the log flips while nobody runs. Where `verify` finds nothing, nothing that counts has changed: then all
-    /// holds as before. Where it finds damage, a start refuses with a sentence, or goes on without touching it; once
-    /// the bit is back, as from a copy, all holds again.
+    /// holds as before. Where it finds damage the operator repairs it, or starts the server all the same: that refuses
+    /// with a sentence, or goes on without touching it, and once the bit is back, as from a copy, all holds again.
     async fn flip_a_bit(&mut self, workloads: &[Box<dyn Workload>]) {
         let whole = self.sim().save_disk();
         let files: Vec<_> = self.sim().files().into_iter().filter(|(_, size)| *size > 0).collect();
@@ -383,11 +424,17 @@ impl Run<'_> {
         let bit = self.world.below(8) as u8;
         self.world.note(format!("bit {bit} of byte {byte} of {} flips", path.display()));
         self.sim().flip_bit(path, byte, bit);
-        let verified = self.verify().await;
+        let verified = self.verify(DATA_DIR).await;
         self.sim().kill().await;
         let is_found = !matches!(&verified, Ok(damage) if damage.is_empty());
         self.world.note(format!("verify: {verified:?}"));
-        match try_start(self.sim(), self.options()).await {
+        if verified.is_ok() && is_found && self.world.below(2) == 0 {
+            self.repair(workloads).await;
+            self.sim().kill().await;
+            self.sim().restore_disk(&whole);
+            return;
+        }
+        match try_start(self.sim(), DATA_DIR, self.options()).await {
             Ok(server) => {
                 self.server = Some(server);
                 if !is_found {
@@ -412,5 +459,100 @@ impl Run<'_> {
         }
         self.sim().kill().await;
         self.sim().restore_disk(&whole);
+    }
+
+    /// The operator asks what a repair would lose, repairs, and the log is what it was but for that.
+    async fn repair(&mut self, workloads: &[Box<dyn Workload>]) {
+        let directory = Path::new(DATA_DIR);
+        let options = self.plan.sizes.options();
+        let asked = local::repair(&self.sim().door(), directory, options.clone(), false).await;
+        let asked = asked.expect("what can be verified can be judged");
+        self.world.note(format!("a repair would lose: {asked:?}"));
+        assert!(!asked.damage.is_empty(), "verify finds damage, and repair finds none");
+
+        let mut weather = Weather::new(self.world.sim.clone(), self.plan);
+        let mut loss = Loss { decisions: asked.decisions_lost, times: asked.times_lost, records: Vec::new() };
+        for failed in 0.. {
+            self.sim().kill().await;
+            let failed_before = self.sim().failed_calls();
+            if failed < FAILED_STARTS_MAX {
+                weather.before_a_start()
+            } else {
+                weather.clears()
+            }
+            let repaired = local::repair(&self.sim().door(), directory, options.clone(), true).await;
+            if self.sim().has_crashed() {
+                self.end(weather.how(true)).await;
+                continue;
+            }
+            match repaired {
+                Ok(report) => {
+                    // One that was cut short may have done all of it.
+                    assert!(report.repaired || failed > 0, "there was something to repair");
+                    assert_eq!(report.lost, asked.lost, "a repair loses what it was said to lose");
+                    break;
+                }
+                Err(error) => {
+                    let has_failed = self.sim().failed_calls() > failed_before;
+                    assert!(has_failed, "a repair fails on a healthy disk: {error}");
+                    self.world.note(format!("the repair fails: {error}"));
+                    self.end(Ends::Kill).await;
+                }
+            }
+        }
+        weather.clears();
+        self.repairs += 1;
+        loss.records = asked
+            .lost
+            .iter()
+            .map(|lost| (lost.topic.as_str().into(), lost.partition, lost.first.0, lost.last.0))
+            .collect();
+
+        // What was repaired is durable.
+        self.sim().crash().await;
+        self.is_sound(DATA_DIR).await;
+        self.sim().kill().await;
+        let started = try_start(self.sim(), DATA_DIR, options).await;
+        self.server = Some(started.expect("a repaired log starts"));
+        for workload in workloads {
+            self.until_checked(workload.check_repaired(&self.world, &loss)).await;
+        }
+        self.stop().await;
+        self.is_sound(DATA_DIR).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mixed::Mixed;
+    use crate::plan::Faults;
+
+    /// While the log was checked after a flipped bit, retention went on to trim it. The disk then came back to what it
+    /// was, and the next check took the earlier start of the log for a trim that was forgotten (seed 1002808).
+    #[test]
+    fn what_is_read_from_a_log_that_comes_back_is_not_held_against_it() {
+        let plan = Plan { faults: Faults::NONE, load: Duration::from_millis(1500), ..Plan::default() };
+        let plan = &plan;
+        sim::run(0, |sim| async move {
+            let mut run = Run::new(World::new(sim.clone()), plan);
+            run.start_again(None).await;
+            let workloads: Vec<Box<dyn Workload>> = vec![Box::new(Mixed::new(plan))];
+            workloads[0].prepare(&run.world).await;
+            let mut clients = workloads[0].start(&run.world);
+            run.under_load(&mut clients).await;
+            run.stop().await;
+            sim.kill().await;
+            let whole = sim.save_disk();
+            // Records expire after two seconds, and are there again.
+            for waits in [0, 30, 0] {
+                sim.restore_disk(&whole);
+                run.start_again(None).await;
+                tokio::time::sleep(Duration::from_secs(waits)).await;
+                run.check(&workloads).await;
+                run.stop().await;
+                sim.kill().await;
+            }
+        });
     }
 }

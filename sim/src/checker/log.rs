@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Anomaly;
 use super::facts::{Facts, author};
-use crate::history::{Again, Name, Place, Told, What};
+use crate::history::{Again, Name, Operation, Place, Told, What};
 
 pub(super) fn check(facts: &Facts<'_>, found: &mut Vec<Anomaly>) {
     acknowledged_are_there(facts, found);
@@ -120,12 +120,13 @@ fn dense(facts: &Facts<'_>, found: &mut Vec<Anomaly>) {
     }
 }
 
-/// An idempotent producer's records keep their order whatever became of the answers; others' as far as acknowledged:
+/// An idempotent producer's records keep their order whatever became of the answers, until it gives up on one and goes
+/// on as another producer; others' as far as acknowledged:
 /// a call without an answer may be carried out after the next one. Kafka keeps order within a partition; of Kinesis
 /// see `shards`.
 fn in_order(facts: &Facts<'_>, found: &mut Vec<Anomaly>) {
     for ((topic, partition), whole) in &facts.logs {
-        let mut last: BTreeMap<&str, (u64, &str)> = BTreeMap::new();
+        let mut last: BTreeMap<&str, (u64, &str, &Operation)> = BTreeMap::new();
         for (_, value) in &whole.records {
             let (Some(written), Some((author, number))) =
                 (facts.written.get(&(*topic, value.as_str())), author(value))
@@ -140,9 +141,13 @@ fn in_order(facts: &Facts<'_>, found: &mut Vec<Anomaly>) {
             if written.write.partition.is_none() || !counts {
                 continue;
             }
-            if let Some((before, later)) = last.get(author)
+            if let Some((before, later, write)) = last.get(author)
                 && *before > number
             {
+                // A batch of a producer that was given up may arrive after its successor's.
+                if written.write.told.ok().is_none() && written.operation.is_before(write) {
+                    continue;
+                }
                 found.push(Anomaly::OrderInverted {
                     topic: (*topic).clone(),
                     place: format!("partition {partition}"),
@@ -150,7 +155,7 @@ fn in_order(facts: &Facts<'_>, found: &mut Vec<Anomaly>) {
                     later: (*later).to_owned(),
                 });
             }
-            last.insert(author, (number, value));
+            last.insert(author, (number, value, written.operation));
         }
     }
 }

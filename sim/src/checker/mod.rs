@@ -16,12 +16,14 @@
 //! | `shards` | splits, merges, sequence numbers |
 //! | `groups` | committed offsets |
 //! | `catalogue` | topics, configs, what was trimmed, producer ids, replay |
+//! | `repaired` | a log before and after a repair: nothing is lost but what the repair tells |
 
 mod catalogue;
 mod facts;
 mod groups;
 mod log;
 mod reads;
+pub mod repaired;
 mod shards;
 #[cfg(test)]
 mod tests;
@@ -171,6 +173,15 @@ pub enum Anomaly {
         "the state at frame {frame}, replayed from a snapshot, is not the one replayed from the start: {differs}"
     )]
     ReplayDiffers { frame: u64, differs: String },
+
+    #[error("{topic} partition {partition}: a repair lost {value} at offset {offset}, and did not tell")]
+    LostByRepair { topic: Name, partition: i32, offset: i64, value: String },
+    #[error(
+        "{topic} partition {partition}: a repair said that offset {offset} is lost, and {value} is there"
+    )]
+    NotLost { topic: Name, partition: i32, offset: i64, value: String },
+    #[error("a repair changed {what}: {before} became {after}")]
+    ChangedByRepair { what: String, before: String, after: String },
 }
 
 impl Anomaly {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use kolk_wire_kinesis::sequence::SequenceNumber;
 
+use super::repaired::{self, Everything, Loss};
 use super::{Anomaly, check};
 use crate::history::*;
 
@@ -272,6 +273,13 @@ fn a_writers_records_out_of_order() {
         ],
         &["OrderInverted"],
     );
+    // A producer that gave up on a batch goes on as another one: what it left under way may come late.
+    let given_up = || write("k0-0", 0, Again::Idempotent, Told::Unknown("closed".to_owned()));
+    let late = || log(0, 0, &["k0-1", "k0-0"]);
+    finds(vec![given_up(), acked("k0-1", 0, 0), late()], &[]);
+    let mut same_time = of(vec![given_up(), acked("k0-1", 0, 0), late()]);
+    same_time.operations[0].ended = u64::MAX;
+    assert_eq!(names(&same_time), ["OrderInverted"]);
 }
 
 #[test]
@@ -519,6 +527,95 @@ fn producer_ids_and_replays() {
     finds(vec![id(1), id(1)], &["ProducerIdTwice"]);
     finds(vec![What::Replay { frame: 7, differs: None }], &[]);
     finds(vec![What::Replay { frame: 7, differs: Some("lane 3".to_owned()) }], &["ReplayDiffers"]);
+}
+
+/// What a server on a copy shows against what was done while the copy was made.
+#[track_caller]
+fn copied(during: Vec<What>, after: Vec<What>, expected: &[&str]) {
+    let mut history = of(vec![create(TOPIC, &[]), acked("k0-0", 0, 0), read(0, 0, &[(0, "k0-0")], 1, None)]);
+    let mut copy =
+        history.push("operator", What::BackUp { directory: "copy".into(), told: Told::Ok(()) }).clone();
+    for what in during {
+        history.push("client", what);
+    }
+    copy.ended = history.operations.last().expect("the copy itself").ended + 1;
+    history.push("client", acked("k0-9", 0, 9)).began = copy.ended + 1;
+    let mut shown = history.as_copied(&copy);
+    let first = copy.ended + 1;
+    for (at, what) in (0..).zip(after) {
+        let event = first + 2 * at;
+        let read = shown.push("copy", what);
+        (read.began, read.ended) = (event, event + 1);
+    }
+    assert_eq!(names(&shown), expected, "{:#?}", check(&shown));
+}
+
+#[test]
+fn copies_have_what_was_acknowledged_before_them() {
+    let one = || vec![topics(&[(TOPIC, 1)]), log(0, 0, &["k0-0"])];
+    copied(vec![], one(), &[]);
+    copied(vec![], vec![topics(&[(TOPIC, 1)]), log(0, 0, &[])], &["LostWrite", "LostRead", "EndWentBack"]);
+    copied(vec![], vec![topics(&[]), log(0, 0, &["k0-0"])], &["TopicForgotten"]);
+    // What went on meanwhile is there or not; what came later is not.
+    let meanwhile = || vec![acked("k0-1", 0, 1), read(0, 1, &[(1, "k0-1")], 2, Some("g")), commit(2)];
+    copied(meanwhile(), one(), &[]);
+    copied(meanwhile(), vec![topics(&[(TOPIC, 1)]), log(0, 0, &["k0-0", "k0-1"])], &[]);
+    copied(meanwhile(), vec![log(0, 0, &["k0-0", "k0-9"])], &["NobodyWrote"]);
+    copied(vec![What::Delete { topic: topic(), told: Told::Ok(()) }], vec![topics(&[])], &[]);
+}
+
+/// What is there after a repair against what was there before the damage.
+#[track_caller]
+fn repaired(after: Vec<What>, loss: Loss, expected: &[&str]) {
+    let before = of(sound_log());
+    let after = of(after);
+    let (before, after) = (Everything::read_by("client", &before), Everything::read_by("client", &after));
+    let found = repaired::check(&before, &after, &loss, "trimmed");
+    assert_eq!(found.iter().map(Anomaly::name).collect::<Vec<_>>(), expected, "{found:#?}");
+}
+
+fn sound_log() -> Vec<What> {
+    vec![
+        topics(&[(TOPIC, 1)]),
+        configs(&[("retention.ms", "1")]),
+        log(0, 0, &["k0-0", "k0-1", "k0-2"]),
+        whole_shard(),
+        slice(0, &[(0, "", "k0-0"), (1, "", "k0-1"), (2, "", "k0-2")]),
+        committed(Some(2)),
+    ]
+}
+
+/// The sound log with other answers in the place of some.
+fn but(others: Vec<What>) -> Vec<What> {
+    sound_log().into_iter().chain(others).collect()
+}
+
+#[test]
+fn repairs_lose_what_they_tell() {
+    let lost = |first, last| Loss { records: vec![(topic(), 0, first, last)], ..Loss::default() };
+    repaired(sound_log(), Loss::default(), &[]);
+    let hole = || {
+        let records = vec![(0, "k0-0".to_owned()), (2, "k0-2".to_owned())];
+        let log =
+            What::Log { topic: topic(), partition: 0, told: Told::Ok(Whole { start: 0, end: 3, records }) };
+        but(vec![log, slice(0, &[(0, "", "k0-0"), (2, "", "k0-2")])])
+    };
+    repaired(hole(), lost(1, 1), &[]);
+    repaired(hole(), Loss::default(), &["LostByRepair", "ChangedByRepair"]);
+    repaired(sound_log(), lost(1, 1), &["NotLost"]);
+    repaired(but(vec![log(0, 0, &["k0-0", "k0-9", "k0-2"])]), Loss::default(), &["ChangedByRepair"]);
+    // The last records without a word, and with one.
+    let short = || but(vec![log(0, 0, &["k0-0"]), slice(0, &[(0, "", "k0-0")])]);
+    repaired(short(), Loss::default(), &["ChangedByRepair", "ChangedByRepair"]);
+    repaired(short(), Loss { decisions: true, ..Loss::default() }, &[]);
+    // What was decided, without a word and with one.
+    for other in [topics(&[]), configs(&[]), committed(None), shards(split())] {
+        repaired(but(vec![other.clone()]), Loss::default(), &["ChangedByRepair"]);
+        repaired(but(vec![other]), Loss { decisions: true, ..Loss::default() }, &[]);
+    }
+    // Whatever is lost, nothing is there that was not.
+    let more = but(vec![log(0, 0, &["k0-0", "k0-1", "k0-2", "k0-3"])]);
+    repaired(more, Loss { decisions: true, ..Loss::default() }, &["ChangedByRepair", "ChangedByRepair"]);
 }
 
 #[test]

@@ -7,11 +7,15 @@ use super::client::Client;
 use super::{GROUP, LEDGER, ORDERS, catalogue, readers, streams};
 use crate::history::{Name, What, Whole};
 
+/// Answers without records in a row, each after the server has waited for some, that mean that there are none.
+const EMPTY_POLLS_MAX: u32 = 20;
+
 pub(super) async fn read_everything(client: &Client) {
     let (kafka, kinesis) = (client.world.kafka(), client.world.kinesis());
     let there =
         client.surely(|told| What::Topics { told }, || catalogue::topics(&kafka)).await.unwrap_or_default();
-    for topic in [ORDERS, LEDGER].map(Name::from) {
+    // Where one is missing, the list of all topics says so.
+    for topic in [ORDERS, LEDGER].into_iter().filter(|topic| there.contains_key(*topic)).map(Name::from) {
         let what = |told| What::Configs { topic: topic.clone(), told };
         client.surely(what, || catalogue::configs(&kafka, &topic)).await;
         let what = |told| What::Ends { topic: topic.clone(), told };
@@ -21,12 +25,14 @@ pub(super) async fn read_everything(client: &Client) {
             client.surely(what, || whole(&kafka, &topic, partition)).await;
         }
     }
-    let stream: Name = ORDERS.into();
-    let what = |told| What::Shards { stream: stream.clone(), told };
-    let shards = client.surely(what, || streams::list_shards(&kinesis, &stream)).await.unwrap_or_default();
-    for shard in &shards {
-        let what = |told| What::Slice { stream: stream.clone(), shard: shard.id, told };
-        client.surely(what, || streams::read_whole(&kinesis, &stream, shard)).await;
+    if there.contains_key(ORDERS) {
+        let stream: Name = ORDERS.into();
+        let what = |told| What::Shards { stream: stream.clone(), told };
+        let shards = client.surely(what, || streams::list_shards(&kinesis, &stream)).await;
+        for shard in &shards.unwrap_or_default() {
+            let what = |told| What::Slice { stream: stream.clone(), shard: shard.id, told };
+            client.surely(what, || streams::read_whole(&kinesis, &stream, shard)).await;
+        }
     }
     client.surely(|told| What::Committed { group: GROUP.into(), told }, || readers::committed(&kafka)).await;
 }
@@ -40,11 +46,16 @@ async fn whole(kafka: &Kafka, topic: &Name, partition: i32) -> Result<Whole, Err
     let mut records = Vec::new();
     let mut fetcher = Fetcher::new(kafka.clone(), FetchOptions::default());
     fetcher.seek(topic, partition, start);
-    let mut next = start;
-    while next < end {
-        if let Some(fetched) = fetcher.poll().await? {
-            next = fetched.next_offset;
-            records.extend(readers::values(fetched.records));
+    let (mut next, mut nothing) = (start, 0);
+    // A log that lost its last records has nothing before its end.
+    while next < end && nothing < EMPTY_POLLS_MAX {
+        match fetcher.poll().await? {
+            Some(fetched) => {
+                next = fetched.next_offset;
+                records.extend(readers::values(fetched.records));
+                nothing = 0;
+            }
+            None => nothing += 1,
         }
     }
     Ok(Whole { start, end, records })

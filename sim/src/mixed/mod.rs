@@ -11,22 +11,26 @@
 //! | `streams` | Kinesis puts, iterators of each kind, resharding |
 //! | `readers` | Kafka readers: polls, edges, members of groups |
 //! | `catalogue` | topics, configs, DeleteRecords, producer ids |
+//! | `operator` | copies of the running log |
 //! | `last` | what reads everything in the end |
 
 mod catalogue;
 mod client;
 mod last;
+mod operator;
 mod producers;
 mod readers;
 mod streams;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use kolk_engine::BoxFuture;
 use kolk_engine::door::TaskHandle;
 
-use crate::checker;
+use crate::checker::repaired::{self, Everything, Loss};
+use crate::checker::{self, Anomaly};
 use crate::history::{Again, History, Recorder, What};
 use crate::plan::Plan;
 use crate::replay::Start;
@@ -57,6 +61,7 @@ struct Mix {
     shard_readers: u64,
     reshards: bool,
     trims: bool,
+    copies: bool,
 }
 
 impl Mix {
@@ -71,6 +76,7 @@ impl Mix {
             shard_readers: 1 + world.below(2),
             reshards: world.below(4) != 0,
             trims: world.below(2) == 0,
+            copies: world.below(2) == 0,
         }
     }
 }
@@ -80,6 +86,9 @@ impl Mix {
 pub struct Mixed {
     recorder: Recorder,
     mix: OnceLock<Mix>,
+    /// The whole run with what was read from the log after it. Later readings go on from here, each by itself: between
+    /// them the disk is brought back to what it was.
+    sound: OnceLock<History>,
 }
 
 impl Mixed {
@@ -154,6 +163,9 @@ impl Workload for Mixed {
         if mix.trims {
             tasks.push(world.spawn("mixed-trim", catalogue::trim(self.client(world, "trim"))));
         }
+        if mix.copies {
+            tasks.push(world.spawn("mixed-operator", operator::back_up(self.client(world, "operator"))));
+        }
         tasks.push(world.spawn("mixed-edges", readers::edges(self.client(world, "edges"))));
         tasks.push(world.spawn("mixed-topics", catalogue::change(self.client(world, "topics"))));
         tasks.push(world.spawn("mixed-ids", catalogue::producer_ids(self.client(world, "ids"))));
@@ -162,22 +174,54 @@ impl Workload for Mixed {
 
     fn check<'a>(&'a self, world: &'a World) -> BoxFuture<'a, ()> {
         Box::pin(async move {
-            let client = self.client(world, "last");
+            let before = self.sound.get().cloned().unwrap_or_else(|| self.recorder.history());
+            let recorder = Recorder::after(before);
+            let client = Client::new(world.clone(), recorder.clone(), "last");
             last::read_everything(&client).await;
             for Start { frame, differs } in world.replays.starts() {
-                self.recorder.note(&client.name, client.now_ms(), What::Replay { frame, differs });
+                recorder.note(&client.name, client.now_ms(), What::Replay { frame, differs });
             }
-            let history = self.recorder.history();
+            let history = recorder.history();
             if std::env::var_os("KOLK_SIM_HISTORY").is_some() {
                 history.operations.iter().for_each(|operation| eprintln!("{operation}"));
             }
             judge(&history);
+            self.sound.get_or_init(|| history);
+        })
+    }
+
+    fn copy(&self) -> Option<PathBuf> {
+        operator::newest_copy(&self.recorder.history()).map(|(directory, _)| directory.clone())
+    }
+
+    fn check_copy<'a>(&'a self, world: &'a World) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            let history = self.recorder.history();
+            let (_, copy) = operator::newest_copy(&history).expect("a copy was named");
+            let recorder = Recorder::after(history.as_copied(copy));
+            last::read_everything(&Client::new(world.clone(), recorder.clone(), "copy")).await;
+            judge(&recorder.history());
+        })
+    }
+
+    fn check_repaired<'a>(&'a self, world: &'a World, loss: &'a Loss) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            let before = self.sound.get().expect("a log is checked before it is damaged");
+            let recorder = Recorder::default();
+            last::read_everything(&Client::new(world.clone(), recorder.clone(), "repaired")).await;
+            let after = recorder.history();
+            let (before, after) =
+                (Everything::read_by("last", before), Everything::read_by("repaired", &after));
+            panic_with(&repaired::check(&before, &after, loss, LEDGER));
         })
     }
 }
 
 /// Panics with the anomalies of a history, if it has any.
 fn judge(history: &History) {
-    let anomalies = checker::check(history);
-    assert!(anomalies.is_empty(), "{} promises broken\n{}", anomalies.len(), checker::listed(&anomalies));
+    panic_with(&checker::check(history));
+}
+
+fn panic_with(anomalies: &[Anomaly]) {
+    assert!(anomalies.is_empty(), "{} promises broken\n{}", anomalies.len(), checker::listed(anomalies));
 }

@@ -5,6 +5,7 @@
 mod failed_disk;
 mod http2;
 mod operations;
+mod repaired;
 mod sources;
 mod stuck_sync;
 

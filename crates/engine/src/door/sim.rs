@@ -298,6 +298,11 @@ impl Sim {
         self.disk.flip_bit(path, byte, bit);
     }
 
+    /// Removes a directory with all that is in it, durably and at once: what an operator does.
+    pub fn remove_tree(&self, path: &Path) {
+        self.disk.remove_tree(path);
+    }
+
     /// The disk as it is, to come back to. No process may be running.
     pub fn save_disk(&self) -> SavedDisk {
         self.disk.save()

@@ -208,28 +208,28 @@ impl LocalEngine {
 
     async fn copy_file(
         &self,
-        from: &dyn File,
+        file: &dyn File,
         len: u64,
         to: &Path,
         report: &mut BackupReport,
     ) -> Result<(), BackupError> {
-        let file = self.log.door.disk.open(to, Open::Write).await.map_err(io_at(to))?;
-        file.set_len(len).await.map_err(io_at(to))?;
+        let copy = self.log.door.disk.open(to, Open::Write).await.map_err(io_at(to))?;
+        copy.set_len(len).await.map_err(io_at(to))?;
         let mut position = 0;
         while position < len {
             self.still_open()?;
             let count = CHUNK_BYTES.min(len - position);
-            let bytes = from.read_at(position, count as usize).await.map_err(io_at(to))?;
+            let bytes = file.read_at(position, count as usize).await.map_err(io_at(to))?;
             // What is not written reads as zeros and takes no space.
             if bytes.iter().any(|byte| *byte != 0) {
-                file.write_at(position, bytes).await.map_err(io_at(to))?;
+                copy.write_at(position, bytes).await.map_err(io_at(to))?;
             }
             position += count;
             if position.is_multiple_of(SYNC_BYTES) {
-                file.sync().await.map_err(io_at(to))?;
+                copy.sync().await.map_err(io_at(to))?;
             }
         }
-        file.sync().await.map_err(io_at(to))?;
+        copy.sync().await.map_err(io_at(to))?;
         report.files += 1;
         report.bytes += len;
         Ok(())

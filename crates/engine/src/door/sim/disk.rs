@@ -309,6 +309,10 @@ impl SimDisk {
         }
     }
 
+    pub fn remove_tree(&self, path: &Path) {
+        self.lock_inner().directories.retain(|directory, _| !directory.starts_with(path));
+    }
+
     pub fn save(&self) -> SavedDisk {
         SavedDisk(self.lock_inner().clone())
     }
