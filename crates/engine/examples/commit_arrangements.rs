@@ -1,6 +1,6 @@
 //! Who should commit? Measures the engine alone with each arrangement: `cargo run --release -p kolk-engine --example
-//! commit_arrangements -- DIR`. Per row the arrangements run in turn, five times; medians are printed. Compare rows
-//! within one run only. Rows with readers have as many tasks that read what was just written; rows with a slow disk add
+//! commit_arrangements -- DIR [ROUNDS]`. Per row the arrangements run in turn, five times or ROUNDS times; medians are printed.
+//! Compare rows within one run only. Rows with readers have as many tasks that read what was just written; rows with a slow disk add
 //! 4 ms to each durable write.
 #![allow(
     clippy::disallowed_methods,
@@ -171,6 +171,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 
 fn main() {
     let root: PathBuf = std::env::args().nth(1).expect("a directory").into();
+    let rounds = std::env::args().nth(2).map_or(ROUNDS, |rounds| rounds.parse().expect("a number of rounds"));
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     println!("connections window  bytes           | requests/s and us each: leader, thread, auto");
     let row = |connections, window, bytes| Row { connections, window, bytes, readers: false, slow: false };
@@ -193,7 +194,7 @@ fn main() {
         let Row { connections, window, bytes, readers, slow } = row;
         let arrangements = [CommitBy::Leader, CommitBy::Thread, CommitBy::Auto];
         let mut found = [const { (Vec::new(), Vec::new()) }; 3];
-        for round in 0..ROUNDS {
+        for round in 0..rounds {
             for (at, by) in arrangements.into_iter().enumerate() {
                 let dir = root.join(format!("run-{connections}-{window}-{round}-{at}"));
                 let (rate, cost) = runtime.block_on(measure(&dir, by, row));
