@@ -345,25 +345,33 @@ impl FileInner {
     }
 
     fn write_durable(&self, position: u64, bytes: &Bytes) -> io::Result<()> {
-        if let Some(direct) = &self.direct
-            && self.use_direct.load(Ordering::Relaxed)
-        {
-            let written = if bytes.as_ptr().align_offset(ALIGNMENT) == 0 {
-                direct.write_all_at(bytes, position)
-            } else {
-                direct.write_all_at(&aligned_copy(bytes), position)
-            };
-            match written {
-                // Nothing was written: the device's blocks are larger than ours, or the file system took the flag
-                // without meaning it.
-                Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
-                    self.use_direct.store(false, Ordering::Relaxed);
-                }
-                other => return other,
-            }
+        if !self.write_direct(position, bytes)? {
+            self.cached.write_all_at(bytes, position)?;
+            self.sync()?;
         }
-        self.cached.write_all_at(bytes, position)?;
-        self.sync()
+        Ok(())
+    }
+
+    /// Writes past the page cache; false, with nothing written, if this file takes no direct writes.
+    fn write_direct(&self, position: u64, bytes: &[u8]) -> io::Result<bool> {
+        let Some(direct) = &self.direct else { return Ok(false) };
+        if !self.use_direct.load(Ordering::Relaxed) {
+            return Ok(false);
+        }
+        let written = if bytes.as_ptr().align_offset(ALIGNMENT) == 0 {
+            direct.write_all_at(bytes, position)
+        } else {
+            direct.write_all_at(&aligned_copy(bytes), position)
+        };
+        match written {
+            // Nothing was written: the device's blocks are larger than ours, or the file system took the flag
+            // without meaning it.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                self.use_direct.store(false, Ordering::Relaxed);
+                Ok(false)
+            }
+            written => written.map(|()| true),
+        }
     }
 
     /// Reads what the page cache has in place; the number of bytes read.
@@ -423,15 +431,9 @@ impl FileInner {
         while at < len {
             let step = (len - at).min(ALLOCATE_STEP as u64);
             let piece = &zeros[..step as usize];
-            match &self.direct {
-                Some(direct)
-                    if self.use_direct.load(Ordering::Relaxed)
-                        && at.is_multiple_of(ALIGNMENT as u64)
-                        && step.is_multiple_of(ALIGNMENT as u64) =>
-                {
-                    direct.write_all_at(piece, at)?;
-                }
-                _ => self.cached.write_all_at(piece, at)?,
+            let aligned = at.is_multiple_of(ALIGNMENT as u64) && step.is_multiple_of(ALIGNMENT as u64);
+            if !(aligned && self.write_direct(at, piece)?) {
+                self.cached.write_all_at(piece, at)?;
             }
             at += step;
         }
