@@ -138,7 +138,7 @@ pub(crate) async fn run(service: &Service, operation: Operation, mut call: Call)
             Ok(answer) => answer,
             Err(error) => {
                 if error.code.status() >= 500 {
-                    tracing::error!(operation = operation.name(), error = %error, "an operation failed");
+                    service.log_failure(operation, &error);
                 }
                 service.metrics().error(operation as usize, error.code.as_str(), 1);
                 Answer::error(format, &error)

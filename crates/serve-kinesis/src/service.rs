@@ -1,6 +1,7 @@
 //! What all requests share: the streams, the names in ARNs, the key of tokens.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 
 use kolk_broker::Broker;
 use kolk_broker::shards::Shards;
@@ -59,6 +60,9 @@ struct Inner {
     sealer: Sealer,
     settings: Settings,
     metrics: Arc<Face>,
+    /// The second in which a failure of ours was logged last, and how many were not since then.
+    failure_said: AtomicI64,
+    failures_unsaid: AtomicU64,
 }
 
 impl Service {
@@ -68,7 +72,14 @@ impl Service {
         // Behind all operations: what never came to one.
         let apis = Operation::ALL.iter().map(|operation| operation.name()).chain(["none"]);
         let metrics = Arc::new(Face::new("kinesis", apis));
-        Service(Arc::new(Inner { shards, sealer, settings, metrics }))
+        Service(Arc::new(Inner {
+            shards,
+            sealer,
+            settings,
+            metrics,
+            failure_said: AtomicI64::new(i64::MIN),
+            failures_unsaid: AtomicU64::new(0),
+        }))
     }
 
     /// The streams.
@@ -89,6 +100,17 @@ impl Service {
     /// What it counts; operations have their place in [`Operation::ALL`].
     pub(crate) fn metrics(&self) -> &Arc<Face> {
         &self.0.metrics
+    }
+
+    /// Logs a failure of ours, one a second: on a full disk clients try again all the time. All are counted.
+    pub(crate) fn log_failure(&self, operation: Operation, error: &dyn std::fmt::Display) {
+        let second = self.broker().now_ms() / 1000;
+        if self.0.failure_said.swap(second, Relaxed) == second {
+            self.0.failures_unsaid.fetch_add(1, Relaxed);
+            return;
+        }
+        let unsaid = self.0.failures_unsaid.swap(0, Relaxed);
+        tracing::error!(operation = operation.name(), %error, unsaid, "an operation failed");
     }
 
     /// Makes and reads tokens.

@@ -50,7 +50,7 @@ pub(crate) async fn handle(
     if let Some(Err(error)) = placed.iter().find(|result| result.is_err()) {
         let code = ErrorCode::InternalFailure.as_str();
         service.metrics().error(Operation::PutRecords as usize, code, failed as u64);
-        tracing::error!(stream = name, failed, %error, "records of a PutRecords could not be appended");
+        service.log_failure(Operation::PutRecords, error);
     }
     Ok(PutRecordsOutput {
         encryption_type: None,
