@@ -109,14 +109,14 @@ def offset_of(number):
     return decode_sequence_number(number)["index"] - 1
 
 
-def kinesis_client(**config):
-    """A boto3 client of the server under test; credentials are made up, as the server accepts any."""
+def kinesis_client(endpoint=None, **config):
+    """A boto3 client of the server under test, or of another; credentials are made up, as the server accepts any."""
     import boto3
     from botocore.config import Config
 
     return boto3.client(
         "kinesis",
-        endpoint_url=KINESIS,
+        endpoint_url=endpoint or KINESIS,
         region_name="us-east-1",
         aws_access_key_id="AKIAIOSFODNN7EXAMPLE",
         aws_secret_access_key="secret",
@@ -214,9 +214,9 @@ class Background:
         self.thread = threading.Thread(target=run, daemon=True)
         self.thread.start()
 
-    def stop(self):
+    def stop(self, seconds=60):
         self.stopping.set()
-        self.thread.join(60)
+        self.thread.join(seconds)
         assert not self.thread.is_alive(), "the background load did not end"
         if self.error:
             raise self.error

@@ -106,6 +106,16 @@ pub const CLIENTS: &[Client] = &[
         server: Server::Own,
         command: || python("main.txt", "kill_rounds.py"),
     },
+    Client {
+        name: "disk",
+        needs: &[Need::Python, Need::Java, Need::C],
+        server: Server::Own,
+        command: || {
+            let mut command = python("main.txt", "disk_rounds.py")?;
+            command.env("KOLK_CLASS_PATH", fetch::java()?);
+            Ok(command)
+        },
+    },
 ];
 
 const FLIGHTS: &str = "../../examples/flights/flights.py";

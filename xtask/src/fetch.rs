@@ -22,6 +22,8 @@ pub enum Need {
     Go,
     /// kcat.
     Kcat,
+    /// A C compiler.
+    C,
 }
 
 impl Need {
@@ -33,6 +35,7 @@ impl Need {
             Need::Node => "node >= 20 and npm",
             Need::Go => "go >= 1.26",
             Need::Kcat => "kcat",
+            Need::C => "cc",
         }
     }
 
@@ -56,6 +59,7 @@ impl Need {
             }
             Need::Go => at_least(run::answers("go", &["version"]), (1, 26)),
             Need::Kcat => run::answers("kcat", &["-V"]).is_some(),
+            Need::C => run::answers("cc", &["--version"]).is_some(),
         }
     }
 }
