@@ -76,16 +76,19 @@ impl Default for Settings {
 
 /// Header bytes of a request at most; signed AWS requests have well under 4 KiB.
 const HEADER_BYTES_MAX: usize = 32 * 1024;
-/// Requests that one HTTP/2 connection may have in flight; SDKs have some tens.
-const STREAMS_MAX: u32 = 128;
+/// Requests that one HTTP/2 connection may have in flight; clients keep more to themselves until there is room.
+const STREAMS_MAX: u32 = 16;
+/// What a request takes while it is answered, beside its bytes and its answer's.
+const REQUEST_BYTES: usize = 6 * 1024;
 /// What an HTTP/2 peer may send ahead of our reading, per request and per connection.
 const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 64 * 1024;
 /// Answer bytes that wait in HTTP/2's own buffers, per request.
 const SEND_BUFFER_BYTES: usize = 256 * 1024;
 /// What a connection takes of [`Settings::buffer_bytes`] when it may be sent more than a short head: a long one, or an
-/// HTTP/2 connection's window and its heads.
-pub(crate) const BUFFER_BYTES: usize = CONNECTION_WINDOW_BYTES as usize + HEADER_BYTES_MAX;
+/// HTTP/2 connection's window, its heads and its requests.
+pub(crate) const BUFFER_BYTES: usize =
+    CONNECTION_WINDOW_BYTES as usize + HEADER_BYTES_MAX + STREAMS_MAX as usize * REQUEST_BYTES;
 /// Resets that an HTTP/2 peer may cause before it is cut off (CVE-2023-44487, and its like by bad frames).
 const PENDING_RESETS_MAX: usize = 20;
 const LOCAL_RESETS_MAX: usize = 256;

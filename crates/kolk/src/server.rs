@@ -16,7 +16,7 @@ use kolk_broker::Broker;
 use kolk_broker::shards::Shards;
 use kolk_broker::topics::NewTopic;
 use kolk_engine::door::{self, Door, Listener};
-use kolk_engine::local::{LocalEngine, LocalOptions, OpenError, RewriteOptions};
+use kolk_engine::local::{LocalEngine, LocalOptions, OpenError};
 use kolk_engine::memory::{MemoryEngine, MemoryOptions};
 use kolk_engine::metrics::Source;
 use kolk_engine::state::{Limits, Refusal};
@@ -74,7 +74,7 @@ pub enum ServerError {
 pub struct Builder {
     config: Config,
     door: Option<Door>,
-    local: LocalOptions,
+    local: Option<LocalOptions>,
 }
 
 impl Builder {
@@ -90,10 +90,10 @@ impl Builder {
         self
     }
 
-    /// Sizes and times of the log on disk. Limits, the retention interval and what happens on failure come from the
-    /// settings.
+    /// Sizes and times of the log on disk, instead of those that follow from `--wal-max`. Limits, the retention interval
+    /// and what happens on failure come from the settings all the same.
     pub fn local(mut self, options: LocalOptions) -> Self {
-        self.local = options;
+        self.local = Some(options);
         self
     }
 
@@ -330,7 +330,7 @@ struct OpenLog {
 async fn open(
     door: &Door,
     config: &Config,
-    local: LocalOptions,
+    local: Option<LocalOptions>,
     tell_failed: watch::Sender<Option<Arc<str>>>,
 ) -> Result<OpenLog, ServerError> {
     let settings = &config.settings;
@@ -347,22 +347,15 @@ async fn open(
         let cluster_id = door.random.uuid();
         return Ok(OpenLog { engine: Arc::new(engine), local: None, cluster_id, token_key });
     }
-    // The defaults are these parts of 512 MiB; files take some frames at least.
-    let wal_max = settings.wal_max.0;
-    let aligned = |bytes: u64| (bytes - bytes % door::ALIGNMENT as u64).max(4 << 20);
     let options = LocalOptions {
         limits,
-        wal_file_bytes_first: aligned(wal_max / 128),
-        wal_file_bytes_max: aligned(wal_max / 8),
-        wal_bytes_max: wal_max,
-        rewrite: RewriteOptions { wal_bytes: wal_max / 16 * 3, ..Default::default() },
         retention_interval: Duration::from_millis(
             config.kafka.int("log.retention.check.interval.ms").unsigned_abs(),
         ),
         on_failure: Some(Arc::new(move |reason| {
             tell_failed.send_replace(Some(reason.into()));
         })),
-        ..local
+        ..local.unwrap_or_else(|| LocalOptions::for_wal(settings.wal_max.0))
     };
     let engine = LocalEngine::open(door.clone(), &settings.data_dir, options).await?;
     let (cluster_id, token_key) = (engine.cluster_id(), engine.secret());

@@ -455,6 +455,29 @@ async fn a_peer_that_does_not_read_its_answer_loses_its_connection() {
     face.stop().await;
 }
 
+/// What an HTTP/2 client may have in flight is memory that no request's budget sees.
+#[tokio::test]
+async fn an_http2_connection_is_told_how_many_requests_it_may_have_in_flight() {
+    const SETTINGS: u8 = 4;
+    const MAX_CONCURRENT_STREAMS: u16 = 3;
+    let face = face(|_, _| ()).await;
+    let mut stream = face.connect().await;
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.expect("sent");
+    stream.write_all(&[0, 0, 0, SETTINGS, 0, 0, 0, 0, 0]).await.expect("sent");
+    let mut head = [0; 9];
+    stream.read_exact(&mut head).await.expect("a frame");
+    assert_eq!(head[3], SETTINGS, "the first frame");
+    let mut settings = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
+    stream.read_exact(&mut settings).await.expect("its settings");
+    let mut pairs = settings.chunks_exact(6).map(|pair| {
+        let id = u16::from_be_bytes([pair[0], pair[1]]);
+        (id, u32::from_be_bytes(pair[2..6].try_into().expect("four bytes")))
+    });
+    assert_eq!(pairs.find(|pair| pair.0 == MAX_CONCURRENT_STREAMS), Some((MAX_CONCURRENT_STREAMS, 16)));
+    drop(stream);
+    face.stop().await;
+}
+
 #[tokio::test]
 async fn bytes_that_are_no_http_do_no_harm() {
     let face = face(|_, server| server.stall = Duration::from_millis(500)).await;

@@ -67,7 +67,12 @@ fn seeded_plans_hold_and_repeat_themselves() {
         assert_eq!(report, run(seed, &plan), "something picks at random behind the door's back");
         coverage.add(&report.fault_points);
     }
-    let (hit, _, places) = coverage.counts();
+    let (_, _, places) = coverage.counts();
     assert_eq!(places, defined, "places were reached that are not found in the sources: {coverage:#?}");
-    assert!(hit > 20, "{hit} places reached");
+    // Files of a few frames: in these runs, too, batches leave the log for segments, and snapshots are taken.
+    for file in ["rewrite.rs", "segment.rs", "snapshot.rs"] {
+        let path = format!("crates/engine/src/local/{file}");
+        let reached = coverage.places.iter().any(|(place, counts)| place.0 == path && counts.0 > 0);
+        assert!(reached, "nothing in {path} was reached");
+    }
 }

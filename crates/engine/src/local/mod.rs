@@ -69,7 +69,7 @@ use crate::contract::{
     Append, AppendError, Appended, BoxFuture, Engine, EngineError, FoundOffset, OffsetQuery, PartitionRead,
     Pending, Published, ReadError, ReadRequest,
 };
-use crate::door::{Door, TaskHandle};
+use crate::door::{ALIGNMENT, Door, TaskHandle};
 use crate::state::{Command, Decision, Limits, Outcome, Refusal, State};
 use crate::types::{Offset, PartitionId};
 
@@ -112,22 +112,34 @@ pub trait Witness: Send + Sync {
     fn replayed(&self, last_frame: u64, state: &State);
 }
 
-impl Default for LocalOptions {
-    fn default() -> Self {
+/// Size of the write-ahead log in bytes, where nothing else is said.
+pub const WAL_BYTES: u64 = 512 << 20;
+
+impl LocalOptions {
+    /// The usual options for a write-ahead log of so many bytes: its files begin at a 128th of it and grow to an eighth,
+    /// at least 4 MiB, so that each takes some frames, and the rewrite keeps it at 3/16.
+    pub fn for_wal(bytes: u64) -> Self {
+        let file = |bytes: u64| (bytes - bytes % ALIGNMENT as u64).max(4 << 20);
         LocalOptions {
             limits: Limits::default(),
-            wal_file_bytes_first: 4 << 20,
-            wal_file_bytes_max: 64 << 20,
-            wal_bytes_max: 512 << 20,
+            wal_file_bytes_first: file(bytes / 128),
+            wal_file_bytes_max: file(bytes / 8),
+            wal_bytes_max: bytes,
             tail_cache_bytes: 24 << 20,
             frame_bytes_max: 1 << 20,
             commit_by: CommitBy::Auto,
             seal_after: Duration::from_secs(1),
-            rewrite: RewriteOptions::default(),
+            rewrite: RewriteOptions { wal_bytes: bytes / 16 * 3, ..Default::default() },
             retention_interval: Duration::from_secs(300),
             on_failure: None,
             witness: None,
         }
+    }
+}
+
+impl Default for LocalOptions {
+    fn default() -> Self {
+        LocalOptions::for_wal(WAL_BYTES)
     }
 }
 
