@@ -29,6 +29,9 @@ fn crates_depend_only_on_what_architecture_md_allows() {
         for dependency in dependencies.difference(allowed) {
             wrong.push(format!("{name} depends on {dependency}, which the table does not allow"));
         }
+        for dependency in allowed.difference(dependencies) {
+            wrong.push(format!("the table allows {name} to depend on {dependency}, which it does not"));
+        }
     }
     for name in allowed.keys().filter(|name| !actual.contains_key(*name)) {
         wrong.push(format!("the table names crate {name}, which does not exist"));

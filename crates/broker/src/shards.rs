@@ -21,7 +21,7 @@
 //! - GetShardIterator: [`Shards::seek`], GetRecords: [`Shards::read`] with the offset out of the iterator;
 //! - SplitShard, MergeShards, UpdateShardCount and Kafka's CreatePartitions: `Broker::propose`.
 //!
-//! Why it is so: `docs/adr/` on shards. Source: Kinesis API reference 2013-12-02.
+//! Why it is so: `docs/adr/2026-11-23-shards.md`. Source: Kinesis API reference 2013-12-02.
 
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,4 +1,4 @@
-//! Small Kafka and Kinesis clients on Kolk's own codecs, for the CLI, the bench and the tests.
+//! Small Kafka and Kinesis clients on Kolk's own codecs, for the CLI, the simulation and the tests.
 //!
 //! They go through the door to the network, so that a simulation can run them, and start no thread. [`kafka`] works
 //! against any Kafka from 2.x on: requests are written in the highest version that both sides know. [`kinesis`]

@@ -105,8 +105,12 @@ async fn run_here(config: Config) -> Result<(), ServeError> {
 /// Says once that everybody who reaches the machine can read and write everything.
 fn warn_if_open(settings: &Settings) {
     let kafka = settings.kafka.iter().map(|listener| &listener.address);
-    let open: Vec<String> =
-        kafka.chain(&settings.kinesis).filter(|a| !a.is_loopback()).map(HostPort::to_string).collect();
+    let open: Vec<String> = kafka
+        .chain(&settings.kinesis)
+        .chain(&settings.http)
+        .filter(|a| !a.is_loopback())
+        .map(HostPort::to_string)
+        .collect();
     if !open.is_empty() {
         tracing::warn!(
             addresses = open.join(" "),

@@ -231,7 +231,6 @@ impl Kafka {
 
     async fn ask_metadata(&self, topics: Option<&[&str]>, may_create: bool) -> Result<Metadata, Error> {
         let connection = self.any().await?;
-        // Version 0 cannot say "no automatic topics"; 4 is Kafka 1.0's.
         let version = connection.version::<MetadataRequest>()?;
         let named = |name: &&str| MetadataRequestTopic { name: Some((*name).into()), ..Default::default() };
         let request = MetadataRequest {

@@ -7,7 +7,7 @@
 //! *Who leads.* A reply that is awaited and finds the log idle commits inline: with few connections there is
 //! no hop between threads, which costs as much as a sync does. After its own frame it hands on to a reply that
 //! waits for the next one. When recent syncs were slow or many replies wait, the log's own thread leads instead, so
-//! that workers never wait for a device; see `docs/adr/` for the measurement behind the two thresholds.
+//! that workers never wait for a device; `docs/adr/2026-11-23-commit.md` has the measurement behind the two thresholds.
 //! A frame that nobody awaits is taken by the thread a moment later.
 //!
 //! *Dropping.* The commit of a frame is a future that belongs to the log, not to whoever polls it: a leader that

@@ -36,7 +36,7 @@ pub enum Command {
         /// Most tags the stream may have afterwards.
         limit: usize,
     },
-    /// Changes a stream's shards or a topic's partition count: SHARDS.md's one mechanism.
+    /// Changes a stream's shards or a topic's partition count: the one mechanism of `docs/adr/2026-11-23-shards.md`.
     Reshard {
         /// Which one.
         topic: TopicId,

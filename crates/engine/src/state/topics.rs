@@ -32,7 +32,7 @@ pub struct Topic {
     pub lineage_from_ms: i64,
 }
 
-/// A Kinesis shard: a slice of a partition (SHARDS.md).
+/// A Kinesis shard: a slice of a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shard {
     /// Its number in the stream.
