@@ -390,6 +390,11 @@ async fn find_files(
         let path = wal_path.join(&name);
         let how = if purpose == Purpose::Serve { Open::Durable } else { Open::Read };
         let file = disk.open(&path, how).await.map_err(io_at(&path))?;
+        if purpose == Purpose::Serve {
+            // The page cache may show what a failed sync never wrote, a length too; and the tail must be durable before it
+            // is served.
+            file.sync_and_evict().await.map_err(io_at(&path))?;
+        }
         let size = file.size().await.map_err(io_at(&path))?;
         // A crash may leave part of a footer (see the rewrite's promotion) behind the frames.
         let capacity = size - size % ALIGNMENT as u64;
@@ -399,10 +404,6 @@ async fn find_files(
                 disk.remove(&path).await.map_err(io_at(&path))?;
             }
             continue;
-        }
-        if purpose == Purpose::Serve {
-            // The page cache may show what a failed sync never wrote; and the tail must be durable before it is served.
-            file.sync_and_evict().await.map_err(io_at(&path))?;
         }
         let block = file.read_at(0, ALIGNMENT).await.map_err(io_at(&path))?;
         let header = WalHeader::decode(&block, lives);

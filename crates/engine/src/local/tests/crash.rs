@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Mutex as StdMutex;
 
+use bytes::Bytes;
+
 use super::*;
 use crate::contract::ProducerStamp;
+use crate::door::Open;
 use crate::door::sim::{self, Sim};
 
 const WRITERS: usize = 4;
@@ -355,5 +358,29 @@ fn a_file_that_only_the_page_cache_names_does_not_take_acknowledged_frames_with_
                 );
             });
         }
+    }
+}
+
+/// A promotion had written its footer behind the frames of a log file, and its sync failed. The next start took the
+/// length that the page cache showed, and found the end of the file before it.
+#[test]
+fn a_footer_that_only_the_page_cache_shows_does_not_keep_the_log_from_starting() {
+    for seed in 0..20 {
+        sim::run(seed, |sim| async move {
+            let engine = open(&sim).await.unwrap();
+            create_topic(&engine, 1).await;
+            engine.append(vec![append_of(0, b"kept", 0)]).await.unwrap().remove(0).unwrap();
+            let file = recovery::wal_directory(Path::new("/data")).join(wal::file_name(1));
+            let file = sim.door().disk.open(&file, Open::Durable).await.unwrap();
+            let end = file.size().await.unwrap();
+            file.write_at(end, Bytes::from(vec![7; 5 * 4096])).await.unwrap();
+            sim.fail_at(sim.durable_operations());
+            file.sync().await.unwrap_err();
+            drop(engine);
+            sim.kill().await;
+            let engine = open(&sim).await.expect("nothing acknowledged is damaged");
+            assert_eq!(values(&engine, 0, 0).await, ["0:kept"]);
+            engine.close().await.unwrap();
+        });
     }
 }
