@@ -13,8 +13,9 @@ use std::collections::BTreeSet;
 use std::env;
 use std::time::Duration;
 
+use kolk_engine::door::sim;
 use kolk_sim::coverage::Coverage;
-use kolk_sim::{Plan, Report, run};
+use kolk_sim::{Plan, Report, Sizes, run};
 
 /// The seeds to run, each announced, so that a failed test says which one it was.
 fn seeds(quick: u64, full: u64) -> Vec<u64> {
@@ -36,6 +37,21 @@ fn one_seed_is_one_run() {
         let first = announced(seed, &plan);
         assert_eq!(first, announced(seed, &plan), "something picks at random behind the door's back");
     }
+}
+
+/// Once the settings' own sizes came before those that the simulation asks for: the log's first file took all that a run
+/// wrote, and nothing was ever rewritten or used again.
+#[test]
+fn the_log_is_as_small_as_it_was_asked_to_be() {
+    let files = sim::run(0, |sim| async move {
+        kolk_sim::start(&sim).await.stop().await.expect("a healthy log closes");
+        sim.files()
+    });
+    let sizes = files.iter().filter(|(path, _)| path.extension().is_some_and(|it| it == "wal"));
+    let sizes: Vec<u64> = sizes.map(|(_, size)| *size).collect();
+    assert!(!sizes.is_empty());
+    let max = Sizes::SMALL.options().wal_file_bytes_max;
+    assert!(sizes.iter().all(|size| *size <= max), "{sizes:?} are at most {max}");
 }
 
 #[test]
