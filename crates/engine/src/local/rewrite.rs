@@ -388,6 +388,8 @@ impl Rewriter {
             if let Err(error) = self.log.door.disk.link(&old, &new).await {
                 // A file system without second names: the batches are copied.
                 tracing::debug!(%error, "a log file could not become a segment");
+                let cut = file.file.set_len(file.capacity).await;
+                cut.map_err(disk_error(format!("cutting {}", wal::file_name(file.slot))))?;
                 continue;
             }
             written.push(segment);

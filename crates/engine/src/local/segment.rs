@@ -373,7 +373,8 @@ pub struct Standing {
 
 /// Makes a segment of a file that holds the extents already: appends tables, directory and trailer at `end`, which lies
 /// behind all of them, and syncs. The file's size is a multiple of `alignment` afterwards, as its end was before. What was in
-/// the file stays as it was. The caller links the file to the segment's name.
+/// the file before `end` stays as it was; what lies behind, as the footer of a promotion that came to nothing, goes. The
+/// caller links the file to the segment's name.
 pub async fn promote(
     handles: &Arc<Handles>,
     file: Arc<dyn File>,
@@ -422,6 +423,8 @@ pub async fn promote(
     bytes.extend_from_slice(&tables);
     bytes.resize((size - end - footer_len) as usize, 0);
     bytes.extend_from_slice(&footer);
+    // The trailer is looked for at the file's end.
+    file.set_len(end).await.map_err(io)?;
     file.write_at(end, bytes.freeze()).await.map_err(io)?;
     file.sync().await.map_err(io)?;
     Ok((Arc::new(Segment { id, handles: handles.clone(), name }), directory))

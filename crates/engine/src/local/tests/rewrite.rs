@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::contract::OffsetQuery;
+use crate::door::sim::{DiskCall, DiskFailure, When};
 use crate::state::{ConfigChange, ConfigOp, TrimBy};
 
 /// Small files, and a rewrite that runs only when a test says so.
@@ -405,5 +406,44 @@ fn a_full_log_can_be_closed() {
         drop(engine);
         let engine = open().await.unwrap();
         tokio::time::timeout(Duration::from_secs(60), engine.close()).await.expect("it closes").unwrap();
+    });
+}
+
+/// A round that promoted a file and then met a full disk left its footer there. What was promoted again had fewer extents and
+/// a shorter footer, which was written over the front of the old one: the file ended with the old trailer, and the
+/// directory could not be opened any more.
+#[test]
+fn a_file_that_is_promoted_again_ends_with_the_new_footer() {
+    crate::door::sim::run(1, |sim| async move {
+        let rewrite = RewriteOptions { promote_extent_bytes: 0, ..options().rewrite };
+        let options = LocalOptions { rewrite, ..options() };
+        let open = || LocalEngine::open(sim.door(), std::path::Path::new("/data"), options.clone());
+        let engine = open().await.unwrap();
+        create_topic(&engine, 40).await;
+        fill(&engine, 40, 0..6).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let has_footer =
+            || sim.files().iter().any(|(path, size)| path.ends_with("00000001.wal") && *size > 256 << 10);
+        for calls in 0.. {
+            sim.fail_when(Some(DiskFailure { call: DiskCall::Write, full: true, when: When::After(calls) }));
+            let error = engine.rewriter.checkpoint().await.expect_err("a write of this round fails");
+            assert!(!engine.rewriter.is_over(error).await);
+            if has_footer() {
+                break;
+            }
+        }
+        sim.fail_when(None);
+        for index in 10..25 {
+            let trim = Command::Trim { partition: partition(index), to: Some(Offset(6)), by: TrimBy::Client };
+            engine.propose(trim).await.unwrap().unwrap();
+        }
+        engine.rewriter.checkpoint().await.unwrap();
+        let promoted = engine.log.archive.segments();
+        assert!(!promoted.is_empty(), "the files were promoted");
+        drop(engine);
+
+        let engine = open().await.unwrap();
+        assert_eq!(all(&engine, 9, 0).await, expected(9, 0..6));
+        engine.close().await.unwrap();
     });
 }
