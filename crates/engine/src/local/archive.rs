@@ -89,16 +89,18 @@ impl Archive {
         self.inner.lock().expect("nothing panics under this lock")
     }
 
-    /// Takes a synced segment in. Its extents lie behind all that the archive has of their partitions.
-    /// `log_start` answers where a partition's readable offsets begin, `None` if it is gone.
+    /// Takes synced segments in, all at once: readers see those of one rewrite together. Their extents lie behind all that
+    /// the archive has of their partitions. `log_start` answers where a partition's readable offsets begin, `None` if it
+    /// is gone.
     pub fn add(
         &self,
-        id: SegmentId,
-        segment: Arc<Segment>,
-        extents: &[Extent],
+        segments: Vec<(Arc<Segment>, Vec<Extent>)>,
         log_start: impl Fn(PartitionId) -> Option<Offset>,
     ) {
-        self.replace(&[], id, segment, extents, log_start);
+        let mut inner = self.lock();
+        for (segment, extents) in segments {
+            inner.add(segment, &extents, &log_start);
+        }
     }
 
     /// Puts a segment in the place of others whose live extents were copied into it. The others are
@@ -106,20 +108,13 @@ impl Archive {
     pub fn replace(
         &self,
         old: &[SegmentId],
-        id: SegmentId,
         segment: Arc<Segment>,
         extents: &[Extent],
         log_start: impl Fn(PartitionId) -> Option<Offset>,
     ) -> Vec<Arc<Segment>> {
         let mut inner = self.lock();
         let forgotten = inner.forget_segments(old);
-        let total_bytes = extents.iter().map(|extent| extent.len).sum();
-        inner
-            .segments
-            .insert(id, Live { segment, total_bytes, live_bytes: 0, extents: extents.len() as u32 });
-        for extent in extents {
-            inner.place(Placed { segment: id, extent: *extent }, log_start(extent.partition));
-        }
+        inner.add(segment, extents, log_start);
         forgotten
     }
 
@@ -193,8 +188,13 @@ impl Archive {
         extents
     }
 
+    /// The first offset at or after `offset` that the archive holds.
+    pub fn first_after(&self, partition: PartitionId, offset: Offset) -> Option<Offset> {
+        self.extent_at(partition, offset).map(|(_, extent)| extent.first.max(offset))
+    }
+
     /// Batches of a partition from `offset` up to `end`, at most `bytes_max` bytes; if `whole_first` the first
-    /// batch may be larger.
+    /// batch may be larger. Stops at an offset that the archive does not hold: it may be in the log.
     pub async fn collect(
         &self,
         partition: PartitionId,
@@ -207,7 +207,7 @@ impl Archive {
         let mut found = Collected { next: offset, ..Collected::default() };
         while found.next < end
             && let Some((segment, extent)) = self.extent_at(partition, found.next)
-            && extent.first < end
+            && extent.first <= found.next
         {
             let table = self.table(&segment, &extent).await?;
             let mut from = table.partition_point(|entry| entry.base_offset <= found.next).saturating_sub(1);
@@ -361,6 +361,20 @@ fn batch_at(entry: &TableEntry, start: usize) -> BatchAt {
 }
 
 impl Inner {
+    fn add(
+        &mut self,
+        segment: Arc<Segment>,
+        extents: &[Extent],
+        log_start: impl Fn(PartitionId) -> Option<Offset>,
+    ) {
+        let id = segment.id;
+        let total_bytes = extents.iter().map(|extent| extent.len).sum();
+        self.segments.insert(id, Live { segment, total_bytes, live_bytes: 0, extents: extents.len() as u32 });
+        for extent in extents {
+            self.place(Placed { segment: id, extent: *extent }, log_start(extent.partition));
+        }
+    }
+
     fn place(&mut self, placed: Placed, log_start: Option<Offset>) {
         // Of a deleted partition, or trimmed while the segment was written.
         if log_start.is_none_or(|log_start| placed.extent.last < log_start) {
@@ -483,9 +497,8 @@ mod tests {
         let archive = Archive::default();
         let (one, extents) =
             segment(directory, 1, &[(P, 0, 5, 100, 90), (P, 5, 5, 110, 300), (Q, 0, 1, 105, -1)]).await;
-        archive.add(SegmentId(1), one, &extents, everything);
-        let (two, extents) = segment(directory, 2, &[(P, 10, 1, 120, 200), (P, 11, 4, 130, 300)]).await;
-        archive.add(SegmentId(2), two, &extents, everything);
+        let (two, of_two) = segment(directory, 2, &[(P, 10, 1, 120, 200), (P, 11, 4, 130, 300)]).await;
+        archive.add(vec![(one, extents), (two, of_two)], everything);
         archive
     }
 
@@ -586,9 +599,8 @@ mod tests {
                 ],
             )
             .await;
-            archive.replace(&[SegmentId(1), SegmentId(2)], SegmentId(3), merged, &extents, |p| {
-                (p == P).then_some(Offset(3))
-            });
+            archive
+                .replace(&[SegmentId(1), SegmentId(2)], merged, &extents, |p| (p == P).then_some(Offset(3)));
             assert_eq!(
                 archive.segments(),
                 [SegmentUse { id: SegmentId(3), total_bytes: 50, live_bytes: 40, extents: 2 }]

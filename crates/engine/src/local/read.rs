@@ -118,8 +118,7 @@ impl Reader {
             return Ok((Ok(found), held_back));
         }
         let (mut next, mut bytes) = (read.offset, 0);
-        // A rewrite may move batches from the log to the archive between the two looks: then it looks again.
-        for look in 0..LOOKS_MAX {
+        loop {
             if self.archive.end(read.partition).is_some_and(|archived| archived > next) {
                 let limit = bytes_max.saturating_sub(bytes);
                 let whole = whole_first && bytes == 0;
@@ -136,30 +135,35 @@ impl Reader {
             }
             let limit = bytes_max.saturating_sub(bytes);
             let whole = whole_first && bytes == 0;
-            let index = self.index.lock();
-            if let Some((pieces, _, full)) =
-                index.collect(read.partition, next, end, limit, whole, request.with_batches)
-            {
-                found.pieces.extend(pieces);
-                return Ok((Ok(found), full));
+            let logged = {
+                let index = self.index.lock();
+                if let Some((pieces, _, full)) =
+                    index.collect(read.partition, next, end, limit, whole, request.with_batches)
+                {
+                    found.pieces.extend(pieces);
+                    return Ok((Ok(found), full));
+                }
+                index.first_after(read.partition, next)
+            };
+            // A rewrite may have moved it between the two looks: the archive has batches before the log forgets them, so
+            // that what it still does not have is nowhere.
+            let archived = self.archive.first_after(read.partition, next);
+            if archived == Some(next) {
+                continue;
             }
-            let published = index.partitions.get(&read.partition).map(|partition| partition.published);
-            match published {
+            match self.index.published(read.partition) {
                 None => return Ok((Err(ReadError::UnknownPartition), false)),
                 Some(published) if read.offset < published.log_start => {
                     return Ok((Err(ReadError::OffsetOutOfRange { offset: read.offset, published }), false));
                 }
                 Some(_) => {}
             }
-            // Nothing moves that often: a repair lost what was here. Readers go on behind it.
-            if look + 2 == LOOKS_MAX {
-                match index.first_after(read.partition, next) {
-                    Some(first) if first < end => next = first,
-                    _ => return Ok((Ok(found), false)),
-                }
+            // A repair lost what was here. Readers go on behind it.
+            match archived.into_iter().chain(logged).min() {
+                Some(first) if first < end => next = first,
+                _ => return Ok((Ok(found), false)),
             }
         }
-        Err(EngineError::Read(format!("no batch holds offset {next} of {:?}", read.partition).into()))
     }
 
     pub async fn offset(
@@ -303,9 +307,6 @@ impl Reader {
         if looked.is_err() { undecodable() } else { found }
     }
 }
-
-/// How often a read looks in both places before it gives up.
-const LOOKS_MAX: usize = 8;
 
 async fn whole(piece: &Piece) -> Result<Bytes, EngineError> {
     piece.bytes(0, piece.len()).await

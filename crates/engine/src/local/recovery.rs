@@ -271,8 +271,8 @@ pub(super) async fn open_segments(
                 OpenError::Damaged { file: path.clone(), position, what: what.into(), advice: ADVICE }
             }
         })?;
-        archive
-            .add(id, segment, &extents, |partition| state.partition(partition).map(|found| found.log_start));
+        let log_start = |partition| state.partition(partition).map(|found| found.log_start);
+        archive.add(vec![(segment, extents)], log_start);
     }
     Ok(())
 }

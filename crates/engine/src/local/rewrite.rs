@@ -303,9 +303,7 @@ impl Rewriter {
         manifest.lives.retain(|life| life.end.is_none_or(|(last, _)| last >= durable));
         self.store(&mut ledger, manifest).await?;
 
-        for (segment, extents) in written {
-            self.log.archive.add(segment.id, segment, &extents, |partition| self.log_start(partition));
-        }
+        self.log.archive.add(written, |partition| self.log_start(partition));
         if let Some(through) = complete {
             let freed = self.log.index.lock().forget_through(through);
             self.log.space.files_freed(freed.values().map(|file| &**file));
@@ -592,7 +590,7 @@ impl Rewriter {
         manifest.segments.push(merged.id.0);
         self.store(ledger, manifest).await?;
         let log_start = |partition| self.log_start(partition);
-        ledger.forgotten.extend(self.log.archive.replace(ids, merged.id, merged, &extents, log_start));
+        ledger.forgotten.extend(self.log.archive.replace(ids, merged, &extents, log_start));
         self.log.metrics.rewrites.add(1);
         self.remove_forgotten(ledger).await
     }

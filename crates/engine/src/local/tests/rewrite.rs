@@ -1,5 +1,6 @@
 //! The rewrite, retention and snapshots: batches move, nothing that can be read changes.
 
+use super::segment::{SegmentId, SegmentWriter, TableEntry};
 use super::*;
 use crate::contract::OffsetQuery;
 use crate::door::sim::{DiskCall, DiskFailure, When};
@@ -446,4 +447,42 @@ fn a_file_that_is_promoted_again_ends_with_the_new_footer() {
         assert_eq!(all(&engine, 9, 0).await, expected(9, 0..6));
         engine.close().await.unwrap();
     });
+}
+
+/// A rewrite showed its segments one after another: who read in between got the later batches, which were there already, for an
+/// earlier offset, and a consumer went on behind them.
+#[tokio::test]
+async fn later_batches_are_not_read_before_earlier_ones_that_are_elsewhere() {
+    let dir = Dir::new();
+    let engine = dir.try_open(options()).await.unwrap();
+    create_topic(&engine, 1).await;
+    fill(&engine, 1, 0..10).await;
+    let request = ReadRequest {
+        reads: vec![Read { partition: partition(0), offset: Offset(5), max_bytes: 1 << 20 }],
+        min_bytes: 0,
+        max_bytes: 1 << 20,
+        max_wait_ms: 0,
+        isolation: Isolation::ReadUncommitted,
+        with_batches: true,
+    };
+    let later = engine.read(request).await.unwrap().remove(0).unwrap();
+    let mut writer = SegmentWriter::create(&engine.rewriter.segments, SegmentId(1)).await.unwrap();
+    for piece in &later.pieces {
+        let bytes = piece.bytes(0, piece.len()).await.unwrap();
+        let entry = |at: &crate::contract::BatchAt| TableEntry {
+            base_offset: at.base_offset,
+            position: at.position as u32,
+            append_ms: at.append_ms,
+            max_timestamp_ms: 0,
+        };
+        let entries: Vec<_> = piece.batches.iter().map(entry).collect();
+        let last = entries.last().unwrap().base_offset;
+        writer.add(partition(0), &bytes, &entries, last).await.unwrap();
+    }
+    engine.log.archive.add(vec![writer.finish().await.unwrap()], |_| Some(Offset::ZERO));
+    assert_eq!(engine.log.archive.end(partition(0)), Some(Offset(10)));
+    for from in 0..10 {
+        assert_eq!(all(&engine, 0, from).await, expected(0, from..10));
+    }
+    engine.close().await.unwrap();
 }
