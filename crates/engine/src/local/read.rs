@@ -22,6 +22,9 @@ use crate::types::{Offset, PartitionId};
 const DECOMPRESSED_MAX: usize = 128 << 20;
 
 /// The readers' side of the engine.
+///
+/// Batches move from the log to the archive, which has them before the log forgets them. Lookups by time look in the archive, then
+/// in the log, and again if the archive's end moved meanwhile: what moved may have been in neither.
 #[derive(Debug)]
 pub(super) struct Reader {
     pub index: Arc<Index>,
@@ -181,29 +184,50 @@ impl Reader {
             OffsetQuery::Latest(Isolation::ReadCommitted) => edge(published.last_stable),
             OffsetQuery::Timestamp(at) => Ok(Ok(self.by_timestamp(partition, &published, at).await?)),
             OffsetQuery::MaxTimestamp => {
-                let archived = self.archive.max_timestamp(partition, published.log_start).await?;
-                let logged = self.log_max_timestamp(partition, published.log_start).await?;
-                match archived.max(logged) {
+                let greatest = loop {
+                    let archived_to = self.archive.end(partition);
+                    let archived = self.archive.max_timestamp(partition, published.log_start).await?;
+                    let logged = self.log_max_timestamp(partition, published.log_start).await?;
+                    if self.archive.end(partition) == archived_to {
+                        break archived.max(logged);
+                    }
+                };
+                match greatest {
                     Some(greatest) if greatest >= 0 => {
                         Ok(Ok(self.by_timestamp(partition, &published, greatest).await?))
                     }
                     _ => Ok(Ok(None)),
                 }
             }
-            OffsetQuery::AppendTime(at) => {
-                let by = ByTime::AppendTime(at);
-                if let Some(found) = self.archive.find(partition, published.log_start, by).await? {
-                    let offset = found.entry.base_offset.max(published.log_start);
-                    return Ok(Ok(Some(FoundOffset { offset, timestamp_ms: found.entry.append_ms })));
-                }
+            OffsetQuery::AppendTime(at) => Ok(Ok(self.by_append_time(partition, &published, at).await?)),
+        }
+    }
+
+    /// The first batch appended at or after a time.
+    async fn by_append_time(
+        &self,
+        partition: PartitionId,
+        published: &Published,
+        at: i64,
+    ) -> Result<Option<FoundOffset>, EngineError> {
+        let log_start = published.log_start;
+        loop {
+            let archived_to = self.archive.end(partition);
+            if let Some(found) = self.archive.find(partition, log_start, ByTime::AppendTime(at)).await? {
+                let offset = found.entry.base_offset.max(log_start);
+                return Ok(Some(FoundOffset { offset, timestamp_ms: found.entry.append_ms }));
+            }
+            let first = {
                 let index = self.index.lock();
                 let extents = index.partitions.get(&partition).map(|found| &found.wal);
                 let mut batches = extents.into_iter().flatten().flat_map(|extent| extent.spans());
-                let first = batches.find(|span| span.append_ms >= at && span.last >= published.log_start);
-                Ok(Ok(first.map(|span| FoundOffset {
-                    offset: span.base_offset.max(published.log_start),
+                batches.find(|span| span.append_ms >= at && span.last >= log_start)
+            };
+            if self.archive.end(partition) == archived_to {
+                return Ok(first.map(|span| FoundOffset {
+                    offset: span.base_offset.max(log_start),
                     timestamp_ms: span.append_ms,
-                })))
+                }));
             }
         }
     }
@@ -216,30 +240,39 @@ impl Reader {
         at: i64,
     ) -> Result<Option<FoundOffset>, EngineError> {
         let log_start = published.log_start;
+        // Nothing before it matches.
         let mut from = log_start;
-        // A batch whose header promises the timestamp may hold it only before the log start.
-        while let Some(found) = self.archive.find(partition, from, ByTime::Timestamp(at)).await? {
-            let bytes = whole(&found.piece).await?;
-            let header = BatchHeader::parse(&bytes);
-            if let Some(record) = self.first_record(&bytes, at, log_start) {
-                return Ok(Some(record));
-            }
-            let next = header.map_or(found.entry.base_offset + 1, |header| Offset(header.next_offset()));
-            from = next.max(from + 1);
-        }
-        while let Some((piece, last)) = self.log_extent(partition, from, at) {
-            for batch in Batches::new(whole(&piece).await?) {
-                let Ok((header, bytes)) = batch else { break };
-                if header.max_timestamp >= at
-                    && header.next_offset() > log_start.0
-                    && let Some(record) = self.first_record(&bytes, at, log_start)
-                {
+        loop {
+            let archived_to = self.archive.end(partition);
+            // A batch whose header promises the timestamp may hold it only before the log start.
+            while let Some(found) = self.archive.find(partition, from, ByTime::Timestamp(at)).await? {
+                let bytes = whole(&found.piece).await?;
+                let header = BatchHeader::parse(&bytes);
+                if let Some(record) = self.first_record(&bytes, at, log_start) {
                     return Ok(Some(record));
                 }
+                let next = header.map_or(found.entry.base_offset + 1, |header| Offset(header.next_offset()));
+                from = next.max(from + 1);
             }
-            from = last + 1;
+            from = archived_to.map_or(from, |archived_to| from.max(archived_to));
+            loop {
+                let logged = self.log_extent(partition, from, at);
+                if self.archive.end(partition) != archived_to {
+                    break;
+                }
+                let Some((piece, last)) = logged else { return Ok(None) };
+                for batch in Batches::new(whole(&piece).await?) {
+                    let Ok((header, bytes)) = batch else { break };
+                    if header.max_timestamp >= at
+                        && header.next_offset() > log_start.0
+                        && let Some(record) = self.first_record(&bytes, at, log_start)
+                    {
+                        return Ok(Some(record));
+                    }
+                }
+                from = last + 1;
+            }
         }
-        Ok(None)
     }
 
     /// The first extent of the log that reaches `from` and has a timestamp at or after `at`.

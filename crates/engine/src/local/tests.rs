@@ -13,13 +13,18 @@ mod rewrite;
 mod samples;
 mod space;
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use bytes::Bytes;
 use kolk_wire_kafka::records::{BatchBuilder, BatchHeader, Compression};
 
 use super::*;
 use crate::contract::{Batch, EngineExt, Isolation, Read, Source};
+use crate::door::over::{DiskOver, FileOver};
 use crate::door::real::{DiskOptions, door};
+use crate::door::{Disk, File, Open, Site};
 use crate::state::CreateTopic;
 use crate::types::TopicId;
 
@@ -111,6 +116,88 @@ impl Dir {
 
     async fn try_open(&self, options: LocalOptions) -> Result<Arc<LocalEngine>, OpenError> {
         LocalEngine::open(door(DiskOptions::default()), &self.path(), options).await
+    }
+}
+
+/// Stops one read of a file of this machine, so that a test can do something else meanwhile.
+#[derive(Clone, Debug)]
+struct Gate {
+    /// Files with names that end in this.
+    extension: &'static str,
+    closed: Arc<AtomicBool>,
+    reached: Arc<tokio::sync::Notify>,
+    opened: Arc<tokio::sync::Notify>,
+}
+
+impl Gate {
+    fn new(extension: &'static str) -> Gate {
+        Gate { extension, closed: Arc::default(), reached: Arc::default(), opened: Arc::default() }
+    }
+
+    fn door(&self) -> Door {
+        let door = door(DiskOptions::default());
+        Door { disk: Arc::new(GatedDisk { below: door.disk.clone(), gate: self.clone() }), ..door }
+    }
+
+    /// The next read waits.
+    fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+    }
+
+    /// Returns once a read waits.
+    async fn reached(&self) {
+        self.reached.notified().await;
+    }
+
+    /// Lets the read go on.
+    fn open(&self) {
+        self.opened.notify_one();
+    }
+}
+
+#[derive(Debug)]
+struct GatedDisk {
+    below: Arc<dyn Disk>,
+    gate: Gate,
+}
+
+impl DiskOver for GatedDisk {
+    fn below(&self) -> &dyn Disk {
+        &*self.below
+    }
+
+    fn open_from(&self, site: Site, path: &Path, how: Open) -> BoxFuture<'_, io::Result<Arc<dyn File>>> {
+        let is_gated = path.extension().is_some_and(|extension| extension == self.gate.extension);
+        let file = self.below.open_from(site, path, how);
+        Box::pin(async move {
+            let below = file.await?;
+            match is_gated {
+                true => Ok(Arc::new(GatedFile { below, gate: self.gate.clone() }) as Arc<dyn File>),
+                false => Ok(below),
+            }
+        })
+    }
+}
+
+#[derive(Debug)]
+struct GatedFile {
+    below: Arc<dyn File>,
+    gate: Gate,
+}
+
+impl FileOver for GatedFile {
+    fn below(&self) -> &dyn File {
+        &*self.below
+    }
+
+    fn read_at_from(&self, site: Site, position: u64, len: usize) -> BoxFuture<'_, io::Result<Bytes>> {
+        Box::pin(async move {
+            if self.gate.closed.swap(false, Ordering::SeqCst) {
+                self.gate.reached.notify_one();
+                self.gate.opened.notified().await;
+            }
+            self.below.read_at_from(site, position, len).await
+        })
     }
 }
 

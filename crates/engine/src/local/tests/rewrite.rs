@@ -486,3 +486,71 @@ async fn later_batches_are_not_read_before_earlier_ones_that_are_elsewhere() {
     }
     engine.close().await.unwrap();
 }
+
+/// A lookup by time looked in the archive, then in the log: what a rewrite moved from the second to the first meanwhile was
+/// in neither, and a reader that sought a time started behind it.
+#[tokio::test]
+async fn lookups_by_time_see_what_a_rewrite_moves_meanwhile() {
+    let gate = Gate::new("wal");
+    let dir = Dir::new();
+    let options = LocalOptions { tail_cache_bytes: 0, ..options() };
+    let engine = LocalEngine::open(gate.door(), &dir.path(), options).await.unwrap();
+    create_topic(&engine, 1).await;
+    let mut builder = BatchBuilder::new(Compression::None);
+    builder.append(100, None, Some(b"trimmed"), &[]);
+    builder.append(1, None, Some(b"kept"), &[]);
+    let mut first = append_of(0, b"", 100);
+    first.batch.bytes = builder.build().unwrap();
+    first.batch.offset_count = 2;
+    engine.append(vec![first]).await.unwrap().remove(0).unwrap();
+    engine.append(vec![append_of(0, b"wanted", 200)]).await.unwrap().remove(0).unwrap();
+    while wal_files(&engine) < 2 {
+        engine.append(vec![append_of(0, &[b'x'; 20_000], 1)]).await.unwrap().remove(0).unwrap();
+    }
+    let trim = Command::Trim { partition: partition(0), to: Some(Offset(1)), by: TrimBy::Client };
+    engine.propose(trim).await.unwrap().unwrap();
+
+    // The header of the first batch promises the time, so that its records are read; the rewrite comes meanwhile.
+    gate.close();
+    let rewrite = async {
+        gate.reached().await;
+        engine.rewriter.checkpoint().await.unwrap();
+        gate.open();
+    };
+    let (found, ()) = tokio::join!(engine.offset(partition(0), OffsetQuery::Timestamp(50)), rewrite);
+    let found = found.unwrap().unwrap();
+    assert_eq!(found.map(|found| (found.offset.0, found.timestamp_ms)), Some((2, 200)));
+    engine.close().await.unwrap();
+}
+
+/// The same for the greatest timestamp.
+#[tokio::test]
+async fn the_greatest_timestamp_is_found_while_a_rewrite_moves_it() {
+    let gate = Gate::new("seg");
+    let dir = Dir::new();
+    let engine = LocalEngine::open(gate.door(), &dir.path(), options()).await.unwrap();
+    create_topic(&engine, 1).await;
+    let fill_file = async |files| {
+        while wal_files(&engine) < files {
+            engine.append(vec![append_of(0, &[b'x'; 20_000], 1)]).await.unwrap().remove(0).unwrap();
+        }
+    };
+    fill_file(2).await;
+    engine.rewriter.checkpoint().await.unwrap();
+    let appended = engine.append(vec![append_of(0, b"greatest", 900)]).await.unwrap().remove(0).unwrap();
+    fill_file(2).await;
+    let trim = Command::Trim { partition: partition(0), to: Some(Offset(1)), by: TrimBy::Client };
+    engine.propose(trim).await.unwrap().unwrap();
+
+    // The table of an extent that is trimmed in part is read; the rewrite comes meanwhile.
+    gate.close();
+    let rewrite = async {
+        gate.reached().await;
+        engine.rewriter.checkpoint().await.unwrap();
+        gate.open();
+    };
+    let (found, ()) = tokio::join!(engine.offset(partition(0), OffsetQuery::MaxTimestamp), rewrite);
+    let found = found.unwrap().unwrap();
+    assert_eq!(found.map(|found| (found.offset, found.timestamp_ms)), Some((appended.base_offset, 900)));
+    engine.close().await.unwrap();
+}
