@@ -71,6 +71,9 @@ pub async fn repair(
 ) -> Result<RepairReport, OpenError> {
     let (lock, mut manifest) = inspect::begin(door, directory).await?;
     let disk = &*door.disk;
+    if apply {
+        recovery::remove_leftovers(disk, directory, &manifest).await?;
+    }
     let mut report = RepairReport::default();
     let mut state = State::new(options.limits.clone());
     let (covered, lanes_lost) = load_lanes(disk, directory, &manifest, &mut state, &mut report).await?;

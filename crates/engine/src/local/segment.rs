@@ -205,13 +205,17 @@ struct Building {
 }
 
 impl SegmentWriter {
-    /// Starts a segment; a left-over file of that name is overwritten.
+    /// Starts a segment; a left-over file of that name goes.
     pub async fn create(handles: &Arc<Handles>, id: SegmentId) -> Result<Self, SegmentError> {
         let name = id.file_name();
         let io = |source| SegmentError::Io { name: id.file_name(), source };
         let path = handles.directory.join(&name);
+        // It may be the second name of a log file in use: only the name goes.
+        match handles.disk.remove(&path).await {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(io(error)),
+            _ => {}
+        }
         let file = handles.disk.open(&path, Open::Write).await.map_err(io)?;
-        file.set_len(0).await.map_err(io)?;
         let mut buffer = BytesMut::with_capacity(WRITE_BYTES + 4096);
         buffer.extend_from_slice(HEADER_MAGIC);
         buffer.extend_from_slice(&id.0.to_le_bytes());

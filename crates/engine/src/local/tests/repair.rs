@@ -228,3 +228,43 @@ async fn a_lost_frame_is_a_gap_that_readers_pass() {
         repair(&door(DiskOptions::default()), &dir.path(), LocalOptions::default(), true).await.unwrap();
     assert!(again.damage.is_empty() && !again.repaired, "{again:?}");
 }
+
+/// A promotion that was cut short leaves a second name of a log file in use where the next segment would be. A repair wrote
+/// a segment there, and the log file was empty.
+#[tokio::test]
+async fn a_log_file_with_a_second_name_outlives_a_repair() {
+    let dir = directory(u64::MAX).await;
+    let disk = door(DiskOptions::default());
+    let good = files(&dir.path());
+    let segments: Vec<_> =
+        good.keys().filter(|path| path.extension().is_some_and(|e| e == "seg")).cloned().collect();
+    let mut bad = good[&segments[0]].clone();
+    let at = bad.len() / 2;
+    bad[at] ^= 1;
+    let newest = segments.last().unwrap().file_stem().unwrap().to_str().unwrap();
+    let next = segment::SegmentId(u64::from_str_radix(newest, 16).unwrap() + 1);
+
+    let mut repaired = Vec::new();
+    let logs = good.keys().filter(|path| path.extension().is_some_and(|e| e == "wal"));
+    for second_name_of in [None].into_iter().chain(logs.map(Some)) {
+        put_back(&good, &dir.path());
+        std::fs::write(&segments[0], &bad).unwrap();
+        if let Some(log) = second_name_of {
+            std::fs::hard_link(log, dir.path().join("segments").join(next.file_name())).unwrap();
+        }
+        let done = repair(&disk, &dir.path(), options(), true).await.unwrap();
+        assert!(done.repaired, "{done:?}");
+        let engine = dir.try_open(options()).await.unwrap();
+        let mut found = Vec::new();
+        for index in 0..PARTITIONS {
+            found.push(everything(&engine, index).await);
+        }
+        engine.close().await.unwrap();
+        repaired.push((second_name_of, done.lost, found));
+    }
+    let (_, lost, found) = &repaired[0];
+    for (second_name_of, lost_too, found_too) in &repaired[1..] {
+        assert_eq!((lost_too, found_too), (lost, found), "{second_name_of:?}");
+    }
+    assert!(repaired.len() > 2);
+}
