@@ -23,6 +23,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::archive::SegmentUse;
 use super::commit::Log;
 use super::index::{IndexInner, WalExtent};
@@ -34,6 +36,7 @@ use super::segment::{
 use super::snapshot::{self, SnapshotError, SnapshotWriter};
 use super::space::is_full;
 use super::wal::{self, WalFile};
+use crate::codec::crc32c;
 use crate::contract::{BatchAt, EngineError, RangeRead, Source};
 use crate::defects::{Defect, defect};
 use crate::state::Lane;
@@ -442,7 +445,7 @@ impl Rewriter {
         loop {
             // A few extents at a time: the index is not held while files are read, and the partition may be
             // trimmed or deleted meanwhile.
-            let next: Vec<(WalExtent, Source)> = {
+            let next: Vec<(WalExtent, Source, Arc<WalFile>)> = {
                 let index = self.log.index.lock();
                 let Some(found) = index.partitions.get(&partition) else { return Ok(()) };
                 let leaving = found
@@ -453,21 +456,21 @@ impl Rewriter {
                     .filter(|extent| !promoted.contains(&extent.file));
                 leaving
                     .take(64)
-                    .map(|extent| (extent.clone(), index.source(extent, 0, extent.len as usize)))
+                    .map(|extent| {
+                        let source = index.source(extent, 0, extent.len as usize);
+                        (extent.clone(), source, index.files[&extent.file].clone())
+                    })
                     .collect()
             };
-            let Some((last, _)) = next.last() else { return Ok(()) };
+            let Some((last, ..)) = next.last() else { return Ok(()) };
             from = last.last + 1;
             // Never the last one, or readers would look for it for ever.
             let dropped = if defect(Defect::RewriteDropsExtent) && next.len() > 2 { Some(1) } else { None };
-            for (at, (extent, source)) in next.into_iter().enumerate() {
+            for (at, (extent, source, file)) in next.into_iter().enumerate() {
                 if dropped == Some(at) {
                     continue;
                 }
-                let bytes = match source {
-                    Source::Memory(bytes) => bytes,
-                    Source::File(range) => range.file.read_at(range.position, range.len).await?,
-                };
+                let bytes = checked(&extent, source, &file).await?;
                 writer.add(partition, &bytes, &entries_of(&extent, &bytes), extent.last).await?;
                 self.log.metrics.rewritten_bytes.add(bytes.len() as u64);
             }
@@ -655,6 +658,31 @@ type Leaving = (u64, Arc<WalFile>, Vec<(PartitionId, WalExtent)>);
 
 /// A segment that is written and synced, with its extents.
 type Written = (Arc<Segment>, Vec<Extent>);
+
+/// An extent's bytes as they were written: the copy gets a checksum of its own, which must not cover damage.
+async fn checked(extent: &WalExtent, source: Source, file: &WalFile) -> Result<Bytes, RewriteError> {
+    let bytes = match source {
+        Source::Memory(bytes) => bytes,
+        Source::File(range) => range.file.read_at(range.position, range.len).await?,
+    };
+    if crc32c(&bytes) == extent.crc {
+        return Ok(bytes);
+    }
+    // Memory may have rotted, and the device be right.
+    let name = wal::file_name(file.slot);
+    file.file.sync_and_evict().await.map_err(disk_error(format!("reading {name} again")))?;
+    let bytes = file.read_at(extent.file_position, extent.len as usize).await?;
+    if crc32c(&bytes) == extent.crc {
+        tracing::error!(
+            file = name,
+            position = extent.file_position,
+            "memory held other bytes than the disk"
+        );
+        return Ok(bytes);
+    }
+    let what = format!("{name} is damaged at byte {}: batches do not check", extent.file_position);
+    Err(EngineError::Read(what.into()).into())
+}
 
 /// The batches of an extent of the log, whose bytes are `bytes`.
 fn entries_of(extent: &WalExtent, bytes: &[u8]) -> Vec<TableEntry> {

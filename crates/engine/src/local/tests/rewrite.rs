@@ -554,3 +554,27 @@ async fn the_greatest_timestamp_is_found_while_a_rewrite_moves_it() {
     assert_eq!(found.map(|found| (found.offset, found.timestamp_ms)), Some((appended.base_offset, 900)));
     engine.close().await.unwrap();
 }
+
+/// The rewrite copied what it read, whatever it was, under a new checksum: damage could not be seen any more, and the file
+/// with the original was used again.
+#[tokio::test]
+async fn rotten_bytes_of_the_log_are_not_copied() {
+    let dir = Dir::new();
+    let options = LocalOptions { tail_cache_bytes: 0, ..options() };
+    let engine = dir.try_open(options).await.unwrap();
+    create_topic(&engine, 1).await;
+    fill(&engine, 1, 0..200).await;
+    let (path, position) = {
+        let index = engine.log.index.lock();
+        let extent = &index.partitions[&partition(0)].wal[3];
+        (dir.path().join("wal").join(wal::file_name(index.files[&extent.file].slot)), extent.file_position)
+    };
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[position as usize + 100] ^= 1;
+    std::fs::write(&path, &bytes).unwrap();
+    let error = engine.rewriter.checkpoint().await.unwrap_err().to_string();
+    let place = format!("{} is damaged", path.file_name().unwrap().to_str().unwrap());
+    assert!(error.contains(&place) && error.contains(&position.to_string()), "{error}");
+    assert!(engine.log.archive.segments().is_empty());
+    assert!(wal_files(&engine) > 1, "the file that holds the damage is not used again");
+}
