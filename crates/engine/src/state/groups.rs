@@ -133,9 +133,9 @@ impl State {
                 }
             }
         }
-        let mut taken = Vec::with_capacity(offsets.len());
+        // Of a partition that is named many times the last entry counts.
+        let mut taken = BTreeMap::new();
         let mut answers = Vec::with_capacity(offsets.len());
-        let (mut before, mut after) = (0, 0);
         for (partition, committed) in offsets {
             let size = committed.metadata.len();
             answers.push(if size > OFFSET_METADATA_MAX {
@@ -143,10 +143,7 @@ impl State {
             } else if self.partition(*partition).is_none() {
                 Err(Refusal::UnknownTopic)
             } else {
-                let replaced = known.and_then(|known| known.offsets.get(partition));
-                before += replaced.map_or(0, CommittedOffset::counted_bytes);
-                after += committed.counted_bytes();
-                taken.push((*partition, committed.clone()));
+                taken.insert(*partition, committed);
                 Ok(())
             });
         }
@@ -154,8 +151,13 @@ impl State {
         if taken.is_empty() {
             return Ok((None, outcome));
         }
+        let replaced = taken.keys().filter_map(|partition| known?.offsets.get(partition));
+        let before = replaced.map(CommittedOffset::counted_bytes).sum();
+        let after = taken.values().map(|committed| committed.counted_bytes()).sum();
         self.admit_group_bytes(before, after)?;
-        let decision = Decision::CommitOffsets { group: group.clone(), now_ms, offsets: taken };
+        let offsets =
+            taken.into_iter().map(|(partition, committed)| (partition, committed.clone())).collect();
+        let decision = Decision::CommitOffsets { group: group.clone(), now_ms, offsets };
         Ok((Some(decision), outcome))
     }
 

@@ -453,3 +453,59 @@ fn limits_on_memory_refuse_what_grows_and_let_through_what_shrinks() {
     run(Command::DeleteGroup { group: "a".into() }).unwrap();
     run(commit("c", 0)).unwrap();
 }
+
+/// What the partition had was taken off once for each time it was named: the commit seemed to shrink the state, and the
+/// limit was not asked. What came of it was in the log, and every start loaded it.
+#[test]
+fn a_partition_named_many_times_in_a_commit_counts_once() {
+    const LIMIT: usize = 20_000;
+    let limits = Limits { group_bytes: LIMIT, ..Limits::default() };
+    let mut state = State::new(limits);
+    let create = CreateTopic {
+        name: "t".into(),
+        id: TopicId(1),
+        partitions: 100,
+        configs: BTreeMap::new(),
+        tags: BTreeMap::new(),
+        now_ms: 0,
+    };
+    let mut run = |command: &Command| {
+        let (decision, outcome) = state.decide(command)?;
+        if let Some(decision) = decision {
+            state.apply(&decision);
+        }
+        Ok::<_, Refusal>((outcome, state.group_bytes, state.group("g").map(|group| group.offsets.clone())))
+    };
+    run(&Command::CreateTopic(create)).unwrap();
+    let commit = |entries: &[(i32, usize)]| Command::CommitOffsets {
+        group: "g".into(),
+        member: None,
+        offsets: entries
+            .iter()
+            .enumerate()
+            .map(|(at, (index, len))| {
+                let committed = CommittedOffset {
+                    offset: Offset(at as i64),
+                    leader_epoch: -1,
+                    metadata: "m".repeat(*len).into(),
+                    commit_ms: 0,
+                };
+                (PartitionId { topic: TopicId(1), index: *index }, committed)
+            })
+            .collect(),
+        now_ms: 0,
+    };
+    run(&commit(&[(0, 4000)])).unwrap();
+    let mut entries = vec![(0, 0); 1000];
+    entries.extend((1..50).map(|index| (index, 4000)));
+    let refused = run(&commit(&entries));
+    assert!(matches!(refused, Err(Refusal::StateFull { limit: LIMIT, .. })), "{refused:?}");
+
+    // As on Kafka the last entry of a partition is the one that stays, and each has its answer.
+    let (outcome, held, offsets) = run(&commit(&[(0, 10), (1, 10), (0, 4000), (0, 20)])).unwrap();
+    assert_eq!(outcome, Outcome::PerPartition(vec![Ok(()); 4]));
+    assert!(held <= LIMIT);
+    let offsets: Vec<_> =
+        offsets.unwrap().into_values().map(|one| (one.offset.0, one.metadata.len())).collect();
+    assert_eq!(offsets, [(3, 20), (1, 10)]);
+}
