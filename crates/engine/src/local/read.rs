@@ -59,17 +59,20 @@ impl Reader {
             {
                 return Ok(pass.answers);
             }
+            let bytes = pass.bytes;
+            // It pins memory and log files, and the wait is as long as the client likes: what is there is looked up again.
+            drop(pass);
             match &waiting {
                 None => {
                     let partitions = request.reads.iter().map(|read| read.partition);
                     // Looks again before it waits: more may have come before the registration.
-                    waiting = Some(self.index.wait_on(partitions, min_bytes - pass.bytes));
-                    seen = pass.bytes;
+                    waiting = Some(self.index.wait_on(partitions, min_bytes - bytes));
+                    seen = bytes;
                 }
                 Some(registration) => {
-                    if pass.bytes > seen {
-                        registration.came(pass.bytes - seen);
-                        seen = pass.bytes;
+                    if bytes > seen {
+                        registration.came(bytes - seen);
+                        seen = bytes;
                     }
                     let woken = tokio::time::timeout_at(deadline, registration.woken()).await.is_ok();
                     if woken {

@@ -578,3 +578,38 @@ async fn rotten_bytes_of_the_log_are_not_copied() {
     assert!(engine.log.archive.segments().is_empty());
     assert!(wal_files(&engine) > 1, "the file that holds the damage is not used again");
 }
+
+/// It kept what was there already, for as long as its client liked to wait: log files that could not be used again, and
+/// frames in memory that no budget knew of.
+#[tokio::test]
+async fn a_read_that_waits_for_more_holds_nothing_of_what_is_there() {
+    let dir = Dir::new();
+    let engine = dir.try_open(options()).await.unwrap();
+    create_topic(&engine, 1).await;
+    fill(&engine, 1, 0..200).await;
+    assert!(wal_files(&engine) > 2);
+    // The oldest batches are in a file and nowhere else.
+    let held = || engine.log.index.lock().files.values().map(Arc::strong_count).collect::<Vec<_>>();
+    let request = ReadRequest {
+        reads: vec![Read { partition: partition(0), offset: Offset(0), max_bytes: 100 << 20 }],
+        min_bytes: 100 << 20,
+        max_bytes: 100 << 20,
+        max_wait_ms: 3_600_000,
+        isolation: Isolation::ReadUncommitted,
+        with_batches: false,
+    };
+    let found = engine.read(ReadRequest { max_wait_ms: 0, ..request.clone() }).await.unwrap();
+    let while_read = held();
+    drop(found);
+    let before = held();
+    assert!(while_read.iter().sum::<usize>() > before.iter().sum::<usize>(), "an answer holds its files");
+    let mut waiting = engine.read(request);
+    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(waiting.as_mut().poll(&mut cx).is_pending());
+    assert_eq!(held(), before);
+    engine.rewriter.checkpoint().await.unwrap();
+    assert!(waiting.as_mut().poll(&mut cx).is_pending());
+    fill(&engine, 1, 200..201).await;
+    drop(waiting);
+    engine.close().await.unwrap();
+}
