@@ -46,6 +46,10 @@ struct Segment {
     max_timestamp_ms: i64,
 }
 
+/// Segments counted apart, at most; with the default `segment.bytes` that is half a TiB. Where a topic's configs roll more
+/// than these, the smallest are joined, and retention acts on them a little later.
+const SEGMENTS_MAX: usize = 512;
+
 /// One partition's segments, oldest first; the last one is active.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct VirtualSegments(VecDeque<Segment>);
@@ -60,7 +64,7 @@ impl VirtualSegments {
         };
         active.bytes + bytes > rules.segment_bytes
             || timestamp_ms.saturating_sub(active.first_timestamp_ms)
-                > rules.segment_ms.saturating_sub(jitter_ms(active.base, rules.segment_jitter_ms))
+                > rules.segment_ms.saturating_sub(jitter_ms(active.base, rules))
             || base - active.base > i64::from(i32::MAX)
     }
 
@@ -71,13 +75,40 @@ impl VirtualSegments {
                 active.bytes += bytes;
                 active.max_timestamp_ms = active.max_timestamp_ms.max(timestamp_ms);
             }
-            _ => self.0.push_back(Segment {
-                base,
-                bytes,
-                first_timestamp_ms: timestamp_ms,
-                max_timestamp_ms: timestamp_ms,
-            }),
+            _ => {
+                while self.0.len() >= SEGMENTS_MAX {
+                    self.join_small();
+                }
+                self.0.push_back(Segment {
+                    base,
+                    bytes,
+                    first_timestamp_ms: timestamp_ms,
+                    max_timestamp_ms: timestamp_ms,
+                });
+            }
         }
+    }
+
+    /// Joins neighbours that are small beside the others: at least a quarter of all go, so that it is rarely done.
+    fn join_small(&mut self) {
+        let small = 4 * self.bytes() / self.0.len() as u64;
+        let mut joined: VecDeque<Segment> = VecDeque::with_capacity(SEGMENTS_MAX);
+        // A segment that was joined, and with what it was, stays as it is for this time.
+        let mut is_joined = true;
+        for segment in self.0.drain(..) {
+            match joined.back_mut() {
+                Some(last) if !is_joined && last.bytes + segment.bytes <= small => {
+                    last.bytes += segment.bytes;
+                    last.max_timestamp_ms = last.max_timestamp_ms.max(segment.max_timestamp_ms);
+                    is_joined = true;
+                }
+                _ => {
+                    joined.push_back(segment);
+                    is_joined = false;
+                }
+            }
+        }
+        self.0 = joined;
     }
 
     /// Forgets segments that lie wholly below the log start; `next` ends the active one.
@@ -145,9 +176,10 @@ impl VirtualSegments {
     }
 }
 
-/// Spreads rolls of partitions that were written at one time. Kafka draws the jitter; here the segment's base
-/// offset decides, so that replay needs no dice.
-fn jitter_ms(base: Offset, jitter_ms: i64) -> i64 {
+/// Spreads rolls of partitions that were written at one time, by less than `segment.ms`. Kafka draws the jitter; here the
+/// segment's base offset decides, so that replay needs no dice.
+fn jitter_ms(base: Offset, rules: &RollRules) -> i64 {
+    let jitter_ms = rules.segment_jitter_ms.min(rules.segment_ms);
     if jitter_ms <= 0 {
         0
     } else {
@@ -225,9 +257,42 @@ mod tests {
 
     #[test]
     fn jitter_stays_below_its_bound() {
+        let jitter =
+            |base, segment_jitter_ms| jitter_ms(Offset(base), &RollRules { segment_jitter_ms, ..ROLL });
         for base in [0, 1, 5, 77, 1 << 40] {
-            assert!((0..10).contains(&jitter_ms(Offset(base), 10)));
+            assert!((0..10).contains(&jitter(base, 10)));
+            assert!((0..ROLL.segment_ms).contains(&jitter(base, i64::MAX)), "or every batch would roll");
         }
-        assert_eq!(jitter_ms(Offset(5), 0), 0);
+        assert_eq!(jitter(5, 0), 0);
+    }
+
+    /// Each was 32 bytes of state and of every snapshot, for as long as the topic kept its records: `segment.ms` of 1
+    /// and a batch of 70 bytes made one.
+    #[test]
+    fn segments_are_bounded_whatever_rolls_them() {
+        const BATCHES: i64 = 100_000;
+        let every_batch = RollRules { segment_ms: 1, ..ROLL };
+        let mut segments = VirtualSegments::default();
+        // A few large ones among the many small ones stay as they are.
+        let bytes_of = |at: i64| if at % 1000 == 999 { 1 << 20 } else { 70 };
+        for at in 0..BATCHES {
+            let (base, bytes, timestamp_ms) = (Offset(at), bytes_of(at), 2 * at);
+            let rolls = segments.rolls(&every_batch, base, bytes, timestamp_ms);
+            assert!(rolls);
+            segments.append(rolls, base, bytes, timestamp_ms);
+            assert!(segments.0.len() <= SEGMENTS_MAX && segments.0.capacity() <= 2 * SEGMENTS_MAX);
+        }
+        let next = Offset(BATCHES);
+        assert_eq!(segments.bytes(), (0..BATCHES).map(bytes_of).sum::<u64>());
+        assert!(segments.0.iter().is_sorted_by_key(|segment| segment.base));
+        // By time and by size it acts near where it should, never before.
+        let old = segments.expired(&retention(Some(BATCHES), None), 2 * BATCHES, next).expect("half is old");
+        assert!(old.0 <= BATCHES / 2 && old.0 > BATCHES / 2 - 2000, "{old:?}");
+        let keep = segments.bytes() / 2;
+        let large = segments.expired(&retention(None, Some(keep)), 0, next).expect("half is too much");
+        let kept: u64 = (large.0..BATCHES).map(bytes_of).sum();
+        assert!(kept >= keep && kept < keep + (8 << 20), "{kept} of {keep}");
+        segments.trim(next, next);
+        assert_eq!(segments.bytes(), 0);
     }
 }
