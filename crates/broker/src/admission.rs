@@ -12,6 +12,7 @@
 //!              │     └─ at most one request larger than a quarter of it at a time
 //!              ├─ reserve: small control requests (heartbeats) when the general part is full
 //!              ├─ growth: what requests unpack to and answers take beyond that, when the general part is full
+//!              ├─ waiting: what long polls keep while nothing comes
 //!              ├─ buffers: what busy connections read into beyond a few KiB
 //!              └─ HTTP: as much, for long heads and what HTTP/2 peers send ahead
 //! ```
@@ -54,6 +55,8 @@ struct Pools {
     reserve: Arc<Semaphore>,
     growth_bytes: usize,
     growth: Arc<Semaphore>,
+    waiting_bytes: usize,
+    waiting: Arc<Semaphore>,
     buffer_bytes: usize,
     buffers: Arc<Semaphore>,
     waits: Counter,
@@ -66,7 +69,8 @@ pub struct Permit {
     held: OwnedSemaphorePermit,
     receiving: Option<OwnedSemaphorePermit>,
     grown: Option<OwnedSemaphorePermit>,
-    _oversized: Option<OwnedSemaphorePermit>,
+    /// The turn of a request larger than so many bytes.
+    oversized: Option<(usize, OwnedSemaphorePermit)>,
 }
 
 impl Admission {
@@ -76,7 +80,8 @@ impl Admission {
         let reserve_bytes = (total / 32).min(8 * 1024 * 1024);
         let buffer_bytes = total / 8;
         let growth_bytes = total / 16;
-        let general_bytes = total - reserve_bytes - 2 * buffer_bytes - growth_bytes;
+        let waiting_bytes = total / 16;
+        let general_bytes = total - reserve_bytes - 2 * buffer_bytes - growth_bytes - waiting_bytes;
         let receiving_bytes = general_bytes / 2;
         Admission(Arc::new(Pools {
             general_bytes,
@@ -88,6 +93,8 @@ impl Admission {
             reserve: Arc::new(Semaphore::new(reserve_bytes)),
             growth_bytes,
             growth: Arc::new(Semaphore::new(growth_bytes)),
+            waiting_bytes,
+            waiting: Arc::new(Semaphore::new(waiting_bytes)),
             buffer_bytes,
             buffers: Arc::new(Semaphore::new(buffer_bytes)),
             waits: Counter::default(),
@@ -105,7 +112,7 @@ impl Admission {
     }
 
     /// Each part of the budget by its name: bytes of it that are held, and all of it.
-    pub fn parts(&self) -> [(&'static str, usize, usize); 5] {
+    pub fn parts(&self) -> [(&'static str, usize, usize); 6] {
         let pools = &*self.0;
         let part = |name, pool: &Semaphore, bytes: usize| {
             (name, bytes.saturating_sub(pool.available_permits()), bytes)
@@ -115,6 +122,7 @@ impl Admission {
             part("receiving", &pools.receiving, pools.receiving_bytes),
             part("control", &pools.reserve, pools.reserve_bytes),
             part("growth", &pools.growth, pools.growth_bytes),
+            part("waiting", &pools.waiting, pools.waiting_bytes),
             part("buffers", &pools.buffers, pools.buffer_bytes),
         ]
     }
@@ -128,7 +136,7 @@ impl Admission {
     pub fn try_admit(&self, bytes: usize, class: Class) -> Option<Permit> {
         let pools = &*self.0;
         let oversized = match bytes > self.oversized_bytes() {
-            true => Some(Arc::clone(&pools.oversized).try_acquire_owned().ok()?),
+            true => Some((self.oversized_bytes(), Arc::clone(&pools.oversized).try_acquire_owned().ok()?)),
             false => None,
         };
         let count = clamp(bytes, pools.general_bytes);
@@ -139,7 +147,7 @@ impl Admission {
             }
             Err(_) => return None,
         };
-        Some(Permit { held, receiving: None, grown: None, _oversized: oversized })
+        Some(Permit { held, receiving: None, grown: None, oversized })
     }
 
     /// Admits a request that is here already, as soon as there is room.
@@ -154,7 +162,15 @@ impl Admission {
     pub fn try_buffer(&self, bytes: usize) -> Option<Permit> {
         let count = u32::try_from(bytes).ok()?;
         let held = Arc::clone(&self.0.buffers).try_acquire_many_owned(count).ok()?;
-        Some(Permit { held, receiving: None, grown: None, _oversized: None })
+        Some(Permit { held, receiving: None, grown: None, oversized: None })
+    }
+
+    /// Room for what a request keeps while it waits for other clients, if there is some. Nobody queues for it: a wait that
+    /// one client makes as long as it likes holds up nobody.
+    pub fn try_wait(&self, bytes: usize) -> Option<Permit> {
+        let count = u32::try_from(bytes).ok()?;
+        let held = Arc::clone(&self.0.waiting).try_acquire_many_owned(count).ok()?;
+        Some(Permit { held, receiving: None, grown: None, oversized: None })
     }
 
     /// What HTTP connections together may be sent before it is asked for, in bytes.
@@ -192,7 +208,7 @@ impl Admission {
         let pools = &*self.0;
         pools.waits.add(1);
         let oversized = match bytes > self.oversized_bytes() {
-            true => Some(acquire(&pools.oversized, 1).await),
+            true => Some((self.oversized_bytes(), acquire(&pools.oversized, 1).await)),
             false => None,
         };
         let count = clamp(bytes, pools.general_bytes);
@@ -206,7 +222,7 @@ impl Admission {
         } else {
             acquire(&pools.general, count).await
         };
-        Permit { held, receiving, grown: None, _oversized: oversized }
+        Permit { held, receiving, grown: None, oversized }
     }
 }
 
@@ -238,6 +254,9 @@ impl Permit {
             surplus -= from_growth;
         }
         drop(self.held.split(surplus));
+        if self.oversized.as_ref().is_some_and(|(limit, _)| self.bytes() <= *limit) {
+            self.oversized = None;
+        }
     }
 
     /// Makes the permit hold `bytes` at least, if there is room now: from where it was taken, else from what is set
@@ -296,7 +315,7 @@ mod tests {
     fn waiting_is_fair_and_ends_when_bytes_come_back() {
         let admission = Admission::new(32 * MIB);
         let first: Vec<_> = (0..4)
-            .map(|_| admission.try_admit(5 * MIB, Class::Data).expect("four times 5 MiB fit"))
+            .map(|_| admission.try_admit(9 * MIB / 2, Class::Data).expect("four times 4.5 MiB fit"))
             .collect();
         assert!(admission.try_admit(5 * MIB, Class::Data).is_none());
         let mut big = pin!(admission.admit(5 * MIB, Class::Data));
@@ -334,7 +353,7 @@ mod tests {
                 Poll::Pending => break,
             }
         }
-        assert_eq!(permits.len(), 10);
+        assert_eq!(permits.len(), 9);
         assert!(
             admission.try_admit(6 * MIB, Class::Data).is_some(),
             "whole requests still have the other half"
@@ -380,6 +399,29 @@ mod tests {
         assert_eq!(other.bytes(), 3 * MIB, "more than there is stands alone");
         drop((permit, other, others, rest));
         assert_eq!(admission.available(), Admission::new(32 * MIB).available());
+    }
+
+    #[test]
+    fn who_waits_for_others_holds_up_nobody() {
+        let admission = Admission::new(8 * MIB);
+        let mut waiting = Vec::new();
+        while let Some(permit) = admission.try_wait(1024) {
+            waiting.push(permit);
+        }
+        assert_eq!(waiting.len(), 512, "a bound of its own");
+        let all = admission.available();
+        assert!(poll(pin!(admission.admit(100 * MIB, Class::Data))).is_ready(), "{all} bytes are free");
+    }
+
+    #[test]
+    fn who_gives_back_most_is_no_longer_oversized() {
+        let admission = Admission::new(8 * MIB);
+        let mut first = admission.try_admit(3 * MIB, Class::Data).expect("the first");
+        assert!(admission.try_admit(2 * MIB, Class::Data).is_none());
+        first.shrink(2 * MIB);
+        assert!(admission.try_admit(2 * MIB, Class::Data).is_none(), "it still is");
+        first.shrink(MIB);
+        assert!(admission.try_admit(2 * MIB, Class::Data).is_some());
     }
 
     #[test]

@@ -137,15 +137,32 @@ pub struct ReadReply {
 /// What a read may take when the budget is full: the client gets little, and asks again.
 const READ_BYTES_MIN: usize = 64 * 1024;
 
+/// A read for which there is no room to wait in waits so long at most, in milliseconds, and the client asks again. It holds
+/// what others may be queueing for.
+const CROWDED_WAIT_MS: u64 = 500;
+
 impl Broker {
     /// [`kolk_engine::Engine::read`] within the byte budget: what lies in memory is charged. While the budget is full
-    /// the read waits, pinning nothing, and is then done again. `held` is what the caller's request holds itself: it is
-    /// given back first, or two readers could wait for each other.
+    /// the read waits, pinning nothing, and is then done again.
+    ///
+    /// `held` is what the caller's request holds itself, `kept_bytes` what of it stays while the read waits for records.
+    /// All of it is given back before the answer is charged, or two readers could wait for each other; and all but what
+    /// is kept before the wait for records, which takes as long as the client likes.
     pub async fn read(
         &self,
         mut request: ReadRequest,
-        held: Option<Permit>,
+        mut held: Permit,
+        kept_bytes: usize,
     ) -> Result<ReadReply, EngineError> {
+        if request.max_wait_ms > 0 {
+            match self.admission().try_wait(kept_bytes) {
+                Some(waiting) => held = waiting,
+                None => {
+                    held.shrink(kept_bytes);
+                    request.max_wait_ms = request.max_wait_ms.min(CROWDED_WAIT_MS);
+                }
+            }
+        }
         // A quarter of what is left: clients that take their replies slowly, or never, leave room for others.
         let share = (self.admission().available() / 4).max(READ_BYTES_MIN);
         request.max_bytes = request.max_bytes.min(share);

@@ -110,6 +110,11 @@ pub(crate) fn class(key: i16) -> Class {
     }
 }
 
+/// Whether an answer may wait for what other clients do, for as long as this one likes.
+pub(crate) fn waits_for_others(api: ApiKey) -> bool {
+    matches!(api, ApiKey::Fetch | ApiKey::JoinGroup | ApiKey::SyncGroup)
+}
+
 /// Whether asking twice changes nothing: an answer that there is no room for yet may be dropped and made again.
 pub(crate) fn is_repeatable(api: ApiKey) -> bool {
     matches!(

@@ -29,10 +29,10 @@ use kolk_broker::{Class, Permit};
 use kolk_engine::EngineError;
 use kolk_engine::door::{Accepted, Stream};
 use kolk_engine::metrics::RequestCost;
+use kolk_wire_kafka::ErrorCode;
 use kolk_wire_kafka::codec::{DecodeError, EncodeError};
 use kolk_wire_kafka::frame::{self, FrameError, RequestHeader};
 use kolk_wire_kafka::messages::produce::ProduceRequest;
-use kolk_wire_kafka::{ApiKey, ErrorCode};
 use tokio::io::AsyncReadExt;
 use tokio::time::{Instant, Sleep};
 
@@ -386,7 +386,7 @@ impl Connection {
                 unless_stopped_for(&shared, Duration::ZERO, admitted).await?
             }
         };
-        let (header, body) = RequestHeader::decode(frame)?;
+        let (mut header, body) = RequestHeader::decode(frame)?;
         match apis::service(&header)? {
             Service::Produce => {
                 self.shared.metrics.taken(apis::PRODUCE);
@@ -401,25 +401,30 @@ impl Connection {
                 }
             }
             Service::Other(api) => {
+                drop(whole);
                 self.answer_all().await?;
                 self.flush().await?;
                 let shared = Arc::clone(&self.shared);
                 let place = apis::place(api).expect("what is handled is in the table");
                 shared.metrics.taken(place);
                 let taken = Instant::now();
+                let waits = apis::waits_for_others(api);
+                if waits {
+                    // Or the frame would stay as long as the request.
+                    header.client_id = header.client_id.map(|id| id.detached());
+                }
                 let handled = handlers::handle(&shared, &self.client, api, &header, body, permit);
                 let handled = unless_stopped_for(&shared, STOP_GRACE, handled);
-                let reply = match api {
-                    // It may wait for as long as the client likes: whoever hangs up meanwhile frees what it holds.
-                    ApiKey::Fetch => {
-                        let hung_up = hang_up(&mut *self.stream, &mut self.inbox);
-                        tokio::select! {
-                            biased;
-                            reply = handled => reply??,
-                            closed = hung_up => return Err(closed),
-                        }
+                let reply = if waits {
+                    // Whoever hangs up meanwhile frees what it holds.
+                    let hung_up = hang_up(&mut *self.stream, &mut self.inbox);
+                    tokio::select! {
+                        biased;
+                        reply = handled => reply??,
+                        closed = hung_up => return Err(closed),
                     }
-                    _ => handled.await??,
+                } else {
+                    handled.await??
                 };
                 let cost =
                     RequestCost { time: taken.elapsed(), request_bytes: 4 + bytes, reply_bytes: reply.len() };

@@ -8,6 +8,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use kolk_engine::map::HashMap;
+use kolk_engine::state::TOPIC_NAME_MAX;
 use kolk_wire_kafka::messages::fetch::{FetchPartition, FetchRequest};
 use kolk_wire_kafka::{ErrorCode, Str};
 use tokio::time::Instant;
@@ -89,6 +90,10 @@ impl FetchSessions {
         by_id: bool,
         fresh_id: impl Fn() -> u64,
     ) -> Result<Turn, ErrorCode> {
+        // No topic has such a name, and a session would remember it, however long.
+        if request.topics.iter().any(|topic| topic.topic.len() > TOPIC_NAME_MAX) {
+            return Err(ErrorCode::InvalidTopicException);
+        }
         if request.session_epoch == FINAL_EPOCH || request.session_epoch == INITIAL_EPOCH {
             if request.session_id != 0 {
                 self.take(request.session_id);
@@ -175,9 +180,7 @@ impl FetchSessions {
             used: Instant::now(),
         };
         for asked in asked {
-            let mut asked = asked.clone();
-            asked.topic.name = asked.topic.name.detached();
-            session.set(asked);
+            session.set(asked.clone());
         }
         Some(session)
     }
@@ -218,7 +221,6 @@ impl Session {
                 self.partitions[*place] = asked;
             }
             None => {
-                asked.topic.name = asked.topic.name.detached();
                 self.places.insert((asked.topic.clone(), asked.partition), self.partitions.len());
                 self.partitions.push(asked);
             }
@@ -242,7 +244,8 @@ fn list(request: FetchRequest, by_id: bool) -> Vec<Asked> {
     let topics = request.topics.into_iter();
     topics
         .flat_map(|topic| {
-            let key = topic_of(&topic.topic, topic.topic_id, by_id);
+            // The request may wait for long, and a session stays: the name would keep the whole frame.
+            let key = topic_of(&topic.topic.detached(), topic.topic_id, by_id);
             topic.partitions.into_iter().map(move |partition| asked(key.clone(), &partition))
         })
         .collect()

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::group::{Effects, Group, Seat};
 use super::{GroupError, JoinRequest, Joined, Leaving, Phase, SyncRequest, Synced};
-use crate::Broker;
+use crate::{Broker, Permit};
 
 /// Groups in memory at a time.
 const GROUPS_MAX: usize = 100_000;
@@ -55,7 +55,10 @@ impl Groups {
     /// The memory that a member takes who joins like this; `None` if there is no room.
     fn seat(&self, request: &JoinRequest) -> Option<Seat> {
         let protocols = request.protocols.iter().map(|(name, metadata)| name.len() + metadata.len() + 64);
-        let names = 2 * (request.group.len() + request.member_id.len() + request.client_id.len());
+        let instance_id = request.instance_id.as_deref().unwrap_or_default();
+        let names =
+            [&request.group, &request.member_id, &request.client_id, instance_id, &request.protocol_type];
+        let names: usize = names.iter().map(|name| 2 * name.len()).sum();
         let bytes = u32::try_from(MEMBER_BYTES + names + protocols.sum::<usize>()).ok()?;
         Arc::clone(&self.1).try_acquire_many_owned(bytes).ok()
     }
@@ -92,8 +95,9 @@ impl Cell {
 }
 
 impl Broker {
-    /// JoinGroup. Resolves when the rebalance is over.
-    pub async fn join_group(&self, request: JoinRequest) -> Result<Joined, GroupError> {
+    /// JoinGroup. Resolves when the rebalance is over, which other clients decide: `held`, the request's share of the
+    /// byte budget, is given back before. What is kept of the request is the member's, whose seat pays for it.
+    pub async fn join_group(&self, request: JoinRequest, held: Permit) -> Result<Joined, GroupError> {
         check_group_id(&request.group)?;
         let settings = &self.settings().groups;
         let session_ms = i32::try_from(request.session_timeout.as_millis()).unwrap_or(i32::MAX);
@@ -110,20 +114,25 @@ impl Broker {
             group.join(request, seat, reply, fresh_id, Instant::now(), effects);
         })?
         .ok_or(GroupError::UnknownMember)?;
+        drop(held);
         let joined = answer.await.unwrap_or(Err(GroupError::NotAvailable))?;
         self.settle().await?;
         Ok(joined)
     }
 
-    /// SyncGroup. Resolves when the leader has given the assignment.
-    pub async fn sync_group(&self, request: SyncRequest) -> Result<Synced, GroupError> {
+    /// SyncGroup. Resolves when the leader has given the assignment. `held` is the request's share of the byte budget: a
+    /// leader's assignments hold it until they are stored, who waits for the leader has nothing in hand and gives it back.
+    pub async fn sync_group(&self, request: SyncRequest, held: Permit) -> Result<Synced, GroupError> {
         check_group_id(&request.group)?;
         let (reply, answer) = oneshot::channel();
         let group = request.group.clone();
-        self.with_group(&group, false, |group, effects| {
-            group.sync(request, reply, Instant::now(), effects);
-        })?
-        .ok_or(GroupError::UnknownMember)?;
+        let is_assigning = self
+            .with_group(&group, false, |group, effects| {
+                group.sync(request, reply, Instant::now(), effects);
+                effects.store
+            })?
+            .ok_or(GroupError::UnknownMember)?;
+        let _assigning = is_assigning.then_some(held);
         let synced = answer.await.unwrap_or(Err(GroupError::NotAvailable))?;
         self.settle().await?;
         Ok(synced)

@@ -9,7 +9,7 @@ use kolk_engine::memory::{MemoryEngine, MemoryOptions};
 use tokio::time::{Instant, sleep};
 
 use super::{GroupError, JoinRequest, Joined, Leaving, Phase, SyncRequest, Synced};
-use crate::{Broker, Settings};
+use crate::{Broker, Class, Permit, Settings};
 
 fn door() -> Door {
     real::door(real::DiskOptions::default())
@@ -19,6 +19,11 @@ fn broker() -> Broker {
     let door = door();
     let engine = Arc::new(MemoryEngine::new(door.clone(), MemoryOptions::default()));
     Broker::new(engine, door, Settings::default())
+}
+
+/// What a request that is here holds.
+fn held(broker: &Broker) -> Permit {
+    broker.admission().try_admit(1024, Class::Control).expect("there is room")
 }
 
 fn request(member_id: &str, protocols: &[&str]) -> JoinRequest {
@@ -45,7 +50,7 @@ type Answer<T> = tokio::task::JoinHandle<Result<T, GroupError>>;
 fn join(broker: &Broker, request: JoinRequest) -> Answer<Joined> {
     let broker = broker.clone();
     #[allow(clippy::disallowed_methods, reason = "a test is its own client")]
-    tokio::spawn(async move { broker.join_group(request).await })
+    tokio::spawn(async move { broker.join_group(request, held(&broker)).await })
 }
 
 fn sync_request(joined: &Joined, assignments: &[(&str, &str)]) -> SyncRequest {
@@ -64,7 +69,7 @@ fn sync_request(joined: &Joined, assignments: &[(&str, &str)]) -> SyncRequest {
 }
 
 async fn sync(broker: &Broker, joined: &Joined) -> Result<Synced, GroupError> {
-    broker.sync_group(sync_request(joined, &[(&joined.member_id, "a")])).await
+    broker.sync_group(sync_request(joined, &[(&joined.member_id, "a")]), held(broker)).await
 }
 
 async fn phase(broker: &Broker) -> (Phase, usize) {
@@ -74,7 +79,7 @@ async fn phase(broker: &Broker) -> (Phase, usize) {
 
 /// One member, alone and stable.
 async fn settled(broker: &Broker) -> Joined {
-    let joined = broker.join_group(request("", &["range"])).await.unwrap();
+    let joined = broker.join_group(request("", &["range"]), held(broker)).await.unwrap();
     sync(broker, &joined).await.unwrap();
     joined
 }
@@ -156,7 +161,7 @@ async fn a_leader_that_gives_no_assignment_is_taken_out() {
         let broker = broker.clone();
         let request = sync_request(&follower, &[]);
         #[allow(clippy::disallowed_methods, reason = "a test is its own client")]
-        tokio::spawn(async move { broker.sync_group(request).await })
+        tokio::spawn(async move { broker.sync_group(request, held(&broker)).await })
     };
     let start = Instant::now();
     while !waiting.is_finished() {
@@ -166,7 +171,7 @@ async fn a_leader_that_gives_no_assignment_is_taken_out() {
     }
     assert_eq!(waiting.await.unwrap(), Err(GroupError::RebalanceInProgress));
     assert_eq!(broker.heartbeat("g", &leader.member_id, None, 1), Err(GroupError::UnknownMember));
-    let again = broker.join_group(request(&follower.member_id, &["range"])).await.unwrap();
+    let again = broker.join_group(request(&follower.member_id, &["range"]), held(&broker)).await.unwrap();
     assert_eq!((again.generation, again.leader), (2, follower.member_id));
 }
 
@@ -180,14 +185,14 @@ async fn members_without_end_are_refused_until_others_are_gone() {
         protocols: vec![("range".to_owned(), Bytes::from(vec![0; 40 << 20]))],
         ..request("", &["range"])
     };
-    let first = broker.join_group(large.clone()).await;
+    let first = broker.join_group(large.clone(), held(&broker)).await;
     assert!(matches!(first, Err(GroupError::MemberIdRequired { .. })), "{first:?}");
-    assert_eq!(broker.join_group(large.clone()).await, Err(GroupError::GroupFull));
+    assert_eq!(broker.join_group(large.clone(), held(&broker)).await, Err(GroupError::GroupFull));
     let small = JoinRequest { requires_known_id: true, ..request("", &["range"]) };
-    let small = broker.join_group(small).await;
+    let small = broker.join_group(small, held(&broker)).await;
     assert!(matches!(small, Err(GroupError::MemberIdRequired { .. })), "others go on: {small:?}");
     sleep(Duration::from_secs(11)).await;
-    let later = broker.join_group(large).await;
+    let later = broker.join_group(large, held(&broker)).await;
     assert!(matches!(later, Err(GroupError::MemberIdRequired { .. })), "the first id has lapsed: {later:?}");
 }
 
@@ -195,14 +200,16 @@ async fn members_without_end_are_refused_until_others_are_gone() {
 async fn an_id_that_was_given_out_lapses() {
     let broker = broker();
     let two_step = JoinRequest { requires_known_id: true, ..request("", &["range"]) };
-    let Err(GroupError::MemberIdRequired { member }) = broker.join_group(two_step.clone()).await else {
+    let Err(GroupError::MemberIdRequired { member }) =
+        broker.join_group(two_step.clone(), held(&broker)).await
+    else {
         panic!("a dynamic member joins in two steps")
     };
     assert!(member.starts_with("c-"));
     sleep(Duration::from_secs(11)).await;
     assert!(broker.groups().phases().is_empty(), "nobody is expected any more");
     let late = JoinRequest { member_id: member, ..two_step };
-    assert_eq!(broker.join_group(late).await, Err(GroupError::UnknownMember));
+    assert_eq!(broker.join_group(late, held(&broker)).await, Err(GroupError::UnknownMember));
 }
 
 #[tokio::test(start_paused = true)]
@@ -218,7 +225,7 @@ async fn the_protocol_that_most_prefer_and_all_support_is_taken() {
         assert_eq!(joined.protocol, "range");
         assert!(joined.members.iter().all(|member| member.metadata == "range!"));
     }
-    let stranger = broker.join_group(request("", &["own"])).await;
+    let stranger = broker.join_group(request("", &["own"]), held(&broker)).await;
     assert_eq!(stranger, Err(GroupError::InconsistentProtocol));
 }
 
@@ -232,7 +239,7 @@ async fn a_group_survives_a_restart_and_its_dead_members_do_not() {
     let after = Broker::new(engine, door, Settings::default());
     after.start();
     assert_eq!(after.heartbeat("g", &joined.member_id, None, 1), Ok(()));
-    let synced = after.sync_group(sync_request(&joined, &[])).await.unwrap();
+    let synced = after.sync_group(sync_request(&joined, &[]), held(&after)).await.unwrap();
     assert_eq!(synced.assignment, "a", "the assignment was stored");
     sleep(Duration::from_secs(12)).await;
     assert_eq!(phase(&after).await, (Phase::Empty, 0));
@@ -248,11 +255,11 @@ async fn a_static_member_may_be_away_for_its_session() {
     let (first, second) = (first.await.unwrap().unwrap(), second.await.unwrap().unwrap());
     let (leader, follower) = if first.leader == first.member_id { (first, second) } else { (second, first) };
     sync(&broker, &leader).await.unwrap();
-    broker.sync_group(sync_request(&follower, &[])).await.unwrap();
+    broker.sync_group(sync_request(&follower, &[]), held(&broker)).await.unwrap();
     let instance = if follower.member_id.starts_with("one") { "one" } else { "two" };
     sleep(Duration::from_secs(5)).await;
     assert_eq!(broker.heartbeat("g", &leader.member_id, None, 1), Ok(()));
-    let back = broker.join_group(as_static(instance)).await.unwrap();
+    let back = broker.join_group(as_static(instance), held(&broker)).await.unwrap();
     assert_eq!((back.generation, back.skip_assignment), (1, false), "a follower: nobody rebalances");
     assert_ne!(back.member_id, follower.member_id);
     let gone = Leaving { member_id: String::new(), instance_id: Some("three".to_owned()) };

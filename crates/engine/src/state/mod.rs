@@ -47,7 +47,7 @@ pub use groups::{Group, OFFSET_METADATA_MAX};
 pub use lane::{Lane, LaneSet};
 pub use limits::Limits;
 pub use partition::{AppendRules, AppendVerdict, Partition, ProducerView};
-pub use topics::{Shard, Topic, check_topic_name};
+pub use topics::{Shard, TOPIC_NAME_MAX, Topic, check_topic_name};
 pub use virtual_segments::{RetentionRules, RollRules, VirtualSegments};
 
 use crate::contract::{Append, AppendError};

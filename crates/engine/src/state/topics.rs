@@ -85,7 +85,8 @@ pub fn check_topic_name(name: &str) -> Result<(), String> {
 }
 
 /// Longest topic name, in bytes.
-const TOPIC_NAME_MAX: usize = 249;
+/// Bytes that a topic's name has at most.
+pub const TOPIC_NAME_MAX: usize = 249;
 
 /// What names must not share: metric names write `.` as `_`, so Kafka refuses names that differ in nothing else.
 pub(crate) fn collision_key(name: &str) -> String {

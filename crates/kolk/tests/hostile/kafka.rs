@@ -11,9 +11,11 @@ use kolk_wire_kafka::frame::{self, RequestHeader};
 use kolk_wire_kafka::messages::api_versions::ApiVersionsRequest;
 use kolk_wire_kafka::messages::create_topics::{CreatableTopic, CreatableTopicConfig, CreateTopicsRequest};
 use kolk_wire_kafka::messages::fetch::{FetchPartition, FetchRequest, FetchTopic};
+use kolk_wire_kafka::messages::join_group::{JoinGroupRequest, JoinGroupRequestProtocol};
 use kolk_wire_kafka::messages::list_offsets::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
 use kolk_wire_kafka::messages::metadata::{MetadataRequest, MetadataRequestTopic};
 use kolk_wire_kafka::messages::produce::{PartitionProduceData, ProduceRequest, TopicProduceData};
+use kolk_wire_kafka::messages::sync_group::SyncGroupRequest;
 use kolk_wire_kafka::records::{BatchBuilder, Compression, message_set};
 
 use crate::Scale;
@@ -504,6 +506,67 @@ pub fn connections(server: &Server, scale: Scale) -> String {
     }
     std::thread::sleep(Duration::from_millis(500));
     format!("{count} connections, each asked something and stays")
+}
+
+/// Requests of the largest size that is not served alone, which then wait for others as long as they like.
+pub fn parked(server: &Server, scale: Scale) -> String {
+    // A quarter of what is there for requests.
+    let size = scale.of(38, 9) * MIB;
+    let join = JoinGroupRequest {
+        group_id: "parked".into(),
+        session_timeout_ms: 60_000,
+        rebalance_timeout_ms: i32::MAX,
+        protocol_type: "consumer".into(),
+        protocols: vec![JoinGroupRequestProtocol { name: "range".into(), metadata: Bytes::new() }],
+        ..Default::default()
+    };
+    let members: Vec<_> = (0..5)
+        .map(|_| {
+            let (kafka, join) = (server.kafka, join.clone());
+            std::thread::spawn(move || {
+                let mut member = Kafka::connect(kafka, PATIENCE);
+                // In this version a member needs no id to join.
+                let joined = member.call(&join, 3).expect("the group forms");
+                (member, joined)
+            })
+        })
+        .collect();
+    let members: Vec<_> = members.into_iter().map(|thread| thread.join().expect("it joins")).collect();
+    let mut parked = Vec::new();
+    for (mut member, joined) in members {
+        if joined.member_id != joined.leader {
+            let sync = SyncGroupRequest {
+                group_id: "parked".into(),
+                generation_id: joined.generation_id,
+                member_id: joined.member_id,
+                ..Default::default()
+            };
+            member.stream.write_all(&padded(&encoded(&sync, 3), size)).expect("requests are taken");
+        }
+        parked.push(member);
+    }
+    let mut client = Kafka::connect(server.kafka, PATIENCE);
+    client.create_topic("quiet", 1, &[]);
+    let poll = padded(&encoded(&fetch_request("quiet", MIB, i32::MAX), 11), size);
+    for _ in 0..8 {
+        let mut fetcher = Kafka::connect(server.kafka, PATIENCE);
+        fetcher.stream.write_all(&poll).expect("requests are taken");
+        parked.push(fetcher);
+    }
+    std::thread::sleep(Duration::from_millis(500));
+    // More than would be left beside one of them.
+    client.create_topic("large", 1, &[("max.message.bytes", "100000000")]);
+    let value = vec![b'x'; 3 * size];
+    client.produce(&produce_request("large", 0, &value)).expect("what waits holds up nobody");
+    format!("a group and 8 long polls, {} requests of {} MiB, wait 24 days", 4 + 8, size / MIB)
+}
+
+/// A request with bytes behind it that are received and ignored.
+fn padded(frame: &[u8], size: usize) -> Vec<u8> {
+    let mut padded = frame.to_vec();
+    padded.resize(size, 0);
+    padded[..4].copy_from_slice(&(size as i32 - 4).to_be_bytes());
+    padded
 }
 
 pub fn long_polls(server: &Server, scale: Scale) -> String {

@@ -9,6 +9,7 @@
 //! preferred replicas and KIP-951 hints have no meaning.
 
 use kolk_broker::Permit;
+use kolk_broker::admission::REQUEST_BYTES;
 use kolk_broker::partitions::ReadReply;
 use kolk_broker::topics::TopicKey;
 use kolk_engine::map::HashMap;
@@ -28,6 +29,10 @@ use crate::reply::Reply;
 
 /// From here on topics come by id (KIP-516).
 const TOPIC_ID_VERSION_MIN: i16 = 13;
+
+/// What a partition that is asked for takes beside its topic's name while the request waits, here, in its session and in
+/// the engine, in bytes.
+const ASKED_BYTES: usize = 512;
 
 /// What became of one asked partition.
 enum Found {
@@ -82,7 +87,9 @@ pub(crate) async fn handle(
     }
     let mut permit = None;
     if !read.reads.is_empty() {
-        let reply: ReadReply = context.broker().read(read, Some(held)).await?;
+        let asked_bytes = turn.asked.iter().map(|asked| ASKED_BYTES + asked.topic.name.len());
+        let kept_bytes = REQUEST_BYTES + asked_bytes.sum::<usize>();
+        let reply: ReadReply = context.broker().read(read, held, kept_bytes).await?;
         permit = reply.permit;
         let mut results = reply.partitions.into_iter();
         for slot in found.iter_mut().filter(|slot| slot.is_none()) {

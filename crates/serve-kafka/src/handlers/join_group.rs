@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::Bytes;
+use kolk_broker::Permit;
 use kolk_broker::groups::{GroupError, JoinRequest};
 use kolk_wire_kafka::Str;
 use kolk_wire_kafka::messages::join_group::{JoinGroupRequest, JoinGroupResponse, JoinGroupResponseMember};
@@ -19,36 +20,19 @@ use crate::errors;
 /// From here on a response without protocol has null for its name.
 const NULLABLE_PROTOCOL_VERSION_MIN: i16 = 7;
 
+/// `held` is given back while the others are waited for.
 pub(crate) async fn handle(
     context: &Context<'_>,
     request: JoinGroupRequest,
+    held: Permit,
 ) -> Result<JoinGroupResponse, Close> {
     let version = context.version();
-    let timeout = |ms: i32| Duration::from_millis(u64::try_from(ms).unwrap_or(0));
-    let rebalance_ms = if version == 0 { request.session_timeout_ms } else { request.rebalance_timeout_ms };
-    let asked_id = request.member_id.clone();
-    // Kept beyond the request: copies, or the whole frame would stay.
-    let protocols = request.protocols.iter();
-    let protocols: Vec<(String, Bytes)> = protocols
-        .map(|protocol| (protocol.name.to_string(), Bytes::copy_from_slice(&protocol.metadata)))
-        .collect();
-    let joined = if has_duplicates(&protocols) {
+    let join = detached(context, request);
+    let asked_id = join.member_id.clone();
+    let joined = if has_duplicates(&join.protocols) {
         Err(GroupError::InconsistentProtocol)
     } else {
-        let join = JoinRequest {
-            group: request.group_id.to_string(),
-            member_id: request.member_id.to_string(),
-            instance_id: request.group_instance_id.as_deref().map(Into::into),
-            client_id: context.header.client_id.as_deref().unwrap_or_default().to_owned(),
-            client_host: format!("/{}", context.client.peer.ip()),
-            session_timeout: timeout(request.session_timeout_ms),
-            rebalance_timeout: timeout(rebalance_ms),
-            protocol_type: request.protocol_type.to_string(),
-            protocols,
-            requires_known_id: version >= 4 && request.group_instance_id.is_none(),
-            can_skip_assignment: version >= 9,
-        };
-        context.broker().join_group(join).await
+        context.broker().join_group(join, held).await
     };
     Ok(match joined {
         Ok(joined) => JoinGroupResponse {
@@ -76,11 +60,34 @@ pub(crate) async fn handle(
             member_id: match error {
                 GroupError::MemberIdRequired { member } => Str::from(member),
                 GroupError::GroupFull => Str::default(),
-                _ => asked_id,
+                _ => Str::from(asked_id),
             },
             ..Default::default()
         },
     })
+}
+
+/// Copies: what waits, or is kept as a member, would keep the whole frame.
+fn detached(context: &Context<'_>, request: JoinGroupRequest) -> JoinRequest {
+    let version = context.version();
+    let timeout = |ms: i32| Duration::from_millis(u64::try_from(ms).unwrap_or(0));
+    let rebalance_ms = if version == 0 { request.session_timeout_ms } else { request.rebalance_timeout_ms };
+    let protocols = request.protocols.iter();
+    JoinRequest {
+        group: request.group_id.to_string(),
+        member_id: request.member_id.to_string(),
+        instance_id: request.group_instance_id.as_deref().map(Into::into),
+        client_id: context.header.client_id.as_deref().unwrap_or_default().to_owned(),
+        client_host: format!("/{}", context.client.peer.ip()),
+        session_timeout: timeout(request.session_timeout_ms),
+        rebalance_timeout: timeout(rebalance_ms),
+        protocol_type: request.protocol_type.to_string(),
+        protocols: protocols
+            .map(|protocol| (protocol.name.to_string(), Bytes::copy_from_slice(&protocol.metadata)))
+            .collect(),
+        requires_known_id: version >= 4 && request.group_instance_id.is_none(),
+        can_skip_assignment: version >= 9,
+    }
 }
 
 fn has_duplicates(protocols: &[(String, Bytes)]) -> bool {

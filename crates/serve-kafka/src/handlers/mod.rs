@@ -125,9 +125,23 @@ pub(crate) async fn handle(
 ) -> Result<Reply, Close> {
     let context = Context { shared, client, header };
     let admission = shared.broker.admission();
-    if api == ApiKey::Fetch {
-        let request = decode(&shared.broker, body, header.api_version, &mut permit).await?;
-        return Box::pin(fetch::handle(&context, request, permit)).await;
+    // What waits for other clients gives its permit back, and answers under another one.
+    match api {
+        ApiKey::Fetch => {
+            let request = decode(&shared.broker, body, header.api_version, &mut permit).await?;
+            return Box::pin(fetch::handle(&context, request, permit)).await;
+        }
+        ApiKey::JoinGroup => {
+            let request = decode(&shared.broker, body, header.api_version, &mut permit).await?;
+            let response = Box::pin(join_group::handle(&context, request, permit)).await?;
+            return admitted(&context, api, context.reply(&response)?).await;
+        }
+        ApiKey::SyncGroup => {
+            let request = decode(&shared.broker, body, header.api_version, &mut permit).await?;
+            let response = Box::pin(sync_group::handle(&context, request, permit)).await?;
+            return admitted(&context, api, context.reply(&response)?).await;
+        }
+        _ => {}
     }
     // What is asked for by many names is built up over many waits: one at a time.
     let _turn = match apis::is_heavy(api) {
@@ -152,7 +166,14 @@ pub(crate) async fn handle(
     unreachable!("the last turn keeps its answer")
 }
 
-/// Makes the answer to any request but Produce and Fetch.
+/// Holds the memory of an answer whose request holds none any more.
+async fn admitted(context: &Context<'_>, api: ApiKey, reply: Reply) -> Result<Reply, Close> {
+    let bytes = reply.own_bytes() + REQUEST_BYTES;
+    let permit = context.broker().admission().admit(bytes, apis::class(api.key())).await;
+    Ok(reply.holding(permit))
+}
+
+/// Makes the answer to any request but Produce and those that wait for other clients.
 async fn answer(
     context: &Context<'_>,
     api: ApiKey,
@@ -184,7 +205,6 @@ async fn answer(
         ApiKey::FindCoordinator => answer!(find_coordinator::handle),
         ApiKey::Heartbeat => answer!(heartbeat::handle),
         ApiKey::InitProducerId => answer!(init_producer_id::handle),
-        ApiKey::JoinGroup => answer!(join_group::handle),
         ApiKey::LeaveGroup => answer!(leave_group::handle),
         ApiKey::ListGroups => answer!(list_groups::handle),
         ApiKey::OffsetCommit => answer!(offset_commit::handle),
@@ -194,7 +214,6 @@ async fn answer(
         ApiKey::DescribeConfigs => answer!(describe_configs::handle),
         ApiKey::AlterConfigs => answer!(alter_configs::handle),
         ApiKey::IncrementalAlterConfigs => answer!(incremental_alter_configs::handle),
-        ApiKey::SyncGroup => answer!(sync_group::handle),
         _ => Err(Close::NotServed { key: header.api_key, version: header.api_version }),
     }
 }

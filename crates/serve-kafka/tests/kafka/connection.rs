@@ -8,6 +8,7 @@ use kolk_serve_kafka::Settings as FaceSettings;
 use kolk_wire_kafka::ErrorCode;
 use kolk_wire_kafka::codec::Message;
 use kolk_wire_kafka::messages::api_versions::{ApiVersionsRequest, ApiVersionsResponse};
+use kolk_wire_kafka::messages::fetch::{FetchRequest, FetchResponse};
 use kolk_wire_kafka::messages::heartbeat::HeartbeatRequest;
 use kolk_wire_kafka::messages::metadata::MetadataRequest;
 use kolk_wire_kafka::messages::produce::ProduceRequest;
@@ -186,7 +187,7 @@ async fn memory_that_half_requests_hold_is_bounded_and_heartbeats_pass() {
     let mut heart = server.connect().await;
     let request = HeartbeatRequest { group_id: "g".into(), member_id: "m".into(), ..Default::default() };
     assert_eq!(heart.call(4, &request).await.error_code, ErrorCode::UnknownMemberId.code());
-    assert!(server.broker.admission().available() >= 3 << 20, "half of the budget is for whole requests");
+    assert!(server.broker.admission().available() >= 2 << 20, "half of the budget is for whole requests");
     drop(held);
     // The room comes back: a large request goes through.
     let mut client = server.connect().await;
@@ -235,17 +236,80 @@ async fn a_client_that_hangs_up_while_it_waits_frees_what_it_held() {
     request.max_wait_ms = i32::MAX;
     request.min_bytes = 1;
     client.send(11, &request).await;
-    let until = async |wanted: &dyn Fn(usize) -> bool| {
-        let start = std::time::Instant::now();
-        while !wanted(server.broker.admission().available()) {
-            assert!(start.elapsed() < PATIENCE);
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-        }
-    };
-    until(&|available| available < free).await;
+    until(&server, &|server| waiting_bytes(server) > 0).await;
     drop(client);
-    until(&|available| available == free).await;
+    until(&server, &|server| waiting_bytes(server) == 0).await;
+    assert_eq!(server.broker.admission().available(), free);
     server.stop().await;
+}
+
+/// Four of them held all of the budget for requests, for up to 24 days: nobody could produce or fetch.
+#[tokio::test]
+async fn a_long_poll_holds_what_it_keeps_and_not_what_it_was() {
+    let settings = Settings { memory_bytes_max: 8 << 20, ..Settings::default() };
+    let server = TestServer::start_with(settings, FaceSettings::default()).await;
+    let mut honest = server.connect().await;
+    honest.create_topic("t", 1, &[]).await;
+    honest.create_topic("large", 1, &[("max.message.bytes", "20000000")]).await;
+    let free = server.broker.admission().available();
+    let mut request = fetch_request("t", 0, 0);
+    request.max_wait_ms = i32::MAX;
+    request.min_bytes = 1;
+    let mut waiting = Vec::new();
+    for length in [1 << 20, 1 << 20, 1 << 20, 1 << 20, 2 << 20] {
+        let mut client = server.connect().await;
+        let (id, frame) = client.frame(11, &request);
+        // What stands behind a message is ignored, but it was received.
+        let mut padded = frame.to_vec();
+        padded.resize(length, 0);
+        padded[..4].copy_from_slice(&(length as i32 - 4).to_be_bytes());
+        client.stream.write_all(&padded).await.unwrap();
+        waiting.push((client, id));
+        let count = waiting.len();
+        until(&server, &|server| waiting_bytes(server) >= count * 1024).await;
+        assert_eq!(server.broker.admission().available(), free);
+    }
+    assert!(waiting_bytes(&server) < 16 * 1024);
+    // It needs all of the budget that there is for requests.
+    let value = "x".repeat(1 << 20);
+    assert_eq!(honest.produce("large", 0, batch(&[value.as_str(); 6])).await.error_code, 0);
+    assert_eq!(honest.produce("t", 0, batch(&["x"])).await.error_code, 0);
+    for (mut client, id) in waiting {
+        let answer = client.receive::<FetchRequest>(11, id).await;
+        assert_eq!(records_of(&answer).len(), 1);
+    }
+    server.stop().await;
+}
+
+/// Whoever finds no room to wait in is answered soon, and asks again: what it holds others may be queueing for.
+#[tokio::test]
+async fn where_too_many_wait_the_next_ones_do_not_wait_long() {
+    let server = TestServer::start().await;
+    let mut client = server.connect().await;
+    client.create_topic("t", 1, &[]).await;
+    let mut held = Vec::new();
+    while let Some(permit) = server.broker.admission().try_wait(1024) {
+        held.push(permit);
+    }
+    let mut request = fetch_request("t", 0, 0);
+    request.max_wait_ms = i32::MAX;
+    request.min_bytes = 1;
+    let answer: FetchResponse = client.call(11, &request).await;
+    assert!(records_of(&answer).is_empty());
+    server.stop().await;
+}
+
+fn waiting_bytes(server: &TestServer) -> usize {
+    let parts = server.broker.admission().parts();
+    parts.iter().find(|(name, ..)| *name == "waiting").expect("a part of the budget").1
+}
+
+async fn until(server: &TestServer, wanted: &dyn Fn(&TestServer) -> bool) {
+    let start = std::time::Instant::now();
+    while !wanted(server) {
+        assert!(start.elapsed() < PATIENCE);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Groups over the wire: two-step join, rebalances, static members, commits and who may make them, administration.
 
 use bytes::Bytes;
+use kolk_broker::Settings;
 use kolk_wire_kafka::ErrorCode;
 use kolk_wire_kafka::messages::delete_groups::DeleteGroupsRequest;
 use kolk_wire_kafka::messages::describe_groups::DescribeGroupsRequest;
@@ -13,6 +14,8 @@ use kolk_wire_kafka::messages::offset_commit::{
 };
 use kolk_wire_kafka::messages::offset_fetch::{OffsetFetchRequest, OffsetFetchRequestGroup};
 use kolk_wire_kafka::messages::sync_group::{SyncGroupRequest, SyncGroupRequestAssignment};
+
+use tokio::io::AsyncWriteExt;
 
 use crate::support::*;
 
@@ -110,6 +113,80 @@ async fn state(client: &mut Client) -> (String, usize) {
     let request = DescribeGroupsRequest { groups: vec!["g".into()], ..Default::default() };
     let group = client.call(6, &request).await.groups[0].clone();
     (group.group_state.to_string(), group.members.len())
+}
+
+/// What a group waits for others decide, up to 24 days long. Four waiting requests held all of the budget meanwhile, and
+/// went on to when their clients had hung up.
+#[tokio::test]
+async fn who_waits_for_the_group_holds_nothing_and_may_hang_up() {
+    let mut settings = Settings { memory_bytes_max: 8 << 20, ..Settings::default() };
+    settings.groups.initial_rebalance_delay_ms = 0;
+    let server = TestServer::start_with(settings, kolk_serve_kafka::Settings::default()).await;
+    let (mut a, mut b) = (server.connect().await, server.connect().await);
+    let first = join_new(&mut a).await;
+    sync(&mut a, &first, &[]).await;
+    let free = server.broker.admission().available();
+
+    // A join waits for the other member.
+    let required = b.call(9, &join_request("", None)).await;
+    let mut request = join_request(&required.member_id, None);
+    request.rebalance_timeout_ms = i32::MAX;
+    request.protocols[0].metadata = Bytes::from(vec![0; 1 << 20]);
+    let (waiting, frame) = b.frame(9, &request);
+    send_and_wait_until_it_holds_nothing(&server, &mut b, &frame, free).await;
+    while heartbeat(&mut a, 1, &first.member_id).await == ErrorCode::None {
+        tokio::task::yield_now().await;
+    }
+    let again = a.call(9, &join_request(&first.member_id, None)).await;
+    let joined = b.receive::<JoinGroupRequest>(9, waiting).await;
+    assert_eq!((again.generation_id, joined.generation_id), (2, 2));
+
+    // A follower waits for the leader, which is alive and does nothing.
+    let request = SyncGroupRequest {
+        group_id: "g".into(),
+        generation_id: 2,
+        member_id: joined.member_id.clone(),
+        protocol_type: Some("consumer".into()),
+        protocol_name: Some("range".into()),
+        assignments: vec![SyncGroupRequestAssignment {
+            assignment: Bytes::from(vec![0; 1 << 20]),
+            ..Default::default()
+        }],
+        ..Default::default()
+    };
+    let (_, frame) = b.frame(5, &request);
+    send_and_wait_until_it_holds_nothing(&server, &mut b, &frame, free).await;
+    assert_eq!(heartbeat(&mut a, 2, &first.member_id).await, ErrorCode::None);
+    b.stream.shutdown().await.unwrap();
+    assert!(b.is_closed().await, "a client that hung up is let go while it waits");
+
+    // It is still a member, and may ask again.
+    let mut b = server.connect().await;
+    let waiting = b.send(5, &SyncGroupRequest { assignments: Vec::new(), ..request }).await;
+    sync(&mut a, &again, &[(&joined.member_id, "mine")]).await;
+    assert_eq!(b.receive::<SyncGroupRequest>(5, waiting).await.assignment, "mine");
+    server.stop().await;
+}
+
+/// Sends a request whose arrival takes more of the budget than is left of it once it waits for others.
+async fn send_and_wait_until_it_holds_nothing(
+    server: &TestServer,
+    client: &mut Client,
+    frame: &[u8],
+    free: usize,
+) {
+    let until = async |wanted: &dyn Fn(usize) -> bool| {
+        let start = std::time::Instant::now();
+        while !wanted(server.broker.admission().available()) {
+            assert!(start.elapsed() < PATIENCE, "{} of {free}", server.broker.admission().available());
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    let (most, last) = frame.split_at(frame.len() - 1);
+    client.stream.write_all(most).await.unwrap();
+    until(&|available| available < free).await;
+    client.stream.write_all(last).await.unwrap();
+    until(&|available| available == free).await;
 }
 
 #[tokio::test]
