@@ -179,6 +179,10 @@ fn connect(server: &str) -> Result<TcpStream> {
     let socket = TcpStream::connect(server).with_context(|| format!("cannot connect to {server}"))?;
     socket.set_nodelay(true)?;
     socket.set_read_timeout(Some(Duration::from_secs(30)))?;
+    // The server is to be measured, not this side's congestion control, which may hold back what is sent (BBR does, with
+    // timers, even within a machine).
+    #[cfg(target_os = "linux")]
+    let _ = rustix::net::sockopt::set_tcp_congestion(&socket, "reno");
     Ok(socket)
 }
 

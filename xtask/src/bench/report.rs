@@ -59,16 +59,19 @@ impl Report {
             .find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.trim().parse().ok())
             .context("no MemTotal")?;
         let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease")?;
+        // One that paces costs who sends much even within a machine (docs/adr/2026-11-23-loopback.md).
+        let congestion = std::fs::read_to_string("/proc/sys/net/ipv4/tcp_congestion_control")?;
         Ok(Report {
             scale: format!(
                 "Up to {} runs of {} s a server and row ({} s where it is about bytes), interleaved, medians",
                 bench.runs, bench.seconds, bench.bulk_seconds
             ),
             machine: format!(
-                "{cores} cores of {}, {:.0} GiB, Linux {}, client and servers on the same cores",
+                "{cores} cores of {}, {:.0} GiB, Linux {}, TCP by {}, client and servers on the same cores",
                 model.trim_start_matches([' ', '\t', ':']),
                 kib / 1024.0 / 1024.0,
-                kernel.trim()
+                kernel.trim(),
+                congestion.trim()
             ),
             load_before,
             rows: Vec::new(),

@@ -39,7 +39,7 @@ impl Network for RealNetwork {
     fn connect(&self, address: SocketAddr) -> BoxFuture<'_, io::Result<Box<dyn Stream>>> {
         Box::pin(async move {
             let stream = TcpStream::connect(address).await?;
-            stream.set_nodelay(true)?;
+            set_options(&stream, address)?;
             Ok(Box::new(stream) as Box<dyn Stream>)
         })
     }
@@ -89,6 +89,22 @@ impl Stream for TcpStream {
     }
 }
 
+/// What every connection is set to.
+fn set_options(stream: &TcpStream, peer: SocketAddr) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    // Within a machine there is no path whose bandwidth could be found out. Where the system's default is a congestion
+    // control that tries to (BBR), it holds segments back by a timer each, which cost more than all else that a large reply
+    // costs (docs/adr/2026-11-23-loopback.md). This one is always there and holds nothing back.
+    #[cfg(target_os = "linux")]
+    if peer.ip().to_canonical().is_loopback() {
+        // Without it everything works, only slower.
+        let _ = rustix::net::sockopt::set_tcp_congestion(stream, "reno");
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = peer;
+    Ok(())
+}
+
 #[derive(Debug)]
 struct RealListener {
     listener: TcpListener,
@@ -99,7 +115,7 @@ impl Listener for RealListener {
     fn accept(&self) -> BoxFuture<'_, io::Result<Accepted>> {
         Box::pin(async move {
             let (stream, peer) = self.listener.accept().await?;
-            stream.set_nodelay(true)?;
+            set_options(&stream, peer)?;
             let local = stream.local_addr()?;
             Ok(Accepted { stream: Box::new(stream), peer, local })
         })
