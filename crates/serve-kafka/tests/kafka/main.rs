@@ -7,7 +7,6 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where it stands")]
 
 mod connection;
-mod counts;
 mod disk;
 mod fetch;
 mod groups;
