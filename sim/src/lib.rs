@@ -16,8 +16,7 @@
 //! | `workload` | **where workloads plug in**: the contract [`Workload`], and which ones a run has |
 //! | `history`, `checker` | what clients did and were told, and which promises of the log that breaks: a pure function |
 //! | `replay` | whether a start from a snapshot comes to the state that all decisions come to |
-//! | `mixed` | the second workload: everything at once, recorded and checked |
-//! | `clients`, `ledger`, `check` | the first workload: one topic, both protocols, one group |
+//! | `mixed` | the workload: everything at once, recorded and checked |
 //!
 //! One seed is one run, to the last byte and microsecond: the trace hash in the [`Report`] tells. What breaks an
 //! invariant panics with the facts and the last events. `cargo xtask sim` runs many seeds.
@@ -25,13 +24,10 @@
 //! Leaves the fault model of disk, network, process and clock to `kolk_engine::door::sim`, and crash points counted one
 //! by one to the engine's own tests.
 
-mod check;
 pub mod checker;
-mod clients;
 pub mod coverage;
 mod faults;
 pub mod history;
-mod ledger;
 mod log;
 pub mod mixed;
 pub mod plan;
@@ -53,9 +49,3 @@ pub const HTTP: &str = "127.0.0.1:8080";
 pub const DATA_DIR: &str = "/kolk-data";
 /// Where its operator has copies of it put.
 pub const COPIES_DIR: &str = "/copies";
-/// The first workload's topic, and stream.
-pub(crate) const TOPIC: &str = "flights";
-/// Its partitions, and shards, at first.
-pub(crate) const PARTITIONS: i32 = 2;
-/// Its consumer group.
-pub(crate) const GROUP: &str = "readers";

@@ -15,16 +15,8 @@ pub struct Plan {
     pub fault_gap: Duration,
     /// Sizes of the log.
     pub sizes: Sizes,
-    /// Bytes that records are filled up to: small ones are copied by the rewrite, large ones stay where they are.
-    pub record_bytes: usize,
-    /// The first workload: idempotent Kafka producers.
-    pub kafka_writers: usize,
-    /// The first workload: Kinesis clients that put.
-    pub kinesis_writers: usize,
-    /// The first workload: records of each; Kinesis clients go on until all resharding is done.
-    pub records: u64,
-    /// The first workload: members of the consumer group while there are writers.
-    pub members: usize,
+    /// Bytes that records are filled up to, at most: small ones are copied by the rewrite, large ones stay where they are.
+    pub record_bytes: u64,
 }
 
 impl Default for Plan {
@@ -34,11 +26,7 @@ impl Default for Plan {
             load: Duration::from_secs(5),
             fault_gap: Duration::from_secs(2),
             sizes: Sizes::SMALL,
-            record_bytes: 0,
-            kafka_writers: 2,
-            kinesis_writers: 2,
-            records: 30,
-            members: 2,
+            record_bytes: 1500,
         }
     }
 }
@@ -73,11 +61,7 @@ impl Plan {
             load: Duration::from_secs(4 + choice.below(16)),
             fault_gap: Duration::from_millis(100 << choice.below(6)),
             sizes,
-            record_bytes: [0, 0, 300, 3000][choice.below(4) as usize],
-            kafka_writers: 1 + choice.below(3) as usize,
-            kinesis_writers: 1 + choice.below(3) as usize,
-            records: 20 + choice.below(60),
-            members: 1 + choice.below(3) as usize,
+            record_bytes: [100, 1500, 1500, 6000][choice.below(4) as usize],
         }
     }
 }

@@ -19,7 +19,6 @@ use kolk_engine::BoxFuture;
 use kolk_engine::door::TaskHandle;
 
 use crate::checker::repaired::Loss;
-use crate::clients::Flights;
 use crate::mixed::Mixed;
 use crate::plan::Plan;
 use crate::world::World;
@@ -56,5 +55,5 @@ pub trait Workload: Send + Sync {
 
 /// The workloads of a run.
 pub fn of(plan: &Plan) -> Vec<Box<dyn Workload>> {
-    vec![Box::new(Flights::new(plan)), Box::new(Mixed::new(plan))]
+    vec![Box::new(Mixed::new(plan))]
 }

@@ -71,6 +71,8 @@ pub struct World {
     pub sim: Sim,
     /// Whether each start came to the state that all decisions come to.
     pub replays: Arc<Replays>,
+    /// Bytes that records are filled up to, at most.
+    pub record_bytes: u64,
     winding_down: Arc<AtomicBool>,
     a_client_panicked: Arc<AtomicBool>,
 }
@@ -87,10 +89,11 @@ impl Drop for TellsPanic {
 }
 
 impl World {
-    fn new(sim: Sim) -> Self {
+    fn new(sim: Sim, plan: &Plan) -> Self {
         World {
             sim,
             replays: Arc::default(),
+            record_bytes: plan.record_bytes,
             winding_down: Arc::default(),
             a_client_panicked: Arc::default(),
         }
@@ -178,7 +181,7 @@ pub fn attempt(seed: u64, plan: &Plan) -> Result<Report, Failure> {
         sim::run(seed, |sim| async {
             seen.set(sim.clone()).expect("a run has one world");
             let _log = crate::log::notes_of(&sim);
-            let whole = tokio::time::timeout(TIME_MAX, whole(World::new(sim), plan));
+            let whole = tokio::time::timeout(TIME_MAX, whole(World::new(sim, plan), plan));
             whole.await.expect("a run comes to an end: somebody waits for what never comes")
         })
     }));
@@ -535,17 +538,18 @@ mod tests {
         let plan = Plan { faults: Faults::NONE, load: Duration::from_millis(1500), ..Plan::default() };
         let plan = &plan;
         sim::run(0, |sim| async move {
-            let mut run = Run::new(World::new(sim.clone()), plan);
+            let mut run = Run::new(World::new(sim.clone(), plan), plan);
             run.start_again(None).await;
             let workloads: Vec<Box<dyn Workload>> = vec![Box::new(Mixed::new(plan))];
             workloads[0].prepare(&run.world).await;
             let mut clients = workloads[0].start(&run.world);
             run.under_load(&mut clients).await;
+            run.check(&workloads).await;
             run.stop().await;
             sim.kill().await;
             let whole = sim.save_disk();
             // Records expire after two seconds, and are there again.
-            for waits in [0, 30, 0] {
+            for waits in [30, 0] {
                 sim.restore_disk(&whole);
                 run.start_again(None).await;
                 tokio::time::sleep(Duration::from_secs(waits)).await;

@@ -1,4 +1,4 @@
-//! The second workload: everything at once, recorded, and judged by the [checker](crate::checker).
+//! The workload: everything at once, recorded, and judged by the [checker](crate::checker).
 //!
 //! Two topics and a few that come and go: `orders` is a stream that both protocols write and read while it is split,
 //! merged and given partitions; `ledger` is a log that retention and DeleteRecords trim. The seed chooses how many
@@ -55,6 +55,7 @@ struct Mix {
     partitions: i32,
     idempotent: u64,
     plain: u64,
+    steady: u64,
     putters: u64,
     members: u64,
     pollers: u64,
@@ -70,6 +71,7 @@ impl Mix {
             partitions: 1 + world.below(3) as i32,
             idempotent: 1 + world.below(3),
             plain: world.below(3),
+            steady: world.below(2),
             putters: 1 + world.below(2),
             members: 1 + world.below(3),
             pollers: 1 + world.below(2),
@@ -145,6 +147,9 @@ impl Workload for Mixed {
             let client = self.client(world, &format!("p{at}"));
             tasks.push(world.spawn("mixed-plain", Pipeline::new(client, topic, again).run()));
         }
+        for at in 0..mix.steady {
+            tasks.push(world.spawn("mixed-steady", producers::steady(self.client(world, &format!("l{at}")))));
+        }
         for at in 0..mix.putters {
             tasks.push(world.spawn("mixed-put", streams::put(self.client(world, &format!("n{at}")))));
         }
@@ -177,6 +182,8 @@ impl Workload for Mixed {
             let before = self.sound.get().cloned().unwrap_or_else(|| self.recorder.history());
             let recorder = Recorder::after(before);
             let client = Client::new(world.clone(), recorder.clone(), "last");
+            // First the group: retention goes on.
+            readers::read_the_rest(&client).await;
             last::read_everything(&client).await;
             for Start { frame, differs } in world.replays.starts() {
                 recorder.note(&client.name, client.now_ms(), What::Replay { frame, differs });

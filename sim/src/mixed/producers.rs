@@ -7,12 +7,13 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use kolk_client::Error;
-use kolk_client::kafka::Connection;
+use kolk_client::kafka::{Connection, Producer, ProducerOptions, RecordBody};
 use kolk_wire_kafka::messages::init_producer_id::InitProducerIdRequest;
 use kolk_wire_kafka::messages::produce::{PartitionProduceData, ProduceRequest, TopicProduceData};
 use kolk_wire_kafka::records::{BatchBuilder, Compression};
 use kolk_wire_kafka::{ErrorCode, Records};
 
+use super::LEDGER;
 use super::client::{Client, leaves_open, padded};
 use crate::KAFKA;
 use crate::history::{Again, Name, Place, Record, Ticket, Told, What, Write, bare};
@@ -136,7 +137,7 @@ impl Pipeline {
         for _ in 0..count {
             let value = format!("{}-{}", self.client.name, self.number);
             self.number += 1;
-            let sent = padded(&value, world.below(1500));
+            let sent = padded(&value, world.below(world.record_bytes));
             builder.append(now_ms, Some(self.client.name.as_bytes()), Some(sent.as_bytes()), &[]);
             records.push(Record { key: Some(self.client.name.to_string()), value });
         }
@@ -261,6 +262,62 @@ impl Pipeline {
             self.ended(batch, if certain { Told::Refused(why) } else { Told::Unknown(why) });
         }
         self.identity = None;
+    }
+}
+
+/// A producer of the client library: collects batches, and tries until they are acknowledged.
+pub(super) async fn steady(client: Client) {
+    let topic: Name = LEDGER.into();
+    let kafka = client.world.kafka();
+    let producer = loop {
+        match Producer::new(kafka.clone(), ProducerOptions::default()).await {
+            Ok(producer) => break producer,
+            Err(_) if client.goes_on(100).await => {}
+            Err(_) => return,
+        }
+    };
+    let mut partitions = 1;
+    let mut deliveries = Vec::new();
+    for number in 0.. {
+        if !client.goes_on(150).await {
+            break;
+        }
+        if number % 8 == 0
+            && let Ok(topic) = kafka.topic(&topic).await
+        {
+            partitions = topic.partitions.len() as u64;
+        }
+        let world = &client.world;
+        let partition = world.below(partitions) as i32;
+        let value = format!("{}-{number}", client.name);
+        let sent = padded(&value, world.below(world.record_bytes));
+        let write = Write {
+            topic: topic.clone(),
+            partition: Some(partition),
+            again: Again::Idempotent,
+            records: vec![Record { key: None, value }],
+            told: Told::Unknown("no answer".to_owned()),
+        };
+        let ticket = client.recorder.begin(&client.name, client.now_ms(), What::Write(write));
+        let record = RecordBody { value: Some(sent.into()), ..Default::default() };
+        let delivery = producer.send(&topic, partition, record).await;
+        let writer = client.clone();
+        deliveries.push(client.world.spawn("mixed-delivery", async move {
+            let told = match delivery.await {
+                Ok(delivered) if delivered.offset == -1 => Told::Ok(vec![Place::Somewhere]),
+                Ok(delivered) => Told::Ok(vec![Place::Offset(delivered.offset)]),
+                Err(error) if leaves_open(&error) => Told::Unknown(error.to_string()),
+                Err(error) => Told::Refused(error.to_string()),
+            };
+            writer.recorder.end(ticket, writer.now_ms(), |what| {
+                if let What::Write(write) = what {
+                    write.told = told;
+                }
+            });
+        }));
+    }
+    for delivery in deliveries {
+        delivery.0.await.expect("nothing in it panics");
     }
 }
 

@@ -103,16 +103,7 @@ pub(super) async fn poll(client: Client) {
 /// A member that reads, commits, leaves or vanishes, and comes back.
 pub(super) async fn member(client: Client) {
     while client.goes_on(800).await {
-        let options = GroupOptions {
-            session_timeout: Duration::from_secs(6),
-            rebalance_timeout: Duration::from_secs(10),
-            heartbeat: Duration::from_secs(1),
-            auto_commit: None,
-            reset: OffsetSpec::Earliest,
-            fetch: FetchOptions { max_wait: Duration::from_millis(200), ..Default::default() },
-        };
-        let topics = [ORDERS.to_owned(), LEDGER.to_owned()];
-        let mut consumer = GroupConsumer::new(client.world.kafka(), GROUP, &topics, options);
+        let mut consumer = consumer(&client);
         // Offsets up to which this membership has read.
         let mut read: BTreeMap<Partition, i64> = BTreeMap::new();
         for _ in 0..5 + client.world.below(60) {
@@ -131,6 +122,52 @@ pub(super) async fn member(client: Client) {
         }
     }
 }
+
+fn consumer(client: &Client) -> GroupConsumer {
+    let options = GroupOptions {
+        session_timeout: Duration::from_secs(6),
+        rebalance_timeout: Duration::from_secs(10),
+        heartbeat: Duration::from_secs(1),
+        auto_commit: None,
+        reset: OffsetSpec::Earliest,
+        fetch: FetchOptions { max_wait: Duration::from_millis(200), ..Default::default() },
+    };
+    let topics = [ORDERS.to_owned(), LEDGER.to_owned()];
+    GroupConsumer::new(client.world.kafka(), GROUP, &topics, options)
+}
+
+/// Once all is well: a last member goes on from what the group has committed, to the end of every partition.
+pub(super) async fn read_the_rest(client: &Client) {
+    let kafka = client.world.kafka();
+    let mut consumer = consumer(client);
+    let mut read: BTreeMap<Partition, i64> = BTreeMap::new();
+    for _ in 0..STEPS_MAX {
+        step(client, &mut consumer, &mut read).await;
+        if !read.is_empty() {
+            commit(client, &mut consumer, &read).await;
+        }
+        let what = |told| What::Committed { group: GROUP.into(), told };
+        let committed = client.act(what, committed(&kafka)).await;
+        let committed = committed.ok().cloned().unwrap_or_default();
+        let mut is_through = true;
+        for topic in [ORDERS, LEDGER].map(Name::from) {
+            let ends = offsets(&kafka, &topic, OffsetSpec::Latest).await.expect("a healthy server");
+            let starts = offsets(&kafka, &topic, OffsetSpec::Earliest).await.expect("a healthy server");
+            is_through &= ends.iter().all(|(partition, end)| {
+                let key = (topic.clone(), *partition);
+                committed.get(&key).copied().unwrap_or(0).max(starts[partition]) >= *end
+            });
+        }
+        if is_through {
+            consumer.leave().await.expect("the only member leaves");
+            return;
+        }
+    }
+    panic!("the last member of a group does not come to the end of what there is");
+}
+
+/// Polls of the last member, at most.
+const STEPS_MAX: u32 = 2000;
 
 async fn step(client: &Client, consumer: &mut GroupConsumer, read: &mut BTreeMap<Partition, i64>) {
     let began_ms = client.now_ms();

@@ -39,7 +39,7 @@ pub(super) async fn put(client: Client) {
             })
             .collect();
         number += count;
-        let padding = world.below(1500);
+        let padding = world.below(world.record_bytes);
         let what = |told| {
             What::Write(Write {
                 topic: stream.clone(),

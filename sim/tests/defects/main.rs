@@ -1,6 +1,6 @@
 //! The checker is itself checked: every deliberate defect is found, within a stated number of seeds.
 //!
-//! `KOLK_FULL=1` plants all of them, `KOLK_DEFECT=Name` one; else a few that are found quickly. Each line says which
+//! `KOLK_FULL=1` plants all of them, `KOLK_DEFECT=Name` one; else those that the first seeds find. Each line says which
 //! anomaly, or which refusal of the server, named it first.
 #![allow(clippy::disallowed_methods, reason = "measures how long a test takes")]
 
@@ -74,10 +74,44 @@ fn seeds_max(defect: Defect) -> Option<u64> {
     let seeds = match defect {
         // Planted into the contract's suite, in the engine's tests of the log in memory.
         Defect::FenceNotChecked => return None,
-        _ => 100,
+        Defect::AckBeforeSync
+        | Defect::DuplicateWindowOfFour
+        | Defect::SliceEndIncluded
+        | Defect::SliceEndsEarly
+        | Defect::SliceBeginsLate
+        | Defect::SnapshotMissesDecision
+        | Defect::IndexAheadOfData
+        | Defect::SegmentNotSynced
+        | Defect::FileReusedEarly
+        | Defect::TrimForgotten
+        | Defect::RewriteDropsExtent
+        | Defect::RewriteMovesTime => 10,
+        Defect::SyncErrorIgnored
+        | Defect::StaleFrameReplayed
+        | Defect::VisibleBeforeDurable
+        | Defect::CommittedOffsetForgotten
+        | Defect::RetentionTooFar
+        | Defect::ProducerIdTwice
+        | Defect::DuplicateNotAwaited
+        | Defect::DirectoryNotSynced
+        | Defect::ConfigForgotten
+        | Defect::DeletionForgotten => 40,
     };
     Some(seeds)
 }
 
-/// Those that every test run plants: the first seeds find them.
-const QUICK: [Defect; 1] = [Defect::AckBeforeSync];
+/// Those that every test run plants: the first seed or two find them.
+const QUICK: [Defect; 12] = [
+    Defect::AckBeforeSync,
+    Defect::DuplicateWindowOfFour,
+    Defect::SliceEndIncluded,
+    Defect::SliceEndsEarly,
+    Defect::SliceBeginsLate,
+    Defect::SnapshotMissesDecision,
+    Defect::IndexAheadOfData,
+    Defect::SegmentNotSynced,
+    Defect::FileReusedEarly,
+    Defect::TrimForgotten,
+    Defect::RewriteDropsExtent,
+    Defect::RewriteMovesTime,
+];

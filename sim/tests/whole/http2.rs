@@ -32,8 +32,10 @@ async fn many_at_once(sim: Sim) -> (Vec<usize>, u64) {
     let server = kolk_sim::start(&sim).await;
     let door = sim.outside();
     let stream = door.network.connect(KINESIS.parse().expect("an address")).await.expect("a listener");
-    let (sender, connection) =
-        http2::handshake(Executor(door.clone()), TokioIo::new(stream)).await.expect("HTTP/2 is spoken");
+    // Until the server has said how many streams it takes, no more than that.
+    let mut client = http2::Builder::new(Executor(door.clone()));
+    let handshake = client.initial_max_send_streams(16).handshake(TokioIo::new(stream));
+    let (sender, connection) = handshake.await.expect("HTTP/2 is spoken");
     let driver = door.tasks.spawn("sim-http2", Box::pin(async move { drop(connection.await) }));
     let asked: Vec<_> = (0..30)
         .map(|number| {
