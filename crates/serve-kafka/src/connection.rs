@@ -37,7 +37,7 @@ use tokio::io::AsyncReadExt;
 use tokio::time::{Instant, Sleep};
 
 use crate::apis::{self, Service};
-use crate::handlers::{self, produce};
+use crate::handlers::{self, LISTS_ALONE, produce};
 use crate::reply::{self, SendError};
 use crate::server::{Advertise, Shared};
 
@@ -449,14 +449,15 @@ impl Connection {
     ) -> Result<ProduceRequest, Close> {
         let shared = Arc::clone(&self.shared);
         {
-            let mut decoded = pin!(handlers::decode(&shared.broker, body.clone(), version, permit));
+            let mut decoded =
+                pin!(handlers::decode(&shared.broker, body.clone(), version, permit, LISTS_ALONE));
             if let Poll::Ready(request) = poll_fn(|cx| Poll::Ready(decoded.as_mut().poll(cx))).await {
                 return request;
             }
         }
         self.answer_all().await?;
         self.flush().await?;
-        let decoded = handlers::decode(&shared.broker, body, version, permit);
+        let decoded = handlers::decode(&shared.broker, body, version, permit, LISTS_ALONE);
         unless_stopped_for(&shared, Duration::ZERO, decoded).await?
     }
 

@@ -145,6 +145,41 @@ impl Broker {
         stored
     }
 
+    /// How many committed offsets groups have, of certain partitions or (`None`) all, and how many bytes of metadata:
+    /// what an answer will take, about.
+    pub fn weigh_offsets(&self, asked: &[(&str, Option<&[PartitionId]>)]) -> (usize, usize) {
+        let (mut count, mut metadata_bytes) = (0, 0);
+        let mut weigh = |committed: &CommittedOffset| {
+            count += 1;
+            metadata_bytes += committed.metadata.len();
+        };
+        drop(self.engine().with_state(&mut |state| {
+            for (group, partitions) in asked {
+                let Some(known) = state.group(group) else { continue };
+                match partitions {
+                    None => known.offsets.values().for_each(&mut weigh),
+                    Some(partitions) => {
+                        partitions.iter().filter_map(|id| known.offsets.get(id)).for_each(&mut weigh);
+                    }
+                }
+            }
+        }));
+        (count, metadata_bytes)
+    }
+
+    /// Committed offsets of a group for certain partitions, in their order.
+    pub async fn offsets_of(
+        &self,
+        group: &str,
+        partitions: &[PartitionId],
+    ) -> Result<Vec<Option<CommittedOffset>>, GroupError> {
+        let offsets = self.engine().query(|state| {
+            let known = state.group(group);
+            partitions.iter().map(|id| known?.offsets.get(id).cloned()).collect()
+        });
+        offsets.await.map_err(|_| GroupError::NotAvailable)
+    }
+
     /// Every committed offset of a group; `None` if there is no such group.
     pub async fn group_offsets(&self, group: &str) -> Result<Option<Vec<GroupOffset>>, GroupError> {
         let offsets = self.engine().query(|state| {

@@ -11,9 +11,16 @@ use kolk_wire_kafka::frame::{self, RequestHeader};
 use kolk_wire_kafka::messages::api_versions::ApiVersionsRequest;
 use kolk_wire_kafka::messages::create_topics::{CreatableTopic, CreatableTopicConfig, CreateTopicsRequest};
 use kolk_wire_kafka::messages::fetch::{FetchPartition, FetchRequest, FetchTopic};
+use kolk_wire_kafka::messages::find_coordinator::FindCoordinatorRequest;
 use kolk_wire_kafka::messages::join_group::{JoinGroupRequest, JoinGroupRequestProtocol};
 use kolk_wire_kafka::messages::list_offsets::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
 use kolk_wire_kafka::messages::metadata::{MetadataRequest, MetadataRequestTopic};
+use kolk_wire_kafka::messages::offset_commit::{
+    OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+};
+use kolk_wire_kafka::messages::offset_fetch::{
+    OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopics,
+};
 use kolk_wire_kafka::messages::produce::{PartitionProduceData, ProduceRequest, TopicProduceData};
 use kolk_wire_kafka::messages::sync_group::SyncGroupRequest;
 use kolk_wire_kafka::records::{BatchBuilder, Compression, message_set};
@@ -559,6 +566,83 @@ pub fn parked(server: &Server, scale: Scale) -> String {
     let value = vec![b'x'; 3 * size];
     client.produce(&produce_request("large", 0, &value)).expect("what waits holds up nobody");
     format!("a group and 8 long polls, {} requests of {} MiB, wait 24 days", 4 + 8, size / MIB)
+}
+
+/// Requests of a few bytes an entry, each entry answered with far more.
+pub fn answers(server: &Server, scale: Scale) -> String {
+    let mut client = Kafka::connect(server.kafka, PATIENCE);
+    client.create_topic("answers", 1000, &[]);
+    let offsets = OffsetCommitRequest {
+        group_id: "answers".into(),
+        generation_id_or_member_epoch: -1,
+        topics: vec![OffsetCommitRequestTopic {
+            name: "answers".into(),
+            partitions: (0..1000)
+                .map(|partition_index| OffsetCommitRequestPartition {
+                    partition_index,
+                    committed_metadata: Some("m".repeat(if partition_index == 0 { 4096 } else { 0 }).into()),
+                    ..Default::default()
+                })
+                .collect(),
+            ..Default::default()
+        }],
+        ..Default::default()
+    };
+    let answer = client.call(&offsets, 8).expect("an answer");
+    assert!(answer.topics[0].partitions.iter().all(|partition| partition.error_code == 0));
+    let (topics, groups, indexes) =
+        (scale.of(2000, 200), scale.of(100_000, 5_000), scale.of(200_000, 40_000));
+    let tried = CreateTopicsRequest {
+        topics: (0..topics)
+            .map(|number| CreatableTopic {
+                name: format!("tried-{number}").into(),
+                num_partitions: 10_000,
+                replication_factor: 1,
+                ..Default::default()
+            })
+            .collect(),
+        timeout_ms: 30_000,
+        validate_only: true,
+    };
+    let group = OffsetFetchRequestGroup { group_id: "answers".into(), topics: None, ..Default::default() };
+    let all = OffsetFetchRequest { groups: vec![group; groups], ..Default::default() };
+    let topic = OffsetFetchRequestTopics {
+        name: "answers".into(),
+        partition_indexes: vec![0; indexes],
+        ..Default::default()
+    };
+    let group = OffsetFetchRequestGroup {
+        group_id: "answers".into(),
+        topics: Some(vec![topic]),
+        ..Default::default()
+    };
+    let one = OffsetFetchRequest { groups: vec![group], ..Default::default() };
+    let keys = FindCoordinatorRequest {
+        coordinator_keys: vec!["".into(); scale.of(200_000, 50_000)],
+        ..Default::default()
+    };
+    let threads: Vec<_> = (0..4)
+        .map(|number| {
+            let frame = match number {
+                0 => encoded(&tried, 7),
+                1 => encoded(&all, 8),
+                2 => encoded(&one, 8),
+                _ => encoded(&keys, 4),
+            };
+            let kafka = server.kafka;
+            std::thread::spawn(move || {
+                let mut client = Kafka::connect(kafka, PATIENCE);
+                client.stream.write_all(&frame).expect("requests are taken");
+                client.answer().expect("an answer");
+            })
+        })
+        .collect();
+    for thread in threads {
+        thread.join().expect("what can be answered is");
+    }
+    format!(
+        "{topics} topics of 10000 partitions tried, a group named {groups} times, a partition {indexes} times"
+    )
 }
 
 /// A request with bytes behind it that are received and ignored.

@@ -75,6 +75,7 @@ const ATTACKS: &[Attack] = &[
     attack("kafka-connections", kafka::connections),
     attack("kafka-long-polls", kafka::long_polls),
     attack("kafka-parked", kafka::parked),
+    attack("kafka-answers", kafka::answers),
     attack("http-slow-loris", http::slow_loris),
     attack("http-half-bodies", http::half_bodies),
     attack("http-giant-heads", http::giant_heads),

@@ -6,9 +6,10 @@
 //! effective configs, from 7 the topic's id.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use kolk_broker::topics::NewTopic;
-use kolk_engine::state::configs::ConfigDefaults;
+use kolk_engine::Pending;
 use kolk_engine::state::{Refusal, Topic};
 use kolk_wire_kafka::messages::create_topics::{
     CreatableTopic, CreatableTopicResult, CreateTopicsRequest, CreateTopicsResponse,
@@ -17,16 +18,39 @@ use kolk_wire_kafka::{ErrorCode, Str};
 use uuid::Uuid;
 
 use super::metadata::is_reserved;
-use super::{Context, check_assignment, wire_id};
+use super::{Context, NeedsRoom, Room, check_assignment, wire_id};
 use crate::connection::Close;
 use crate::errors;
 
 type Failure = (ErrorCode, String);
 
+/// Topics that one request may make.
+const TOPICS_MAX: usize = 10_000;
+/// Topics of one answer whose configs are told.
+const CONFIGS_MAX: usize = 1000;
+/// What the configs of a topic take while an answer is made, in bytes.
+const CONFIGS_BYTES: usize = 8 * 1024;
+/// From here on the answer has configs.
+const CONFIGS_VERSION_MIN: i16 = 5;
+
 pub(crate) async fn handle(
     context: &Context<'_>,
     request: CreateTopicsRequest,
-) -> Result<CreateTopicsResponse, Close> {
+    room: &mut Room<'_>,
+) -> Result<Result<CreateTopicsResponse, NeedsRoom>, Close> {
+    if request.topics.len() > TOPICS_MAX {
+        let why = Str::from(format!("more than {TOPICS_MAX} topics at once"));
+        let names = request.topics.into_iter().map(|topic| topic.name);
+        let topics = names.map(|name| failed(name, ErrorCode::PolicyViolation, why.clone()));
+        return Ok(Ok(CreateTopicsResponse { throttle_time_ms: 0, topics: topics.collect() }));
+    }
+    let with_configs = match context.version() {
+        CONFIGS_VERSION_MIN.. => request.topics.len().min(CONFIGS_MAX),
+        _ => 0,
+    };
+    if let Err(needs_room) = room.take(with_configs * CONFIGS_BYTES) {
+        return Ok(Err(needs_room));
+    }
     let mut names = BTreeSet::new();
     let mut twice = BTreeSet::new();
     for topic in &request.topics {
@@ -37,7 +61,6 @@ pub(crate) async fn handle(
     let mut topics = Vec::with_capacity(request.topics.len());
     let mut told_twice = BTreeSet::new();
     let mut pendings = Vec::with_capacity(request.topics.len());
-    // All are decided before one is awaited: a thousand topics share a few frames of the log.
     for topic in &request.topics {
         if twice.contains(&topic.name) {
             if told_twice.insert(&topic.name) {
@@ -47,29 +70,60 @@ pub(crate) async fn handle(
             continue;
         }
         let new = check(context, topic);
-        pendings.push((topic, new.map(|new| context.broker().create_topic(new, request.validate_only))));
+        let pending = new.map(|new| context.broker().create_topic(new, request.validate_only));
+        if request.validate_only {
+            // Told before the next one is tried: each comes with the state of all its partitions.
+            topics.push(outcome(context, topic, pending, true, topics.len() < with_configs).await?);
+        } else {
+            // All are decided before one is awaited: a thousand topics share a few frames of the log.
+            pendings.push((topic, pending));
+        }
+    }
+    for (topic, pending) in pendings {
+        topics.push(outcome(context, topic, pending, false, topics.len() < with_configs).await?);
+    }
+    Ok(Ok(CreateTopicsResponse { throttle_time_ms: 0, topics }))
+}
+
+/// What became of a topic.
+async fn outcome(
+    context: &Context<'_>,
+    asked: &CreatableTopic,
+    pending: Result<Pending<Result<Arc<Topic>, Refusal>>, Failure>,
+    validate_only: bool,
+    with_configs: bool,
+) -> Result<CreatableTopicResult, Close> {
+    let made = match pending {
+        Ok(pending) => pending.await?.map_err(|refusal| explain(&refusal)),
+        Err(failure) => Err(failure),
+    };
+    let topic = match made {
+        Ok(topic) => topic,
+        Err((code, message)) => return Ok(failed(asked.name.clone(), code, Str::from(message))),
+    };
+    let told = created(asked, &topic, validate_only);
+    if context.version() < CONFIGS_VERSION_MIN {
+        return Ok(told);
+    }
+    if !with_configs {
+        let topic_config_error_code = ErrorCode::PolicyViolation.code();
+        return Ok(CreatableTopicResult { topic_config_error_code, configs: Some(Vec::new()), ..told });
     }
     let defaults = context.broker().config_defaults().await?;
-    for (asked, pending) in pendings {
-        let outcome = match pending {
-            Ok(pending) => pending.await?.map_err(|refusal| explain(&refusal)),
-            Err(failure) => Err(failure),
-        };
-        topics.push(match outcome {
-            Ok(topic) => created(asked, &topic, &defaults, request.validate_only),
-            Err((code, message)) => CreatableTopicResult {
-                name: asked.name.clone(),
-                topic_id: Uuid::nil(),
-                error_code: code.code(),
-                error_message: Some(Str::from(message)),
-                num_partitions: -1,
-                replication_factor: -1,
-                configs: Some(Vec::new()),
-                ..Default::default()
-            },
-        });
+    Ok(CreatableTopicResult { configs: Some(super::configs::of_created(&topic, &defaults)), ..told })
+}
+
+fn failed(name: Str, code: ErrorCode, message: Str) -> CreatableTopicResult {
+    CreatableTopicResult {
+        name,
+        topic_id: Uuid::nil(),
+        error_code: code.code(),
+        error_message: Some(message),
+        num_partitions: -1,
+        replication_factor: -1,
+        configs: Some(Vec::new()),
+        ..Default::default()
     }
-    Ok(CreateTopicsResponse { throttle_time_ms: 0, topics })
 }
 
 fn check(context: &Context<'_>, topic: &CreatableTopic) -> Result<NewTopic, Failure> {
@@ -152,12 +206,7 @@ fn explain(refusal: &Refusal) -> Failure {
     (errors::of_refusal(refusal), message)
 }
 
-fn created(
-    asked: &CreatableTopic,
-    topic: &Topic,
-    defaults: &ConfigDefaults,
-    validate_only: bool,
-) -> CreatableTopicResult {
+fn created(asked: &CreatableTopic, topic: &Topic, validate_only: bool) -> CreatableTopicResult {
     CreatableTopicResult {
         name: asked.name.clone(),
         topic_id: if validate_only { Uuid::nil() } else { wire_id(topic.id) },
@@ -169,7 +218,6 @@ fn created(
             None if asked.replication_factor == -1 => 1,
             None => asked.replication_factor,
         },
-        configs: Some(super::configs::of_created(topic, defaults)),
         ..Default::default()
     }
 }

@@ -22,11 +22,12 @@ pub(crate) async fn handle(
     request: FindCoordinatorRequest,
 ) -> Result<FindCoordinatorResponse, Close> {
     if context.version() >= BATCHED_VERSION_MIN {
-        let coordinators =
-            request.coordinator_keys.into_iter().map(|key| find(context, request.key_type, key)).collect();
+        let address = context.advertised();
+        let keys = request.coordinator_keys.into_iter();
+        let coordinators = keys.map(|key| find(context, &address, request.key_type, key)).collect();
         return Ok(FindCoordinatorResponse { coordinators, ..Default::default() });
     }
-    let mut found = find(context, request.key_type, request.key);
+    let mut found = find(context, &context.advertised(), request.key_type, request.key);
     if found.error_code == 0 {
         found.error_message = Some(Str::from_static("NONE"));
     }
@@ -40,7 +41,7 @@ pub(crate) async fn handle(
     })
 }
 
-fn find(context: &Context<'_>, key_type: i8, key: Str) -> Coordinator {
+fn find(context: &Context<'_>, address: &(Str, i32), key_type: i8, key: Str) -> Coordinator {
     let failed = |key, code: ErrorCode, message| Coordinator {
         key,
         node_id: -1,
@@ -51,7 +52,7 @@ fn find(context: &Context<'_>, key_type: i8, key: Str) -> Coordinator {
     };
     match key_type {
         GROUP => {
-            let (host, port) = context.advertised();
+            let (host, port) = address.clone();
             let node_id = context.broker().settings().node_id;
             Coordinator { key, node_id, host, port, error_code: 0, error_message: Some(Str::default()) }
         }

@@ -37,7 +37,7 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use kolk_broker::admission::REQUEST_BYTES;
 use kolk_broker::topics::TopicKey;
-use kolk_broker::{Broker, Permit};
+use kolk_broker::{Admission, Broker, Permit};
 use kolk_engine::TopicId;
 use kolk_wire_kafka::codec::Message;
 use kolk_wire_kafka::frame::RequestHeader;
@@ -94,17 +94,45 @@ const KEPT_BYTES_MAX: usize = 4 * 1024;
 /// How often an answer is made, when there was no room for it.
 const TURNS_MAX: usize = 3;
 
-/// Decodes a request within what `permit` holds, or waits, holding nothing decoded, until it may hold more.
+/// What the lists of a request whose answer takes no more than they do are charged for.
+pub(crate) const LISTS_ALONE: usize = 1;
+/// Bytes that the lists of a request and its answer take for each byte of the lists.
+const LISTS_AND_ANSWER: usize = 4;
+/// The same where an element of 4 bytes is answered by a structure.
+const INDEXES_AND_ANSWER: usize = 36;
+
+/// An answer that was not made: it needs room for so many bytes in all, and nothing was done yet.
+pub(crate) struct NeedsRoom(usize);
+
+/// The memory that an answer is made in.
+pub(crate) struct Room<'a> {
+    admission: &'a Admission,
+    permit: &'a mut Permit,
+    /// It was waited for; what there is has to do.
+    is_granted: bool,
+}
+
+impl Room<'_> {
+    /// Takes `bytes` beside what the request holds, before anything is done: who waits for more holds nothing.
+    pub fn take(&mut self, bytes: usize) -> Result<(), NeedsRoom> {
+        let all = self.permit.bytes() + bytes;
+        let has_room = self.is_granted || self.permit.try_grow(self.admission, all);
+        if has_room { Ok(()) } else { Err(NeedsRoom(all)) }
+    }
+}
+
+/// Decodes a request within what `permit` holds, or waits, holding nothing decoded, until it may hold more. Each byte that
+/// the lists take is charged as `weight`.
 pub(crate) async fn decode<M: Message>(
     broker: &Broker,
     body: Bytes,
     version: i16,
     permit: &mut Permit,
+    weight: usize,
 ) -> Result<M, Close> {
-    let frame_bytes = permit.bytes();
     let (request, list_bytes) = M::decode_weighed(body.clone(), version, LIST_BYTES_MAX)?;
     // A request's own share covers lists of the usual size.
-    let bytes = frame_bytes + list_bytes.saturating_sub(REQUEST_BYTES / 2);
+    let bytes = body.len() + REQUEST_BYTES + (weight * list_bytes).saturating_sub(REQUEST_BYTES / 2);
     if permit.try_grow(broker.admission(), bytes) {
         return Ok(request);
     }
@@ -128,16 +156,16 @@ pub(crate) async fn handle(
     // What waits for other clients gives its permit back, and answers under another one.
     match api {
         ApiKey::Fetch => {
-            let request = decode(&shared.broker, body, header.api_version, &mut permit).await?;
+            let request = decode(&shared.broker, body, header.api_version, &mut permit, LISTS_ALONE).await?;
             return Box::pin(fetch::handle(&context, request, permit)).await;
         }
         ApiKey::JoinGroup => {
-            let request = decode(&shared.broker, body, header.api_version, &mut permit).await?;
+            let request = decode(&shared.broker, body, header.api_version, &mut permit, LISTS_ALONE).await?;
             let response = Box::pin(join_group::handle(&context, request, permit)).await?;
             return admitted(&context, api, context.reply(&response)?).await;
         }
         ApiKey::SyncGroup => {
-            let request = decode(&shared.broker, body, header.api_version, &mut permit).await?;
+            let request = decode(&shared.broker, body, header.api_version, &mut permit, LISTS_ALONE).await?;
             let response = Box::pin(sync_group::handle(&context, request, permit)).await?;
             return admitted(&context, api, context.reply(&response)?).await;
         }
@@ -148,14 +176,23 @@ pub(crate) async fn handle(
         true => Some(shared.heavy.acquire().await.expect("the semaphore is never closed")),
         false => None,
     };
+    let mut is_granted = false;
     for turn in 1.. {
-        let reply = answer(&context, api, body.clone(), &mut permit).await?;
+        let mut room = Room { admission, permit: &mut permit, is_granted };
+        let reply = match answer(&context, api, body.clone(), &mut room).await? {
+            Ok(reply) => reply,
+            Err(NeedsRoom(bytes)) => {
+                permit.grow(admission, bytes).await;
+                is_granted = true;
+                continue;
+            }
+        };
         let bytes = reply.own_bytes() + REQUEST_BYTES;
         if permit.try_grow(admission, bytes) {
             permit.shrink(bytes);
             return Ok(reply.holding(permit));
         }
-        let is_kept = bytes <= KEPT_BYTES_MAX || !apis::is_repeatable(api) || turn == TURNS_MAX;
+        let is_kept = bytes <= KEPT_BYTES_MAX || !apis::is_repeatable(api) || turn >= TURNS_MAX;
         if is_kept {
             permit.grow(admission, bytes).await;
             return Ok(reply.holding(permit));
@@ -178,22 +215,34 @@ async fn answer(
     context: &Context<'_>,
     api: ApiKey,
     body: Bytes,
-    permit: &mut Permit,
-) -> Result<Reply, Close> {
+    room: &mut Room<'_>,
+) -> Result<Result<Reply, NeedsRoom>, Close> {
     let header = context.header;
+    macro_rules! request {
+        ($weight:expr) => {
+            decode(context.broker(), body, header.api_version, room.permit, $weight).await?
+        };
+    }
     macro_rules! answer {
         ($handler:path) => {{
-            let request = decode(context.broker(), body, header.api_version, permit).await?;
+            let request = request!(LISTS_AND_ANSWER);
             // Boxed, or the largest handler's state would stand in every connection.
             let response = Box::pin($handler(context, request)).await?;
-            context.reply(&response)
+            context.reply(&response).map(Ok)
+        }};
+        ($handler:path, $weight:expr) => {{
+            let request = request!($weight);
+            match Box::pin($handler(context, request, room)).await? {
+                Ok(response) => context.reply(&response).map(Ok),
+                Err(needs_room) => Ok(Err(needs_room)),
+            }
         }};
     }
     match api {
-        ApiKey::ApiVersions => api_versions::handle(context, body),
+        ApiKey::ApiVersions => api_versions::handle(context, body).map(Ok),
         ApiKey::Metadata => answer!(metadata::handle),
         ApiKey::DescribeCluster => answer!(describe_cluster::handle),
-        ApiKey::CreateTopics => answer!(create_topics::handle),
+        ApiKey::CreateTopics => answer!(create_topics::handle, LISTS_AND_ANSWER),
         ApiKey::ListOffsets => answer!(list_offsets::handle),
         ApiKey::CreatePartitions => answer!(create_partitions::handle),
         ApiKey::DeleteGroups => answer!(delete_groups::handle),
@@ -209,7 +258,7 @@ async fn answer(
         ApiKey::ListGroups => answer!(list_groups::handle),
         ApiKey::OffsetCommit => answer!(offset_commit::handle),
         ApiKey::OffsetDelete => answer!(offset_delete::handle),
-        ApiKey::OffsetFetch => answer!(offset_fetch::handle),
+        ApiKey::OffsetFetch => answer!(offset_fetch::handle, INDEXES_AND_ANSWER),
         ApiKey::OffsetForLeaderEpoch => answer!(offset_for_leader_epoch::handle),
         ApiKey::DescribeConfigs => answer!(describe_configs::handle),
         ApiKey::AlterConfigs => answer!(alter_configs::handle),

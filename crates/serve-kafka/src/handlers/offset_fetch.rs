@@ -4,49 +4,91 @@
 //! group or partition without a committed offset answers -1 and no error. `require_stable` has nothing to wait for while
 //! there are no transactions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kolk_broker::groups::GroupOffset;
 use kolk_broker::topics::TopicKey;
-use kolk_engine::map::HashMap;
 use kolk_engine::state::CommittedOffset;
 use kolk_engine::{PartitionId, TopicId};
 use kolk_wire_kafka::messages::offset_fetch::{
-    OffsetFetchRequest, OffsetFetchResponse, OffsetFetchResponseGroup, OffsetFetchResponsePartition,
-    OffsetFetchResponsePartitions, OffsetFetchResponseTopic, OffsetFetchResponseTopics,
+    OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchResponse, OffsetFetchResponseGroup,
+    OffsetFetchResponsePartition, OffsetFetchResponsePartitions, OffsetFetchResponseTopic,
+    OffsetFetchResponseTopics,
 };
 use kolk_wire_kafka::{ErrorCode, Str};
 use uuid::Uuid;
 
-use super::{Context, topic_key, wire_id};
+use super::{Context, NeedsRoom, Room, topic_key, wire_id};
 use crate::connection::Close;
 use crate::errors;
 
 const GROUPS_VERSION_MIN: i16 = 8;
 const TOPIC_ID_VERSION_MIN: i16 = 10;
 
-/// What is asked of a group: topics with partitions, or everything.
-type Asked = Option<Vec<(Str, Uuid, Vec<i32>)>>;
+/// Partitions that one request may name. There are fewer.
+const INDEXES_MAX: usize = 250_000;
+/// What a committed offset takes in an answer beside its metadata, in bytes.
+const OFFSET_BYTES: usize = 256;
+
+/// What is asked of a group.
+struct Asked {
+    group_id: Str,
+    /// `None` is everything.
+    topics: Option<Vec<AskedTopic>>,
+}
+
+struct AskedTopic {
+    name: Str,
+    topic_id: Uuid,
+    /// `None` if there is no such topic.
+    known: Option<TopicId>,
+    indexes: Vec<i32>,
+}
+
+impl AskedTopic {
+    fn partitions(&self) -> impl Iterator<Item = PartitionId> {
+        let known = self.known.into_iter();
+        known.flat_map(|topic| self.indexes.iter().map(move |index| PartitionId { topic, index: *index }))
+    }
+}
 
 pub(crate) async fn handle(
     context: &Context<'_>,
     request: OffsetFetchRequest,
-) -> Result<OffsetFetchResponse, Close> {
-    if context.version() >= GROUPS_VERSION_MIN {
-        let mut groups = Vec::with_capacity(request.groups.len());
-        for group in request.groups {
-            let asked = group.topics.map(|topics| {
-                let topics = topics.into_iter();
-                topics.map(|topic| (topic.name, topic.topic_id, topic.partition_indexes)).collect()
-            });
-            groups.push(fetch(context, group.group_id, asked).await?);
-        }
-        return Ok(OffsetFetchResponse { groups, ..Default::default() });
+    room: &mut Room<'_>,
+) -> Result<Result<OffsetFetchResponse, NeedsRoom>, Close> {
+    let has_groups = context.version() >= GROUPS_VERSION_MIN;
+    let in_groups = request.groups.iter().flat_map(|group| group.topics.iter().flatten());
+    let in_one = request.topics.iter().flatten();
+    let named = in_groups.map(|topic| topic.partition_indexes.len()).sum::<usize>()
+        + in_one.map(|topic| topic.partition_indexes.len()).sum::<usize>();
+    if named > INDEXES_MAX {
+        return Err(Close::BadRequest("an OffsetFetch of more partitions than there may be"));
     }
-    let asked = request.topics.map(|topics| {
-        topics.into_iter().map(|topic| (topic.name, Uuid::nil(), topic.partition_indexes)).collect()
-    });
-    let group = fetch(context, request.group_id, asked).await?;
+    let mut asked = if has_groups { of_groups(request.groups) } else { of_one(request) };
+    resolve(context, &mut asked).await?;
+    // Weighed before anything is copied: a few bytes of a request may ask for all that there is.
+    let (count, metadata_bytes) = {
+        let partitions = |group: &Asked| -> Option<Vec<PartitionId>> {
+            let topics = group.topics.as_ref()?;
+            Some(topics.iter().flat_map(AskedTopic::partitions).collect())
+        };
+        let partitions: Vec<Option<Vec<PartitionId>>> = asked.iter().map(partitions).collect();
+        let groups = asked.iter().zip(&partitions);
+        let groups: Vec<_> = groups.map(|(group, ids)| (&*group.group_id, ids.as_deref())).collect();
+        context.broker().weigh_offsets(&groups)
+    };
+    if let Err(needs_room) = room.take(count * OFFSET_BYTES + 2 * metadata_bytes) {
+        return Ok(Err(needs_room));
+    }
+    let mut groups = Vec::with_capacity(asked.len());
+    for group in asked {
+        groups.push(fetch(context, group).await?);
+    }
+    if has_groups {
+        return Ok(Ok(OffsetFetchResponse { groups, ..Default::default() }));
+    }
+    let group = groups.pop().expect("one group was asked for");
     let topics = group.topics.into_iter().map(|topic| OffsetFetchResponseTopic {
         name: topic.name,
         partitions: topic
@@ -61,26 +103,78 @@ pub(crate) async fn handle(
             })
             .collect(),
     });
-    Ok(OffsetFetchResponse { topics: topics.collect(), error_code: group.error_code, ..Default::default() })
+    let (topics, error_code) = (topics.collect(), group.error_code);
+    Ok(Ok(OffsetFetchResponse { topics, error_code, ..Default::default() }))
 }
 
-async fn fetch(
-    context: &Context<'_>,
-    group_id: Str,
-    asked: Asked,
-) -> Result<OffsetFetchResponseGroup, Close> {
-    let offsets = match context.broker().group_offsets(&group_id).await {
-        Ok(offsets) => offsets.unwrap_or_default(),
-        Err(error) => {
-            let error_code = errors::of_group(&error).code();
-            return Ok(OffsetFetchResponseGroup { group_id, error_code, ..Default::default() });
+/// Groups and, in each, partitions that are named many times are answered once: each could be answered with 4 KiB for the 4
+/// bytes that name it.
+fn of_groups(groups: Vec<OffsetFetchRequestGroup>) -> Vec<Asked> {
+    let mut seen = BTreeSet::new();
+    let groups = groups.into_iter().filter(|group| seen.insert(group.group_id.clone()));
+    groups
+        .map(|group| {
+            let topics = group.topics.map(|topics| {
+                let topics = topics.into_iter();
+                distinct(topics.map(|topic| (topic.name, topic.topic_id, topic.partition_indexes)))
+            });
+            Asked { group_id: group.group_id, topics }
+        })
+        .collect()
+}
+
+fn of_one(request: OffsetFetchRequest) -> Vec<Asked> {
+    let topics = request.topics.map(|topics| {
+        let topics = topics.into_iter();
+        distinct(topics.map(|topic| (topic.name, Uuid::nil(), topic.partition_indexes)))
+    });
+    vec![Asked { group_id: request.group_id, topics }]
+}
+
+fn distinct(topics: impl Iterator<Item = (Str, Uuid, Vec<i32>)>) -> Vec<AskedTopic> {
+    let mut seen = BTreeSet::new();
+    let topics = topics.map(|(name, topic_id, mut indexes)| {
+        indexes.retain(|index| seen.insert((name.clone(), topic_id, *index)));
+        AskedTopic { name, topic_id, known: None, indexes }
+    });
+    topics.collect()
+}
+
+/// Finds the topics that are asked for.
+async fn resolve(context: &Context<'_>, asked: &mut [Asked]) -> Result<(), Close> {
+    let by_id = context.version() >= TOPIC_ID_VERSION_MIN;
+    let topics = asked.iter().flat_map(|group| group.topics.iter().flatten());
+    let keys: Vec<TopicKey<'_>> = topics.map(|topic| topic_key(&topic.name, topic.topic_id, by_id)).collect();
+    if keys.is_empty() {
+        return Ok(());
+    }
+    let found = context.broker().find_topics(&keys).await?;
+    let topics = asked.iter_mut().flat_map(|group| group.topics.iter_mut().flatten());
+    for (topic, found) in topics.zip(found) {
+        topic.known = found.map(|found| found.id);
+    }
+    Ok(())
+}
+
+async fn fetch(context: &Context<'_>, asked: Asked) -> Result<OffsetFetchResponseGroup, Close> {
+    let Asked { group_id, topics } = asked;
+    let found = match topics {
+        None => {
+            context.broker().group_offsets(&group_id).await.map(|all| everything(all.unwrap_or_default()))
+        }
+        Some(topics) => {
+            let partitions: Vec<PartitionId> = topics.iter().flat_map(AskedTopic::partitions).collect();
+            let committed = context.broker().offsets_of(&group_id, &partitions).await;
+            committed.map(|committed| some(context, topics, committed))
         }
     };
-    let topics = match asked {
-        None => everything(offsets),
-        Some(asked) => some(context, &offsets, asked).await?,
-    };
-    Ok(OffsetFetchResponseGroup { group_id, topics, error_code: 0 })
+    Ok(match found {
+        Ok(topics) => OffsetFetchResponseGroup { group_id, topics, error_code: 0 },
+        Err(error) => {
+            let error_code = errors::of_group(&error).code();
+            OffsetFetchResponseGroup { group_id, error_code, ..Default::default() }
+        }
+    })
 }
 
 fn everything(offsets: Vec<GroupOffset>) -> Vec<OffsetFetchResponseTopics> {
@@ -96,34 +190,26 @@ fn everything(offsets: Vec<GroupOffset>) -> Vec<OffsetFetchResponseTopics> {
     topics.into_values().collect()
 }
 
-async fn some(
+/// The topics that were asked for; `committed` has what belongs to the partitions of those that are known, in order.
+fn some(
     context: &Context<'_>,
-    offsets: &[GroupOffset],
-    asked: Vec<(Str, Uuid, Vec<i32>)>,
-) -> Result<Vec<OffsetFetchResponseTopics>, Close> {
+    asked: Vec<AskedTopic>,
+    committed: Vec<Option<CommittedOffset>>,
+) -> Vec<OffsetFetchResponseTopics> {
     let by_id = context.version() >= TOPIC_ID_VERSION_MIN;
-    let keys: Vec<TopicKey<'_>> = asked.iter().map(|(name, id, _)| topic_key(name, *id, by_id)).collect();
-    let ids: Vec<Option<TopicId>> = context
-        .broker()
-        .find_topics(&keys)
-        .await?
-        .into_iter()
-        .map(|topic| topic.map(|topic| topic.id))
-        .collect();
-    let known: HashMap<PartitionId, &CommittedOffset> =
-        offsets.iter().map(|offset| (offset.partition, &offset.committed)).collect();
-    let topics = asked.into_iter().zip(ids).map(|((name, topic_id, indexes), id)| {
+    let mut committed = committed.into_iter();
+    let topics = asked.into_iter().map(|AskedTopic { name, topic_id, known, indexes }| {
         let partitions = indexes.into_iter().map(|index| {
-            let committed = id.and_then(|topic| known.get(&PartitionId { topic, index })).copied();
-            let mut partition = answer(index, committed);
-            if by_id && id.is_none() {
+            let found = known.and_then(|_| committed.next().expect("an answer for each partition"));
+            let mut partition = answer(index, found.as_ref());
+            if by_id && known.is_none() {
                 partition.error_code = ErrorCode::UnknownTopicId.code();
             }
             partition
         });
         OffsetFetchResponseTopics { name, topic_id, partitions: partitions.collect() }
     });
-    Ok(topics.collect())
+    topics.collect()
 }
 
 fn answer(index: i32, committed: Option<&CommittedOffset>) -> OffsetFetchResponsePartitions {

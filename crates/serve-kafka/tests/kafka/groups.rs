@@ -1,7 +1,7 @@
 //! Groups over the wire: two-step join, rebalances, static members, commits and who may make them, administration.
 
 use bytes::Bytes;
-use kolk_broker::Settings;
+use kolk_broker::{Class, Settings};
 use kolk_wire_kafka::ErrorCode;
 use kolk_wire_kafka::messages::delete_groups::DeleteGroupsRequest;
 use kolk_wire_kafka::messages::describe_groups::DescribeGroupsRequest;
@@ -12,7 +12,9 @@ use kolk_wire_kafka::messages::list_groups::ListGroupsRequest;
 use kolk_wire_kafka::messages::offset_commit::{
     OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
-use kolk_wire_kafka::messages::offset_fetch::{OffsetFetchRequest, OffsetFetchRequestGroup};
+use kolk_wire_kafka::messages::offset_fetch::{
+    OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopics,
+};
 use kolk_wire_kafka::messages::sync_group::{SyncGroupRequest, SyncGroupRequestAssignment};
 
 use tokio::io::AsyncWriteExt;
@@ -363,5 +365,80 @@ async fn groups_are_listed_and_deleted_when_empty() {
     assert_eq!(code(a.call(3, &delete).await.results[0].error_code), ErrorCode::None);
     assert_eq!(committed(&mut a).await, None);
     assert_eq!(state(&mut a).await, ("Dead".to_owned(), 0));
+    server.stop().await;
+}
+
+/// Each was answered with all that the group has: 4 bytes for as much as there is.
+#[tokio::test]
+async fn what_is_named_many_times_in_an_offset_fetch_is_answered_once() {
+    let server = TestServer::start().await;
+    let mut client = server.connect().await;
+    client.create_topic("t", 2, &[]).await;
+    assert_eq!(commit(&mut client, -1, "", 5).await, ErrorCode::None);
+    let group = |topics| OffsetFetchRequestGroup { group_id: "g".into(), topics, ..Default::default() };
+    let all = OffsetFetchRequest { groups: vec![group(None); 1000], ..Default::default() };
+    let answer = client.call(9, &all).await;
+    assert_eq!((answer.groups.len(), answer.groups[0].topics[0].partitions.len()), (1, 1));
+
+    let topic = |name: &str| OffsetFetchRequestTopics {
+        name: name.into(),
+        partition_indexes: [0, 1, 7].repeat(100),
+        ..Default::default()
+    };
+    let topics = vec![topic("t"), topic("no"), topic("t")];
+    let request = OffsetFetchRequest { groups: vec![group(Some(topics))], ..Default::default() };
+    let answer = client.call(9, &request).await;
+    let topics = &answer.groups[0].topics;
+    let told: Vec<Vec<(i32, i64)>> = topics
+        .iter()
+        .map(|topic| topic.partitions.iter().map(|one| (one.partition_index, one.committed_offset)).collect())
+        .collect();
+    assert_eq!(told, [vec![(0, 5), (1, -1), (7, -1)], vec![(0, -1), (1, -1), (7, -1)], vec![]]);
+    server.stop().await;
+}
+
+/// An answer was made first and weighed then: a request of a few bytes may ask for all that the state holds.
+#[tokio::test]
+async fn offsets_are_weighed_before_they_are_answered() {
+    let settings = Settings { memory_bytes_max: 8 << 20, ..Settings::default() };
+    let server = TestServer::start_with(settings, kolk_serve_kafka::Settings::default()).await;
+    let mut client = server.connect().await;
+    client.create_topic("t", 50, &[]).await;
+    let request = OffsetCommitRequest {
+        group_id: "g".into(),
+        generation_id_or_member_epoch: -1,
+        topics: vec![OffsetCommitRequestTopic {
+            name: "t".into(),
+            partitions: (0..50)
+                .map(|partition_index| OffsetCommitRequestPartition {
+                    partition_index,
+                    committed_metadata: Some("m".repeat(4000).into()),
+                    ..Default::default()
+                })
+                .collect(),
+            ..Default::default()
+        }],
+        ..Default::default()
+    };
+    client.call(9, &request).await;
+
+    // Somebody holds nearly all of the budget, and what is set aside for answers.
+    let admission = server.broker.admission();
+    let mut held = admission.try_admit(1 << 20, Class::Data).unwrap();
+    let most = held.bytes() + admission.available() - (64 << 10);
+    assert!(held.try_grow(admission, most));
+    assert!(held.try_grow(admission, most + (500 << 10)));
+    let group = OffsetFetchRequestGroup { group_id: "g".into(), topics: None, ..Default::default() };
+    let request = OffsetFetchRequest { groups: vec![group], ..Default::default() };
+    let id = client.send(9, &request).await;
+    let mut other = server.connect().await;
+    for _ in 0..50 {
+        assert_eq!(heartbeat(&mut other, 1, "m").await, ErrorCode::UnknownMemberId);
+    }
+    let nothing = client.stream.try_read(&mut [0]).unwrap_err();
+    assert_eq!(nothing.kind(), std::io::ErrorKind::WouldBlock);
+    drop(held);
+    let answer = client.receive::<OffsetFetchRequest>(9, id).await;
+    assert_eq!(answer.groups[0].topics[0].partitions.len(), 50);
     server.stop().await;
 }

@@ -354,3 +354,28 @@ async fn resources_that_cannot_change_say_why() {
     }
     server.stop().await;
 }
+
+#[tokio::test]
+async fn what_one_request_may_make_and_is_told_of_it_is_bounded() {
+    let server = TestServer::start().await;
+    let mut client = server.connect().await;
+    let many = |count: usize| CreateTopicsRequest {
+        topics: (0..count).map(|number| new_topic(&format!("t{number}"), 1, 1)).collect(),
+        validate_only: true,
+        ..Default::default()
+    };
+    let answer = client.call(7, &many(1002)).await;
+    assert!(answer.topics.iter().all(|topic| topic.error_code == 0 && topic.num_partitions == 1));
+    let told =
+        |topic: &CreatableTopicResult| topic.configs.as_ref().is_some_and(|configs| !configs.is_empty());
+    assert!(told(&answer.topics[999]) && answer.topics[999].topic_config_error_code == 0);
+    assert!(!told(&answer.topics[1000]));
+    assert_eq!(answer.topics[1000].topic_config_error_code, ErrorCode::PolicyViolation.code());
+    // Before version 5 nobody asks for configs.
+    let answer = client.call(4, &many(1002)).await;
+    assert!(answer.topics.iter().all(|topic| topic.error_code == 0));
+    let answer = client.call(7, &many(10_001)).await;
+    assert_eq!(answer.topics.len(), 10_001);
+    assert!(answer.topics.iter().all(|topic| topic.error_code == ErrorCode::PolicyViolation.code()));
+    server.stop().await;
+}
