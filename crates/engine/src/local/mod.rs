@@ -45,7 +45,6 @@ mod wal;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use archive::Archive;
@@ -268,7 +267,7 @@ impl LocalEngine {
         let rewrite = door.tasks.spawn("rewrite", Box::pin(rewriter.clone().run()));
         let retention =
             door.tasks.spawn("retention", Box::pin(retention::run(log.clone(), options.retention_interval)));
-        let reader = Arc::new(Reader { index, archive, undecodable: AtomicU64::new(0) });
+        let reader = Arc::new(Reader::new(index, archive));
         Ok(Arc::new(LocalEngine {
             log,
             reader,

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use kolk_wire_kafka::records::glance::glance;
-use kolk_wire_kafka::records::{BatchHeader, Batches, TimestampType};
+use kolk_wire_kafka::records::record::RecordError;
+use kolk_wire_kafka::records::{BatchHeader, Batches, CompressError, TimestampType};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 use super::archive::{Archive, ByTime};
@@ -18,8 +20,10 @@ use crate::contract::{
 };
 use crate::types::{Offset, PartitionId};
 
-/// What a batch may grow to when a lookup by time decompresses it, in bytes.
-const DECOMPRESSED_MAX: usize = 128 << 20;
+/// What the batches that one lookup by time looks into may be unpacked to in all, in bytes. The first one whose header
+/// promises the time has it, unless its producer counts wrong: where more would have to be looked through, the beginning
+/// of the batch that it came to will do.
+const DECOMPRESSED_MAX: usize = 64 << 20;
 
 /// The readers' side of the engine.
 ///
@@ -31,6 +35,8 @@ pub(super) struct Reader {
     pub archive: Arc<Archive>,
     /// Batches that lookups by time could not decode and took as a whole.
     pub undecodable: AtomicU64,
+    /// The turn to read a batch and look through its records: nothing else may wait behind more than one of them.
+    looking: Semaphore,
 }
 
 /// One pass over a request.
@@ -42,6 +48,10 @@ struct Pass {
 }
 
 impl Reader {
+    pub fn new(index: Arc<Index>, archive: Arc<Archive>) -> Self {
+        Reader { index, archive, undecodable: AtomicU64::new(0), looking: Semaphore::new(1) }
+    }
+
     pub async fn read(
         &self,
         request: &ReadRequest,
@@ -245,13 +255,15 @@ impl Reader {
         let log_start = published.log_start;
         // Nothing before it matches.
         let mut from = log_start;
+        let mut left = DECOMPRESSED_MAX;
         loop {
             let archived_to = self.archive.end(partition);
             // A batch whose header promises the timestamp may hold it only before the log start.
             while let Some(found) = self.archive.find(partition, from, ByTime::Timestamp(at)).await? {
+                let _turn = self.turn().await;
                 let bytes = whole(&found.piece).await?;
                 let header = BatchHeader::parse(&bytes);
-                if let Some(record) = self.first_record(&bytes, at, log_start) {
+                if let Some(record) = self.first_record(&bytes, at, log_start, &mut left) {
                     return Ok(Some(record));
                 }
                 let next = header.map_or(found.entry.base_offset + 1, |header| Offset(header.next_offset()));
@@ -264,18 +276,27 @@ impl Reader {
                     break;
                 }
                 let Some((piece, last)) = logged else { return Ok(None) };
+                let turn = self.turn().await;
                 for batch in Batches::new(whole(&piece).await?) {
                     let Ok((header, bytes)) = batch else { break };
-                    if header.max_timestamp >= at
-                        && header.next_offset() > log_start.0
-                        && let Some(record) = self.first_record(&bytes, at, log_start)
-                    {
+                    if header.max_timestamp < at || header.next_offset() <= log_start.0 {
+                        continue;
+                    }
+                    if let Some(record) = self.first_record(&bytes, at, log_start, &mut left) {
                         return Ok(Some(record));
                     }
+                    tokio::task::yield_now().await;
                 }
+                drop(turn);
                 from = last + 1;
             }
         }
+    }
+
+    /// Waits until nobody else looks through a batch, and lets others on this thread go first.
+    async fn turn(&self) -> SemaphorePermit<'_> {
+        tokio::task::yield_now().await;
+        self.looking.acquire().await.expect("the semaphore is never closed")
     }
 
     /// The first extent of the log that reaches `from` and has a timestamp at or after `at`.
@@ -314,24 +335,23 @@ impl Reader {
     }
 
     /// The first record of a batch at or after a timestamp and not before the log start. Of a batch that cannot be
-    /// decoded, its beginning.
-    fn first_record(&self, batch: &Bytes, at: i64, log_start: Offset) -> Option<FoundOffset> {
+    /// decoded, or unpacks to more than is `left`, its beginning.
+    fn first_record(
+        &self,
+        batch: &Bytes,
+        at: i64,
+        log_start: Offset,
+        left: &mut usize,
+    ) -> Option<FoundOffset> {
         let header = BatchHeader::parse(batch).ok()?;
         let base = Offset(header.base_offset).max(log_start);
         if header.timestamp_type() == TimestampType::LogAppendTime {
             return Some(FoundOffset { offset: base, timestamp_ms: header.max_timestamp });
         }
-        let undecodable = || {
-            self.undecodable.fetch_add(1, Ordering::Relaxed);
-            tracing::warn!(
-                base_offset = header.base_offset,
-                "a batch cannot be decoded; its first offset is used"
-            );
-            Some(FoundOffset { offset: base, timestamp_ms: header.max_timestamp })
-        };
+        let beginning = Some(FoundOffset { offset: base, timestamp_ms: header.max_timestamp });
         let mut found = None;
         // It may unpack to far more than it is: looked over, not held.
-        let looked = glance(&header, batch, DECOMPRESSED_MAX, |record| {
+        let looked = glance(&header, batch, *left, |record| {
             if record.timestamp >= at && record.offset >= log_start.0 {
                 found = Some(FoundOffset { offset: Offset(record.offset), timestamp_ms: record.timestamp });
             }
@@ -340,7 +360,19 @@ impl Reader {
                 None => ControlFlow::Continue(()),
             }
         });
-        if looked.is_err() { undecodable() } else { found }
+        match looked {
+            Ok(seen) => {
+                *left -= seen;
+                found
+            }
+            Err(RecordError::Compress(CompressError::TooLarge { .. })) => beginning,
+            Err(error) => {
+                self.undecodable.fetch_add(1, Ordering::Relaxed);
+                let base_offset = header.base_offset;
+                tracing::warn!(base_offset, %error, "a batch cannot be decoded; its first offset is used");
+                beginning
+            }
+        }
     }
 }
 

@@ -25,22 +25,22 @@ pub struct Glance {
 }
 
 /// Shows `look` every record of a batch, in order, until it breaks. A block of more than `limit` bytes is an error once
-/// so many were read.
+/// so many were read. Gives the bytes of the block that were looked over.
 pub fn glance(
     header: &BatchHeader,
     batch: &Bytes,
     limit: usize,
     mut look: impl FnMut(Glance) -> ControlFlow<()>,
-) -> Result<(), RecordError> {
+) -> Result<usize, RecordError> {
     let block = &batch[HEADER_BYTES..header.total_bytes];
     let codec = header.compression()?;
     let reader = compress::reader(codec, block, limit)?;
-    let mut walk = Walk { reader: BufReader::with_capacity(8 * 1024, reader), left: u64::MAX };
+    let mut walk = Walk { reader: BufReader::with_capacity(8 * 1024, reader), left: u64::MAX, seen: 0 };
     for index in 0..usize::try_from(header.record_count).unwrap_or(0) {
         let fault = match walk.record(header) {
             Ok(record) => {
                 if look(record).is_break() {
-                    return Ok(());
+                    return Ok(walk.seen);
                 }
                 continue;
             }
@@ -53,7 +53,7 @@ pub fn glance(
     }
     let mut rest = [0];
     match walk.reader.read(&mut rest) {
-        Ok(0) => Ok(()),
+        Ok(0) => Ok(walk.seen),
         Ok(_) => Err(RecordError::Trailing(1)),
         Err(error) => Err(compress::of_read(codec, limit, error).into()),
     }
@@ -70,6 +70,8 @@ struct Walk<R> {
     reader: BufReader<R>,
     /// Bytes left of the record.
     left: u64,
+    /// Bytes of the block so far.
+    seen: usize,
 }
 
 impl<R: Read> Walk<R> {
@@ -108,7 +110,10 @@ impl<R: Read> Walk<R> {
         self.left = self.left.checked_sub(1).ok_or(Fault::Record(what))?;
         let mut byte = [0];
         match self.reader.read_exact(&mut byte) {
-            Ok(()) => Ok(byte[0]),
+            Ok(()) => {
+                self.seen += 1;
+                Ok(byte[0])
+            }
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => Err(Fault::Record(what)),
             Err(error) => Err(Fault::Block(error)),
         }
@@ -148,6 +153,7 @@ impl<R: Read> Walk<R> {
             }
             let step = here.min(skip);
             self.reader.consume(step as usize);
+            self.seen += step as usize;
             skip -= step;
         }
         Ok(true)

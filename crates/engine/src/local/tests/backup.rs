@@ -1,6 +1,6 @@
 //! Backups: a copy made beside writers, the rewrite and power cuts is what was durable when it was begun.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::*;
 use crate::door::sim::{self, Sim};

@@ -613,3 +613,44 @@ async fn a_read_that_waits_for_more_holds_nothing_of_what_is_there() {
     drop(waiting);
     engine.close().await.unwrap();
 }
+
+/// A header promises what its producer likes. A lookup by time unpacked batch after batch without ever letting anything else
+/// on its thread go on: heartbeats, timers, other clients.
+#[tokio::test]
+async fn a_lookup_by_time_takes_turns_and_looks_through_so_much_only() {
+    let dir = Dir::new();
+    let engine = dir.try_open(LocalOptions { tail_cache_bytes: 16 << 20, ..options() }).await.unwrap();
+    create_topic(&engine, 1).await;
+    let mut builder = BatchBuilder::new(Compression::Zstd);
+    builder.append(1, None, Some(&vec![0; 4 << 20]), &[]);
+    let mut bytes = builder.build().unwrap().to_vec();
+    // Its max timestamp, which no record has.
+    bytes[35..43].copy_from_slice(&1000i64.to_be_bytes());
+    let lie = Batch { bytes: bytes.into(), max_timestamp_ms: 1000, ..batch(b"", 1) };
+    const LIES: usize = 30;
+    for moved in [false, true] {
+        if moved {
+            engine.rewriter.checkpoint().await.unwrap();
+        } else {
+            for _ in 0..LIES {
+                let append = Append { partition: partition(0), shard: None, batch: lie.clone() };
+                engine.append(vec![append]).await.unwrap().remove(0).unwrap();
+            }
+        }
+        let mut lookup = engine.offset(partition(0), OffsetQuery::Timestamp(500));
+        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        let mut turns = 0;
+        let found = loop {
+            match lookup.as_mut().poll(&mut cx) {
+                std::task::Poll::Ready(found) => break found.unwrap().unwrap().unwrap(),
+                std::task::Poll::Pending => turns += 1,
+            }
+            tokio::task::yield_now().await;
+        };
+        // 16 of them are a little more than 64 MiB.
+        assert_eq!(found.offset, Offset(15));
+        assert!(turns >= 15, "{turns} turns");
+    }
+    assert_eq!(engine.reader.undecodable.load(std::sync::atomic::Ordering::Relaxed), 0);
+    engine.close().await.unwrap();
+}
