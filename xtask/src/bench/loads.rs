@@ -67,10 +67,15 @@ const REPEATS: usize = 3;
 impl Load {
     /// How often the load runs, at most.
     pub fn runs_max(&self, bench: &Bench) -> usize {
+        // Where time is short, what takes long has one run, and its time goes to what is over in seconds.
+        let seldom = |runs: usize| if bench.in_minutes { 1 } else { bench.runs.min(runs) };
         match self {
             Load::AfterKill { gigabytes: 16.. } => 1,
-            Load::AfterKill { .. } | Load::Partitions | Load::AfterKillPartitions => bench.runs.min(2),
-            Load::Growth(_) | Load::SyncTimes => bench.runs.min(3),
+            Load::AfterKill { .. } | Load::Partitions | Load::AfterKillPartitions => seldom(2),
+            Load::Growth(_) => seldom(3),
+            _ if self.is_bulk() && bench.in_minutes => {
+                ((60.0 / bench.bulk_seconds).ceil() as usize).clamp(1, bench.runs)
+            }
             _ => bench.runs,
         }
     }
@@ -132,10 +137,10 @@ impl Load {
     /// Free bytes that the row needs on the disk, with room to spare.
     pub fn disk_bytes(&self, bench: &Bench) -> u64 {
         let gigabytes = match self {
-            Load::AfterKill { gigabytes } => 3 + gigabytes * 3 / 2,
+            Load::AfterKill { gigabytes } => 3 + gigabytes * 9 / 8,
             Load::Growth(Growth::Log) => 10,
             // Every server keeps a gigabyte and what comes between two looks of its retention.
-            _ if self.is_bulk() => 20,
+            _ if self.is_bulk() => 15,
             Load::SyncTimes | Load::Consume { .. } => 10,
             _ => 4,
         };

@@ -38,8 +38,8 @@ pub struct BenchArgs {
     /// Runs per row and server at most, interleaved; medians are shown.
     #[arg(long, default_value_t = 5)]
     pub runs: usize,
-    /// Be over after about so many minutes: as many runs of each row as fit, at least one. Fetching and building do not
-    /// count.
+    /// Be over after about so many minutes: as many runs of each row as fit, at least one; what takes long has one, and
+    /// bytes a minute in all. Fetching and building do not count.
     #[arg(long)]
     pub minutes: Option<f64>,
     /// Length of a timed run.
@@ -81,6 +81,8 @@ pub struct Bench {
     runs: usize,
     seconds: f64,
     bulk_seconds: f64,
+    /// The whole is to fit into some minutes.
+    in_minutes: bool,
     quick: bool,
 }
 
@@ -104,6 +106,7 @@ pub fn run(args: &BenchArgs) -> Result<usize> {
     let end = args.minutes.map(|minutes| Instant::now() + Duration::from_secs_f64(minutes * 60.0));
     for (at, row) in rows.iter().enumerate() {
         println!("== {}: {}", row.number, row.name);
+        let begin = Instant::now();
         let row_end = end.map(|end| share(&bench, &rows[at..], Instant::now(), end));
         let outcome = measure(&bench, row, row_end, end);
         report.add(
@@ -113,6 +116,7 @@ pub fn run(args: &BenchArgs) -> Result<usize> {
                 (Outcome { failures: vec![(None, format!("{error:#}"))], ..Outcome::default() }, None)
             }),
         );
+        println!("   {:.0} s", begin.elapsed().as_secs_f64());
         if !args.quick {
             report.write(&command)?;
         }
@@ -190,6 +194,7 @@ fn prepare(args: &BenchArgs, rdkafka: bool) -> Result<Bench> {
         runs,
         seconds,
         bulk_seconds,
+        in_minutes: args.minutes.is_some(),
         quick: args.quick,
     })
 }

@@ -239,7 +239,7 @@ impl Row {
                 Err(error) => outcome.fails(kind, &error),
             }
         }
-        for round in 0..self.load.runs_max(bench) {
+        for _ in 0..self.load.runs_max(bench) {
             let begin = Instant::now();
             runners.retain_mut(|runner| match runner.once(&self.load, bench) {
                 Ok(()) => true,
@@ -251,7 +251,6 @@ impl Row {
             });
             let next_end = Instant::now() + begin.elapsed();
             if runners.is_empty() || end.is_some_and(|end| next_end > end) {
-                println!("   rounds: {}", round + 1);
                 break;
             }
         }
