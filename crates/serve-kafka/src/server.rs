@@ -77,6 +77,8 @@ pub(crate) struct Shared {
     pub buffers: Buffers,
     /// Passed by one answer at a time, of those that are collected from many large things.
     pub heavy: Semaphore,
+    /// One answer about very many topics at a time: it waits for nothing in between, and takes the processor for long.
+    pub wide: Semaphore,
     slots: Arc<Semaphore>,
     stopping: AtomicBool,
     stop: Notify,
@@ -148,6 +150,7 @@ pub fn serve_on(
         metrics: Arc::new(Face::new("kafka", SERVED.iter().map(|served| served.api.name()))),
         buffers: Buffers::default(),
         heavy: Semaphore::new(1),
+        wide: Semaphore::new(1),
         slots: Arc::new(Semaphore::new(settings.connections_max)),
         stopping: AtomicBool::new(false),
         stop: Notify::new(),

@@ -25,11 +25,19 @@ use crate::errors;
 /// From here on topics can be asked for by id; one that is unknown has no name in the answer.
 const BY_ID_VERSION_MIN: i16 = 12;
 
+/// Requests for more topics than this are answered one at a time.
+const WIDE_TOPICS_MIN: usize = 100;
+
 /// All operations on a topic, as bits of Kafka's AclOperation codes.
 pub(crate) const TOPIC_OPERATIONS: i32 =
     1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 10 | 1 << 11;
 /// All operations on the cluster.
 pub(crate) const CLUSTER_OPERATIONS: i32 = 1 << 5 | 1 << 7 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 12;
+
+/// Whether a request is for so many topics that its answer may take the processor for long.
+pub(crate) fn is_wide(request: &MetadataRequest) -> bool {
+    request.topics.as_ref().is_none_or(|topics| topics.is_empty() || topics.len() > WIDE_TOPICS_MIN)
+}
 
 pub(crate) async fn handle(
     context: &Context<'_>,
