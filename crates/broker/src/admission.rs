@@ -18,6 +18,7 @@
 //! ```
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use kolk_engine::metrics::Counter;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -39,6 +40,9 @@ pub const REQUEST_BYTES: usize = 1024;
 
 /// The smallest budget that is taken; less is raised to this.
 pub const MEMORY_BYTES_MIN: usize = 8 * 1024 * 1024;
+
+/// While memory is short, who sends or takes what holds it must be as fast as this, in bytes a second.
+pub const SLOWEST_BYTES_PER_SECOND: usize = 256 * 1024;
 
 /// The byte budget. A cheap handle.
 #[derive(Clone, Debug)]
@@ -125,6 +129,23 @@ impl Admission {
             part("waiting", &pools.waiting, pools.waiting_bytes),
             part("buffers", &pools.buffers, pools.buffer_bytes),
         ]
+    }
+
+    /// Whether less than a quarter is free of what requests and answers share, or of what is set aside for receiving.
+    fn is_short(&self) -> bool {
+        let pools = &*self.0;
+        let short = |pool: &Semaphore, bytes: usize| pool.available_permits() < bytes / 4;
+        short(&pools.general, pools.general_bytes) || short(&pools.receiving, pools.receiving_bytes)
+    }
+
+    /// How long a peer may take to send or to take `bytes` that hold memory, beside the time that anything may stall: any
+    /// time while there is enough of it, at [`SLOWEST_BYTES_PER_SECOND`] while it is short. Kafka's clients give up much
+    /// sooner by themselves (`request.timeout.ms`, 30 s).
+    pub fn slowest(&self, bytes: usize) -> Duration {
+        match self.is_short() {
+            true => Duration::from_secs_f64(bytes as f64 / SLOWEST_BYTES_PER_SECOND as f64),
+            false => Duration::MAX,
+        }
     }
 
     /// Requests so far that had to wait for bytes of the budget.

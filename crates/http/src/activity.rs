@@ -5,16 +5,17 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-use crate::serving::BUFFER_BYTES;
+use crate::serving::{BUFFER_BYTES, Slowest};
 
 /// Bytes of the HTTP/2 preface: after these, the HTTP library has chosen a protocol and its own timeouts work.
 const PREFACE_BYTES: u64 = 24;
@@ -34,7 +35,21 @@ pub(crate) struct Activity {
     answers: AtomicUsize,
     /// When a piece of an answer was handed over last.
     progress_ms: AtomicU64,
+    taking: Mutex<Taking>,
 }
+
+/// What the peer has to take.
+#[derive(Debug, Default)]
+struct Taking {
+    /// Answers that are not handed over whole, and pieces that the HTTP library was given and still has.
+    parts: usize,
+    /// Since when there are some, and the bytes that it was given since then.
+    since_ms: u64,
+    bytes: usize,
+}
+
+/// Smaller pieces are not worth watching.
+const WATCHED_BYTES_MIN: usize = 16 * 1024;
 
 impl Activity {
     pub(crate) fn new() -> Arc<Self> {
@@ -46,6 +61,7 @@ impl Activity {
             write_blocked_ms: AtomicU64::new(0),
             answers: AtomicUsize::new(0),
             progress_ms: AtomicU64::new(0),
+            taking: Mutex::default(),
         })
     }
 
@@ -55,7 +71,7 @@ impl Activity {
     }
 
     /// Why the connection is to be closed, if it is.
-    pub(crate) fn stalled(&self, patience: Duration) -> Option<&'static str> {
+    pub(crate) fn stalled(&self, patience: Duration, slowest: &Slowest) -> Option<&'static str> {
         let now = self.now_ms();
         let too_long = |since: u64| now.saturating_sub(since) > patience.as_millis() as u64;
         let blocked = self.write_blocked_ms.load(Ordering::Relaxed);
@@ -68,7 +84,38 @@ impl Activity {
         if self.answers.load(Ordering::Relaxed) > 0 && too_long(self.progress_ms.load(Ordering::Relaxed)) {
             return Some("the peer does not take its answer");
         }
+        let taking = self.taking();
+        let due = patience.saturating_add(slowest.time_for(taking.bytes));
+        if taking.parts > 0 && u128::from(now.saturating_sub(taking.since_ms)) > due.as_millis() {
+            return Some("memory is short, and the peer takes its answer too slowly");
+        }
         None
+    }
+
+    fn taking(&self) -> std::sync::MutexGuard<'_, Taking> {
+        self.taking.lock().expect("nothing panics under this lock")
+    }
+
+    fn begin_part(&self) {
+        let mut taking = self.taking();
+        if taking.parts == 0 {
+            (taking.since_ms, taking.bytes) = (self.now_ms(), 0);
+        }
+        taking.parts += 1;
+    }
+
+    fn end_part(&self) {
+        self.taking().parts -= 1;
+    }
+
+    /// Notes a piece of an answer until the HTTP library lets go of it.
+    pub(crate) fn hand_over(self: &Arc<Self>, bytes: Bytes) -> Bytes {
+        if bytes.len() < WATCHED_BYTES_MIN {
+            return bytes;
+        }
+        self.begin_part();
+        self.taking().bytes += bytes.len();
+        Bytes::from_owner(HandedOver { bytes, activity: Arc::clone(self) })
     }
 
     /// Counts a request whose head was read, and that it is being answered until the guard is dropped.
@@ -82,6 +129,7 @@ impl Activity {
     pub(crate) fn answer(self: &Arc<Self>) -> AnswerGuard {
         self.progress_ms.store(self.now_ms(), Ordering::Relaxed);
         self.answers.fetch_add(1, Ordering::Relaxed);
+        self.begin_part();
         AnswerGuard(Arc::clone(self))
     }
 }
@@ -96,19 +144,48 @@ impl Drop for RequestGuard {
     }
 }
 
+struct HandedOver {
+    bytes: Bytes,
+    activity: Arc<Activity>,
+}
+
+impl AsRef<[u8]> for HandedOver {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for HandedOver {
+    fn drop(&mut self) {
+        self.activity.end_part();
+    }
+}
+
 /// An answer on its way.
 #[derive(Debug)]
 pub(crate) struct AnswerGuard(Arc<Activity>);
 
 impl AnswerGuard {
-    /// A piece was handed over.
+    /// A piece is asked for.
     pub(crate) fn progress(&self) {
         self.0.progress_ms.store(self.0.now_ms(), Ordering::Relaxed);
+    }
+
+    /// See [`Activity::hand_over`].
+    pub(crate) fn hand_over(&self, bytes: Bytes) -> Bytes {
+        self.0.hand_over(bytes)
+    }
+
+    /// There is nothing to hand over yet: the peer is not slow.
+    pub(crate) fn nothing_yet(&self) {
+        let mut taking = self.0.taking();
+        (taking.since_ms, taking.bytes) = (self.0.now_ms(), 0);
     }
 }
 
 impl Drop for AnswerGuard {
     fn drop(&mut self) {
+        self.0.end_part();
         self.0.answers.fetch_sub(1, Ordering::Relaxed);
     }
 }

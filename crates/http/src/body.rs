@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use hyper::body::{Body, Frame, Incoming};
+use tokio::time::Instant;
 
 /// Why a body did not come. The rest of it is not worth reading: close the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,17 +14,20 @@ pub enum BodyError {
     TooLarge,
     /// The peer ended it early or broke its framing.
     Broken,
-    /// Nothing of it came for too long.
+    /// Nothing of it came for too long, or too little.
     Stalled,
 }
 
-/// Reads a body of at most `limit` bytes, of which `expected` are announced, and waits for each piece for `stall`.
+/// Reads a body of at most `limit` bytes, of which `expected` are announced. Waits for each piece for `stall`, and for all of it
+/// for `slowest` more, which is asked for when a piece came.
 pub async fn read_body(
     mut body: Incoming,
     limit: usize,
     expected: usize,
     stall: Duration,
+    slowest: impl Fn() -> Duration,
 ) -> Result<Bytes, BodyError> {
+    let begun = Instant::now();
     let mut first = Bytes::new();
     let mut rest = BytesMut::new();
     loop {
@@ -33,6 +37,9 @@ pub async fn read_body(
             Ok(None) => break,
             Err(_) => return Err(BodyError::Stalled),
         };
+        if begun.elapsed() > stall.saturating_add(slowest()) {
+            return Err(BodyError::Stalled);
+        }
         if first.len() + rest.len() + data.len() > limit {
             return Err(BodyError::TooLarge);
         }

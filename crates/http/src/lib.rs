@@ -13,4 +13,4 @@ mod body;
 mod serving;
 
 pub use body::{BodyError, read_body};
-pub use serving::{AnswerBody, Sender, Service, Serving, Settings};
+pub use serving::{AnswerBody, Sender, Service, Serving, Settings, Slowest};

@@ -60,6 +60,36 @@ pub struct Settings {
     /// What all connections together may be sent before anybody has asked for it, in bytes: long heads, and what
     /// HTTP/2 peers send ahead while their requests are answered. Beyond it, connections wait with reading.
     pub buffer_bytes: usize,
+    /// How long a peer may take for what holds memory, beside `stall`.
+    pub slowest: Slowest,
+}
+
+/// The time in which a peer is to take so many bytes: while memory is short, as much as its owner says.
+#[derive(Clone)]
+pub struct Slowest(Arc<dyn Fn(usize) -> Duration + Send + Sync>);
+
+impl Slowest {
+    /// As the function says.
+    pub fn new(time_for: impl Fn(usize) -> Duration + Send + Sync + 'static) -> Self {
+        Slowest(Arc::new(time_for))
+    }
+
+    pub(crate) fn time_for(&self, bytes: usize) -> Duration {
+        (self.0)(bytes)
+    }
+}
+
+impl Default for Slowest {
+    /// Any time.
+    fn default() -> Self {
+        Slowest::new(|_| Duration::MAX)
+    }
+}
+
+impl std::fmt::Debug for Slowest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Slowest").finish_non_exhaustive()
+    }
 }
 
 impl Default for Settings {
@@ -70,6 +100,7 @@ impl Default for Settings {
             stall: Duration::from_secs(30),
             grace: Duration::from_secs(5),
             buffer_bytes: 32 * 1024 * 1024,
+            slowest: Slowest::default(),
         }
     }
 }
@@ -268,7 +299,7 @@ async fn serve_connection(accepted: Accepted, service: impl Service, shared: &Sh
                 return "broken off";
             }
             _ = look.tick() => {
-                if let Some(reason) = activity.stalled(settings.stall) {
+                if let Some(reason) = activity.stalled(settings.stall, &settings.slowest) {
                     tracing::debug!(reason, "a connection is closed");
                     return "stalled";
                 }
@@ -301,7 +332,7 @@ pub struct AnswerBody<B> {
     guard: AnswerGuard,
 }
 
-impl<B: Body + Unpin> Body for AnswerBody<B> {
+impl<B: Body<Data = Bytes> + Unpin> Body for AnswerBody<B> {
     type Data = B::Data;
     type Error = B::Error;
 
@@ -309,8 +340,13 @@ impl<B: Body + Unpin> Body for AnswerBody<B> {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        self.guard.progress();
-        Pin::new(&mut self.body).poll_frame(cx)
+        let this = &mut *self;
+        this.guard.progress();
+        let frame = Pin::new(&mut this.body).poll_frame(cx);
+        if frame.is_pending() {
+            this.guard.nothing_yet();
+        }
+        frame.map_ok(|frame| frame.map_data(|bytes| this.guard.hand_over(bytes)))
     }
 
     fn is_end_stream(&self) -> bool {

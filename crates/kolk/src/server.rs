@@ -301,12 +301,14 @@ impl Builder {
                 ..kolk_serve_kinesis::Settings::new(log.token_key)
             },
         );
+        let admission = broker.admission().clone();
         let kinesis = kolk_serve_kinesis::serve(
             service,
             kinesis.into_iter().map(|bound| bound.listener).collect(),
             kolk_http::Settings {
                 grace: STOP_GRACE,
-                buffer_bytes: broker.admission().http_bytes(),
+                buffer_bytes: admission.http_bytes(),
+                slowest: kolk_http::Slowest::new(move |bytes| admission.slowest(bytes)),
                 ..Default::default()
             },
         );

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -124,7 +126,7 @@ impl Routes {
                 if let Some(refused) = refuse_strangers(&head.headers, from) {
                     return refused;
                 }
-                let Ok(body) = read_body(body, BODY_BYTES_MAX, 0, from.stall).await else {
+                let Ok(body) = read_body(body, BODY_BYTES_MAX, 0, from.stall, || Duration::MAX).await else {
                     return Answer::error(StatusCode::BAD_REQUEST, "the body did not come, or is too long");
                 };
                 *request_bytes = body.len();

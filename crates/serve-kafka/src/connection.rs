@@ -13,7 +13,8 @@
 //! - A request passes the byte budget before it is decoded; while it waits there, the connection holds no decided request
 //!   unanswered. A frame that is not here yet gets its memory only when the budget has room for all of it.
 //! - Whatever is malformed closes the connection, as on Kafka: there is no frame boundary to trust any more.
-//! - A request or reply that makes no progress and a connection that is idle are closed.
+//! - A request or reply that makes no progress and a connection that is idle are closed; while memory is short also one
+//!   whose request or reply moves too slowly for what it holds.
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
@@ -38,7 +39,7 @@ use tokio::time::{Instant, Sleep};
 
 use crate::apis::{self, Service};
 use crate::handlers::{self, LISTS_ALONE, produce};
-use crate::reply::{self, SendError};
+use crate::reply::{self, Pace, SendError};
 use crate::server::{Advertise, Shared};
 
 /// Room that an idle connection keeps for its next request.
@@ -90,6 +91,8 @@ pub(crate) enum Close {
     Read(std::io::Error),
     #[error("no byte of the request came for too long")]
     Stalled,
+    #[error("memory is short, and the request comes too slowly")]
+    TooSlow,
     #[error("the client hung up while it waited for its answer")]
     HungUp,
     #[error("idle")]
@@ -106,7 +109,9 @@ impl Close {
             Close::NotServed { .. } => "not served",
             Close::FailedWithoutAck => "acks=0 failed",
             Close::Encode(_) | Close::Engine(_) | Close::Send(SendError::Engine(_)) => "server failed",
-            Close::Send(SendError::Stalled(_)) | Close::Stalled => "stalled",
+            Close::Send(SendError::Stalled(_) | SendError::TooSlow(..)) | Close::Stalled | Close::TooSlow => {
+                "stalled"
+            }
             Close::Send(SendError::Io(_)) | Close::Read(_) => "broken off",
             Close::HungUp => "client left",
             Close::Idle => "idle",
@@ -188,6 +193,7 @@ struct Large {
     size: usize,
     buffer: BytesMut,
     permit: Permit,
+    begun: Instant,
 }
 
 /// A Produce request that was decided.
@@ -281,6 +287,13 @@ impl Connection {
         self.timer.as_mut().reset(Instant::now() + self.tick);
         self.still_for += self.tick;
         let still_ms = self.still_for.as_millis() as u64;
+        if let Some(large) = &self.large {
+            let patience = Duration::from_millis(self.shared.settings.stall_ms);
+            let slowest = self.shared.broker.admission().slowest(large.size);
+            if large.begun.elapsed() > patience.saturating_add(slowest) {
+                return Err(Close::TooSlow);
+            }
+        }
         if self.large.is_some() || !self.inbox.is_empty() {
             if still_ms >= self.shared.settings.stall_ms && self.waiting.is_empty() {
                 return Err(Close::Stalled);
@@ -365,7 +378,7 @@ impl Connection {
         let _size_field = self.inbox.split_to(4);
         buffer.extend_from_slice(&self.inbox);
         self.inbox.clear();
-        self.large = Some(Large { size, buffer, permit });
+        self.large = Some(Large { size, buffer, permit, begun: Instant::now() });
         Ok(())
     }
 
@@ -431,8 +444,8 @@ impl Connection {
                 shared.metrics.answered(place, cost);
                 self.count_errors(place, &reply);
                 if !reply.copy_to(&mut self.outbox) {
-                    let stall = Duration::from_millis(self.shared.settings.stall_ms);
-                    reply::send_after(&mut *self.stream, &mut self.outbox, reply, stall).await?;
+                    let pace = pace(&shared);
+                    reply::send_after(&mut *self.stream, &mut self.outbox, reply, pace).await?;
                 }
                 self.flush().await?;
             }
@@ -528,11 +541,15 @@ impl Connection {
 
     async fn flush(&mut self) -> Result<(), Close> {
         if !self.outbox.is_empty() {
-            let stall = Duration::from_millis(self.shared.settings.stall_ms);
-            reply::flush(&mut *self.stream, &mut self.outbox, stall).await?;
+            reply::flush(&mut *self.stream, &mut self.outbox, pace(&self.shared)).await?;
         }
         Ok(())
     }
+}
+
+/// How slowly clients may take what they are sent.
+fn pace(shared: &Shared) -> Pace<'_> {
+    Pace { stall: Duration::from_millis(shared.settings.stall_ms), admission: shared.broker.admission() }
 }
 
 /// Resolves when the peer closes its side. Requests that come meanwhile are kept, some of them.

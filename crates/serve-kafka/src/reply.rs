@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use kolk_broker::Permit;
+use kolk_broker::admission::Admission;
 use kolk_engine::door::Stream;
 use kolk_engine::{EngineError, FileRange, Piece, Source};
 use kolk_wire_kafka::ApiKey;
 use kolk_wire_kafka::codec::{EncodeError, Message, Segment};
 use kolk_wire_kafka::frame::{self, Frame};
+use tokio::time::Instant;
 
 /// Bytes of a file that one reply holds in memory at a time.
 const FILE_CHUNK_BYTES: usize = 256 * 1024;
@@ -125,6 +127,8 @@ pub(crate) enum SendError {
     Io(#[from] io::Error),
     #[error("the client took no byte for {0:?}")]
     Stalled(Duration),
+    #[error("memory is short, and the client took {0:?} over {1} bytes")]
+    TooSlow(Duration, usize),
     #[error(transparent)]
     Engine(#[from] EngineError),
 }
@@ -133,17 +137,19 @@ pub(crate) enum SendError {
 pub(crate) async fn flush(
     stream: &mut dyn Stream,
     out: &mut BytesMut,
-    stall: Duration,
+    pace: Pace<'_>,
 ) -> Result<(), SendError> {
+    let sending = Sending::new(pace, out.len());
     while !out.is_empty() {
-        let written = progress(poll_fn(|cx| Pin::new(&mut *stream).poll_write(cx, out)), stall).await?;
+        let written = sending.progress(poll_fn(|cx| Pin::new(&mut *stream).poll_write(cx, out))).await?;
         out.advance(written);
     }
     Ok(())
 }
 
 /// Writes a reply, reading what lies in files chunk by chunk. Its permit is given back at the end.
-pub(crate) async fn send(stream: &mut dyn Stream, reply: Reply, stall: Duration) -> Result<(), SendError> {
+pub(crate) async fn send(stream: &mut dyn Stream, reply: Reply, pace: Pace<'_>) -> Result<(), SendError> {
+    let sending = Sending::new(pace, reply.len());
     let _permit = reply.permit;
     let mut queue = Queue::default();
     for segment in reply.frame.segments {
@@ -161,26 +167,26 @@ pub(crate) async fn send(stream: &mut dyn Stream, reply: Reply, stall: Duration)
                                 let left = piece.len() - start;
                                 if left >= SEND_BYTES_MIN
                                     && let Some(sent) =
-                                        send_file(range, start, left, &mut queue, stream, stall).await?
+                                        send_file(range, start, left, &mut queue, stream, &sending).await?
                                 {
                                     start += sent;
                                     continue;
                                 }
                                 let len = FILE_CHUNK_BYTES.min(left);
                                 queue.push(piece.bytes(start, len).await?);
-                                queue.write(stream, stall).await?;
+                                queue.write(stream, &sending).await?;
                                 start += len;
                             }
                         }
                     }
                     if queue.slices.len() >= SLICES_MAX {
-                        queue.write(stream, stall).await?;
+                        queue.write(stream, &sending).await?;
                     }
                 }
             }
         }
     }
-    queue.write(stream, stall).await
+    queue.write(stream, &sending).await
 }
 
 /// Sends what is queued and then some bytes of a file, from the page cache without a copy. The answer is how many of them;
@@ -191,19 +197,19 @@ async fn send_file(
     left: usize,
     queue: &mut Queue,
     stream: &mut dyn Stream,
-    stall: Duration,
+    sending: &Sending<'_>,
 ) -> Result<Option<usize>, SendError> {
     let (position, len) = (range.position + start as u64, left.min(SEND_BYTES_MAX));
     let Some(file) = range.file.file() else { return Ok(None) };
     let Some(descriptor) = file.resident(position, len) else { return Ok(None) };
     for bytes in &mut queue.slices {
         while !bytes.is_empty() {
-            let written = progress(poll_fn(|cx| stream.poll_write_more(cx, bytes)), stall).await?;
+            let written = sending.progress(poll_fn(|cx| stream.poll_write_more(cx, bytes))).await?;
             bytes.advance(written);
         }
     }
     queue.slices.clear();
-    match progress(poll_fn(|cx| stream.poll_send_file(cx, descriptor, position, len)), stall).await {
+    match sending.progress(poll_fn(|cx| stream.poll_send_file(cx, descriptor, position, len))).await {
         Ok(sent) => Ok(Some(sent)),
         Err(SendError::Io(error)) if error.kind() == io::ErrorKind::Unsupported => Ok(None),
         Err(error) => Err(error),
@@ -222,11 +228,11 @@ impl Queue {
         }
     }
 
-    async fn write(&mut self, stream: &mut dyn Stream, stall: Duration) -> Result<(), SendError> {
+    async fn write(&mut self, stream: &mut dyn Stream, sending: &Sending<'_>) -> Result<(), SendError> {
         let mut at = 0;
         while at < self.slices.len() {
-            let mut written = progress(
-                poll_fn(|cx| {
+            let mut written = sending
+                .progress(poll_fn(|cx| {
                     let mut slices = [IoSlice::new(&[]); SLICES_MAX];
                     let mut count = 0;
                     for (slot, bytes) in slices.iter_mut().zip(&self.slices[at..]) {
@@ -234,10 +240,8 @@ impl Queue {
                         count += 1;
                     }
                     Pin::new(&mut *stream).poll_write_vectored(cx, &slices[..count])
-                }),
-                stall,
-            )
-            .await?;
+                }))
+                .await?;
             while written > 0 {
                 let bytes = &mut self.slices[at];
                 let taken = written.min(bytes.len());
@@ -255,23 +259,49 @@ impl Queue {
     }
 }
 
-async fn progress(
-    write: impl Future<Output = io::Result<usize>>,
-    stall: Duration,
-) -> Result<usize, SendError> {
-    let mut write = std::pin::pin!(write);
-    // Almost every write is taken by the socket's buffer at once: no timer for those.
-    let first = poll_fn(|cx| Poll::Ready(write.as_mut().poll(cx))).await;
-    let written = match first {
-        Poll::Ready(written) => written?,
-        Poll::Pending => {
-            tokio::time::timeout(stall, write).await.map_err(|_| SendError::Stalled(stall))??
-        }
-    };
-    if written == 0 {
-        return Err(io::Error::from(io::ErrorKind::WriteZero).into());
+/// How slowly a client may take what it is sent.
+#[derive(Clone, Copy)]
+pub(crate) struct Pace<'a> {
+    /// Something of it is taken in this time.
+    pub stall: Duration,
+    /// While memory is short, all of it in this much more.
+    pub admission: &'a Admission,
+}
+
+/// A reply on its way.
+struct Sending<'a> {
+    pace: Pace<'a>,
+    begun: Instant,
+    bytes: usize,
+}
+
+impl<'a> Sending<'a> {
+    fn new(pace: Pace<'a>, bytes: usize) -> Self {
+        Sending { pace, begun: Instant::now(), bytes }
     }
-    Ok(written)
+
+    async fn progress(&self, write: impl Future<Output = io::Result<usize>>) -> Result<usize, SendError> {
+        let mut write = std::pin::pin!(write);
+        // Almost every write is taken by the socket's buffer at once: no timer for those.
+        let first = poll_fn(|cx| Poll::Ready(write.as_mut().poll(cx))).await;
+        let written = match first {
+            Poll::Ready(written) => written?,
+            Poll::Pending => {
+                let stall = self.pace.stall;
+                let written =
+                    tokio::time::timeout(stall, write).await.map_err(|_| SendError::Stalled(stall))??;
+                let taking = self.begun.elapsed();
+                if taking > stall.saturating_add(self.pace.admission.slowest(self.bytes)) {
+                    return Err(SendError::TooSlow(taking, self.bytes));
+                }
+                written
+            }
+        };
+        if written == 0 {
+            return Err(io::Error::from(io::ErrorKind::WriteZero).into());
+        }
+        Ok(written)
+    }
 }
 
 /// Sends all that was collected and then the reply.
@@ -279,14 +309,16 @@ pub(crate) async fn send_after(
     stream: &mut dyn Stream,
     out: &mut BytesMut,
     reply: Reply,
-    stall: Duration,
+    pace: Pace<'_>,
 ) -> Result<(), SendError> {
-    flush(stream, out, stall).await?;
-    send(stream, reply, stall).await
+    flush(stream, out, pace).await?;
+    send(stream, reply, pace).await
 }
 
 #[cfg(test)]
 mod tests {
+    use kolk_broker::Class;
+
     use super::*;
 
     /// What a Produce of a thousand partitions answers is larger than what other replies are copied up to. It was left
@@ -321,7 +353,9 @@ mod tests {
             queue.push(bytes.into());
         }
         let write = async move {
-            queue.write(&mut *near, Duration::from_secs(1)).await.unwrap();
+            let admission = Admission::new(0);
+            let pace = Pace { stall: Duration::from_secs(1), admission: &admission };
+            queue.write(&mut *near, &Sending::new(pace, 1)).await.unwrap();
             drop(near);
         };
         let mut found = Vec::new();
@@ -335,7 +369,47 @@ mod tests {
         let (near, _far) = tokio::io::duplex(1);
         let mut near: Box<dyn Stream> = Box::new(near);
         let mut out = BytesMut::from(&b"hello"[..]);
-        let result = flush(&mut *near, &mut out, Duration::from_secs(30)).await;
+        let admission = Admission::new(0);
+        let pace = Pace { stall: Duration::from_secs(30), admission: &admission };
+        let result = flush(&mut *near, &mut out, pace).await;
         assert!(matches!(result, Err(SendError::Stalled(_))));
+    }
+
+    /// A client that took one byte every 29 s kept its reply's memory for ever.
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_too_little_is_given_up_while_memory_is_short() {
+        let admission = Admission::new(64 << 20);
+        for short in [false, true] {
+            let held =
+                short.then(|| admission.try_admit(admission.available() * 4 / 5, Class::Data).expect("room"));
+            let (near, mut far) = tokio::io::duplex(1);
+            let mut near: Box<dyn Stream> = Box::new(near);
+            let mut out = BytesMut::from(&[7; 100][..]);
+            let take = async {
+                let mut byte = [0];
+                loop {
+                    tokio::time::sleep(Duration::from_secs(29)).await;
+                    if tokio::io::AsyncReadExt::read(&mut far, &mut byte).await.expect("bytes") == 0 {
+                        break;
+                    }
+                }
+            };
+            let begun = Instant::now();
+            let send = async {
+                let pace = Pace { stall: Duration::from_secs(30), admission: &admission };
+                let result = flush(&mut *near, &mut out, pace).await;
+                drop(near);
+                (result, begun.elapsed().as_secs())
+            };
+            let ((result, took), ()) = tokio::join!(send, take);
+            match short {
+                true => assert!(
+                    matches!(result, Err(SendError::TooSlow(_, 100))) && took == 58,
+                    "{result:?} {took}"
+                ),
+                false => assert!(result.is_ok() && took > 2000, "{result:?} {took}"),
+            }
+            drop(held);
+        }
     }
 }

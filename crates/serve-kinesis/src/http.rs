@@ -231,7 +231,8 @@ async fn read_body(
     let admission = service.broker().admission();
     let bytes = expected * 2 + REQUEST_BYTES;
     let permit = if expected <= small { None } else { Some(admission.receive(bytes, class).await) };
-    let body = kolk_http::read_body(body, limit, expected, stall).await.map_err(|error| {
+    let slowest = || admission.slowest(expected);
+    let body = kolk_http::read_body(body, limit, expected, stall, slowest).await.map_err(|error| {
         Refused::Closing(match error {
             BodyError::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             BodyError::Broken => StatusCode::BAD_REQUEST,

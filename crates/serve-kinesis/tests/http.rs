@@ -11,7 +11,7 @@ use kolk_broker::shards::Shards;
 use kolk_broker::{Broker, Settings as BrokerSettings};
 use kolk_engine::door::{Door, Stream, real};
 use kolk_engine::memory::{MemoryEngine, MemoryOptions};
-use kolk_http::{Serving, Settings as ServerSettings};
+use kolk_http::{Serving, Settings as ServerSettings, Slowest};
 use kolk_serve_kinesis::{Service, Settings, serve};
 use kolk_wire_kinesis::decode_reply;
 use kolk_wire_kinesis::requests::*;
@@ -430,9 +430,8 @@ async fn peers_that_stall_lose_their_connection() {
     face.stop().await;
 }
 
-#[tokio::test]
-async fn a_peer_that_does_not_read_its_answer_loses_its_connection() {
-    let face = face(|_, server| server.stall = Duration::from_millis(300)).await;
+/// A connection on which a GetRecords of 13 MB was asked for.
+async fn asked_for_a_page(face: &Face) -> Box<dyn Stream> {
     face.call(false, Format::Json, &create("stream")).await;
     for _ in 0..3 {
         face.call(false, Format::Cbor, &put("stream", 4, 1_000_000)).await;
@@ -448,6 +447,13 @@ async fn a_peer_that_does_not_read_its_answer_loses_its_connection() {
     let mut stream = face.connect().await;
     stream.write_all(head.as_bytes()).await.expect("sent");
     stream.write_all(&body).await.expect("sent");
+    stream
+}
+
+#[tokio::test]
+async fn a_peer_that_does_not_read_its_answer_loses_its_connection() {
+    let face = face(|_, server| server.stall = Duration::from_millis(300)).await;
+    let mut stream = asked_for_a_page(&face).await;
     // Long enough for the server to see a stall; the socket's buffers hold far less than 13 MB of base64.
     tokio::time::sleep(Duration::from_secs(2)).await;
     let got = until_closed(&mut stream).await;
@@ -476,6 +482,31 @@ async fn an_http2_connection_is_told_how_many_requests_it_may_have_in_flight() {
     assert_eq!(pairs.find(|pair| pair.0 == MAX_CONCURRENT_STREAMS), Some((MAX_CONCURRENT_STREAMS, 16)));
     drop(stream);
     face.stop().await;
+}
+
+/// One that took one byte every 29 s kept its answer's memory for ever.
+#[tokio::test]
+async fn a_peer_that_takes_its_answer_too_slowly_loses_its_connection_while_memory_is_short() {
+    for short in [true, false] {
+        let face = face(|_, server| {
+            // All of it at once, or whenever; and each piece in time, also on a busy machine.
+            server.stall = Duration::from_millis(if short { 300 } else { 10_000 });
+            server.slowest = Slowest::new(move |_| if short { Duration::ZERO } else { Duration::MAX });
+        })
+        .await;
+        let mut stream = asked_for_a_page(&face).await;
+        let (mut got, mut piece) = (0, vec![0; 256 << 10]);
+        while got < 13_000_000 {
+            tokio::time::sleep(Duration::from_millis(25)).await;
+            match stream.read(&mut piece).await {
+                Ok(0) | Err(_) => break,
+                Ok(count) => got += count,
+            }
+        }
+        assert_eq!(got < 13_000_000, short, "{got} bytes came");
+        drop(stream);
+        face.stop().await;
+    }
 }
 
 #[tokio::test]
