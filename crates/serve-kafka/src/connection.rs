@@ -136,6 +136,7 @@ pub(crate) async fn run(shared: Arc<Shared>, accepted: Accepted, advertise: Opti
         waiting: VecDeque::new(),
         waiting_bytes: 0,
         outbox: BytesMut::new(),
+        scratch: Vec::new(),
         timer: Box::pin(tokio::time::sleep(tick)),
         tick,
         still_for: Duration::ZERO,
@@ -180,6 +181,8 @@ struct Connection {
     waiting_bytes: usize,
     /// Replies not written yet.
     outbox: BytesMut,
+    /// Memory that one answer is written in.
+    scratch: Vec<u8>,
     timer: Pin<Box<Sleep>>,
     tick: Duration,
     /// How long nothing has come, in ticks.
@@ -256,9 +259,9 @@ impl Connection {
             {
                 self.now = Instant::now();
                 let done = self.pop_waiting();
-                return Poll::Ready(answer.map(|answer| {
-                    self.put(done, answer);
-                    Event::Answered
+                return Poll::Ready(answer.and_then(|answer| {
+                    self.put(done, answer)?;
+                    Ok(Event::Answered)
                 }));
             }
             if self.shared.is_stopping() || self.timer.as_mut().poll(cx).is_ready() {
@@ -309,6 +312,7 @@ impl Connection {
                 self.inbox = BytesMut::new();
             }
             self.outbox = BytesMut::new();
+            self.scratch = Vec::new();
         }
         Ok(())
     }
@@ -442,7 +446,7 @@ impl Connection {
                 let cost =
                     RequestCost { time: taken.elapsed(), request_bytes: 4 + bytes, reply_bytes: reply.len() };
                 shared.metrics.answered(place, cost);
-                self.count_errors(place, &reply);
+                self.count_errors(place, reply.errors());
                 if !reply.copy_to(&mut self.outbox) {
                     let pace = pace(&shared);
                     reply::send_after(&mut *self.stream, &mut self.outbox, reply, pace).await?;
@@ -480,8 +484,8 @@ impl Connection {
         done
     }
 
-    fn count_errors(&self, place: usize, reply: &reply::Reply) {
-        for (code, count) in reply.errors() {
+    fn count_errors(&self, place: usize, errors: &[(i16, u32)]) {
+        for (code, count) in errors {
             let name = ErrorCode::from_code(*code).map_or("UNKNOWN", ErrorCode::name);
             self.shared.metrics.error(place, name, u64::from(*count));
         }
@@ -492,7 +496,7 @@ impl Connection {
         let answer = poll_fn(|cx| oldest.decided.poll(cx)).await?;
         self.now = Instant::now();
         let done = self.pop_waiting();
-        self.put(done, answer);
+        self.put(done, answer)?;
         if self.outbox.len() >= OUTBOX_BYTES_MAX {
             self.flush().await?;
         }
@@ -514,19 +518,18 @@ impl Connection {
             // The waker is not kept: the next event polls the oldest again with the task's own.
             let Poll::Ready(answer) = oldest.decided.poll(&mut cx) else { break };
             let done = self.pop_waiting();
-            self.put(done, answer?);
+            self.put(done, answer?)?;
         }
         Ok(())
     }
 
     /// Collects an answer.
-    fn put(&mut self, done: Waiting, answer: produce::Answer) {
+    fn put(&mut self, done: Waiting, answer: produce::Answer) -> Result<(), Close> {
         let before = self.outbox.len();
-        if let produce::Answer::Reply(reply) = answer {
-            reply.append_to(&mut self.outbox);
-            if !reply.errors().is_empty() {
-                self.count_errors(apis::PRODUCE, &reply);
-            }
+        if let produce::Answer::Reply = answer {
+            let errors = done.decided.write(&mut self.scratch)?;
+            self.outbox.extend_from_slice(&self.scratch);
+            self.count_errors(apis::PRODUCE, &errors);
         }
         let cost = RequestCost {
             time: self.now.saturating_duration_since(done.taken),
@@ -537,6 +540,7 @@ impl Connection {
         if let Some(buffer) = done.decided.into_buffer() {
             self.shared.buffers.give_back(buffer);
         }
+        Ok(())
     }
 
     async fn flush(&mut self) -> Result<(), Close> {
@@ -603,8 +607,9 @@ impl Buffers {
 
     fn take(&self, size: usize) -> BytesMut {
         let mut pool = self.0.lock().expect("nobody panics while holding the pool");
-        match pool.iter().position(|buffer| buffer.capacity() >= size) {
-            Some(index) => pool.swap_remove(index),
+        // The one used last is still in the processor's caches.
+        match pool.iter().rposition(|buffer| buffer.capacity() >= size) {
+            Some(index) => pool.remove(index),
             None => BytesMut::with_capacity(size.next_power_of_two()),
         }
     }

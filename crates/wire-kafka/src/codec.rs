@@ -294,14 +294,24 @@ pub struct Encoder {
     pub flexible: bool,
 }
 
+/// Room that an encoder begins with.
+const SMALL_BYTES: usize = 128;
+
 /// Records of at least so many bytes become a segment of their own instead of being copied.
 const GATHER_BYTES_MIN: usize = 1024;
 
 impl Encoder {
     /// An empty encoder.
     pub fn new(version: i16, flexible: bool) -> Self {
+        // Most messages are small; by doubling they would come to so much in five steps.
+        Self::into(Vec::with_capacity(SMALL_BYTES), version, flexible)
+    }
+
+    /// An encoder that writes into `memory`, which is empty.
+    pub(crate) fn into(memory: Vec<u8>, version: i16, flexible: bool) -> Self {
+        debug_assert!(memory.is_empty(), "the size field stands in front");
         Encoder {
-            out: Vec::new(),
+            out: memory,
             gathered: Vec::new(),
             gathered_bytes: 0,
             counting: false,
@@ -314,7 +324,7 @@ impl Encoder {
 
     /// An encoder that keeps nothing but the count of bytes.
     pub fn counting(version: i16, flexible: bool) -> Self {
-        Encoder { counting: true, ..Self::new(version, flexible) }
+        Encoder { counting: true, ..Self::into(Vec::new(), version, flexible) }
     }
 
     /// Bytes written or counted so far, external ones included.
@@ -346,6 +356,15 @@ impl Encoder {
             segments.push(Segment::Bytes(own.slice(from..)));
         }
         Ok(segments)
+    }
+
+    /// The memory with all bytes in it, or the first error; an error too when some are elsewhere.
+    pub(crate) fn finish_whole(self) -> Result<Vec<u8>, EncodeError> {
+        match self.error {
+            Some(error) => Err(error),
+            None if self.gathered.is_empty() => Ok(self.out),
+            None => Err(EncodeError::ExternalRecords),
+        }
     }
 
     /// The count of bytes, or the first error.

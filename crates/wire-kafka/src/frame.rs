@@ -135,11 +135,29 @@ pub fn encode_response<M: Message>(
     correlation_id: i32,
     body: &M,
 ) -> Result<Frame, EncodeError> {
-    encode(version, body, |e| {
-        e.flexible = api.response_header_version(version) > 0;
-        e.put(&correlation_id);
-        e.tags(&[]);
-    })
+    encode(version, body, |e| put_response_header(e, api, version, correlation_id))
+}
+
+/// As [`encode_response`], for a response without records, into memory that is used again: `out` holds the frame and
+/// nothing else afterwards. After an error it is empty.
+pub fn encode_response_into<M: Message>(
+    out: &mut Vec<u8>,
+    api: ApiKey,
+    version: i16,
+    correlation_id: i32,
+    body: &M,
+) -> Result<(), EncodeError> {
+    out.clear();
+    let mut e = Encoder::into(std::mem::take(out), version, false);
+    write(&mut e, version, body, |e| put_response_header(e, api, version, correlation_id));
+    *out = e.finish_whole()?;
+    Ok(())
+}
+
+fn put_response_header(e: &mut Encoder, api: ApiKey, version: i16, correlation_id: i32) {
+    e.flexible = api.response_header_version(version) > 0;
+    e.put(&correlation_id);
+    e.tags(&[]);
 }
 
 fn encode<M: Message>(
@@ -148,10 +166,14 @@ fn encode<M: Message>(
     header: impl FnOnce(&mut Encoder),
 ) -> Result<Frame, EncodeError> {
     let mut e = Encoder::new(version, false);
+    write(&mut e, version, body, header);
+    Ok(Frame { length: e.len(), segments: e.finish()? })
+}
+
+fn write<M: Message>(e: &mut Encoder, version: i16, body: &M, header: impl FnOnce(&mut Encoder)) {
     // The size, known at the end.
     e.put(&0i32);
-    header(&mut e);
-    body.encode(&mut e, version);
+    header(e);
+    body.encode(e, version);
     e.set_size_prefix();
-    Ok(Frame { length: e.len(), segments: e.finish()? })
 }

@@ -22,7 +22,7 @@ use kolk_broker::partitions::{BatchRefusal, BatchRules, check_batch};
 use kolk_broker::topics::{TopicKey, find};
 use kolk_engine::map::HashMap;
 use kolk_engine::{Append, AppendError, Appended, PartitionId, Pending, TopicId};
-use kolk_wire_kafka::frame::RequestHeader;
+use kolk_wire_kafka::frame::{self, RequestHeader};
 use kolk_wire_kafka::messages::produce::{
     BatchIndexAndErrorMessage, PartitionProduceResponse, ProduceRequest, ProduceResponse,
     TopicProduceResponse,
@@ -31,7 +31,7 @@ use kolk_wire_kafka::{ApiKey, ErrorCode, Records, Str};
 
 use crate::connection::Close;
 use crate::errors;
-use crate::reply::Reply;
+use crate::reply;
 use crate::server::Shared;
 
 /// First version that is served.
@@ -112,9 +112,10 @@ pub(crate) struct Decided {
 }
 
 /// What the client is to get.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Answer {
-    Reply(Reply),
+    /// [`Decided::write`] has it.
+    Reply,
     /// acks 0.
     None,
 }
@@ -252,8 +253,13 @@ impl Decided {
         if self.acks == 0 {
             return Poll::Ready(if self.failed { Err(Close::FailedWithoutAck) } else { Ok(Answer::None) });
         }
-        let reply = Reply::new(ApiKey::Produce, self.version, self.correlation_id, &self.response);
-        Poll::Ready(reply.map(Answer::Reply).map_err(Close::from))
+        Poll::Ready(Ok(Answer::Reply))
+    }
+
+    /// Writes the reply into `out`, whatever it held before; gives back the error codes in it.
+    pub fn write(&self, out: &mut Vec<u8>) -> Result<Vec<(i16, u32)>, Close> {
+        frame::encode_response_into(out, ApiKey::Produce, self.version, self.correlation_id, &self.response)?;
+        Ok(reply::error_codes(&self.response))
     }
 
     fn fill(&mut self, results: Vec<Result<Appended, AppendError>>) {

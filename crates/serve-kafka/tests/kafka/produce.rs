@@ -1,7 +1,7 @@
 //! Produce: what is taken, what is refused and how, acks 0, idempotent producers.
 
 use bytes::{Bytes, BytesMut};
-use kolk_wire_kafka::messages::produce::ProduceRequest;
+use kolk_wire_kafka::messages::produce::{PartitionProduceData, ProduceRequest};
 use kolk_wire_kafka::records::{BatchBuilder, Batches, Compression};
 use kolk_wire_kafka::{ErrorCode, Records};
 
@@ -77,6 +77,26 @@ async fn a_compacted_topic_names_the_records_without_keys() {
     assert_eq!(answer.error_code, ErrorCode::InvalidRecord.code());
     assert_eq!(answer.record_errors.iter().map(|error| error.batch_index).collect::<Vec<_>>(), [1]);
     assert_eq!(client.produce("t", 0, batch(&["keyed"])).await.error_code, 0);
+    server.stop().await;
+}
+
+/// What a Produce of a thousand partitions answers is larger than what other replies are copied up to. It was left out
+/// without a word, and the client waited for it.
+#[tokio::test]
+async fn answers_arrive_whatever_their_size() {
+    let server = TestServer::start().await;
+    let mut client = server.connect().await;
+    client.create_topic("t", 1, &[]).await;
+    let mut request = produce_request("t", 0, batch(&["v"]));
+    let one = request.topic_data[0].partition_data[0].clone();
+    request.topic_data[0].partition_data =
+        (0..1000).map(|index| PartitionProduceData { index, ..one.clone() }).collect();
+    let answer = client.call(9, &request).await;
+    let codes: Vec<_> = answer.responses[0].partition_responses.iter().map(|one| one.error_code).collect();
+    assert_eq!((codes.len(), codes[0]), (1000, 0));
+    assert!(codes[1..].iter().all(|code| *code == ErrorCode::UnknownTopicOrPartition.code()));
+    // The memory it was written in does not show in the next one.
+    assert_eq!(client.produce("t", 0, batch(&["v"])).await.base_offset, 1);
     server.stop().await;
 }
 
