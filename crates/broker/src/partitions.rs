@@ -12,7 +12,8 @@ use kolk_engine::{
     Batch, EngineError, Offset, PartitionId, PartitionRead, Pending, ProducerStamp, ReadError, ReadRequest,
     Source,
 };
-use kolk_wire_kafka::records::{self, BatchError, BatchHeader, Compression};
+use kolk_wire_kafka::records::batch::HEADER_BYTES;
+use kolk_wire_kafka::records::{self, BatchError, BatchHeader, Compression, RecordError, RecordIter};
 
 use crate::topics::is_compacted;
 use crate::{Broker, Class, Permit};
@@ -25,7 +26,7 @@ pub enum BatchRefusal {
     Malformed(#[from] BatchError),
     /// Its records had to be looked at and do not decode.
     #[error("the records do not decode: {0}")]
-    Undecodable(String),
+    Undecodable(RecordError),
     /// zstd in a request version that is older than zstd.
     #[error("Produce requests before version 7 cannot use zstd")]
     ZstdTooEarly,
@@ -88,8 +89,9 @@ impl BatchRules {
     }
 }
 
-/// Checks what a producer sent for one partition. The bytes are neither unpacked nor copied, but on compacted topics
-/// (unpacked) and where the topic asks for another codec (unpacked and packed again).
+/// Checks what a producer sent for one partition. Records that are not compressed have to be those that the header counts.
+/// The bytes are neither unpacked nor copied, but on compacted topics (unpacked) and where the topic asks for another
+/// codec (unpacked and packed again).
 pub fn check_batch(mut bytes: Bytes, rules: BatchRules) -> Result<Batch, BatchRefusal> {
     let header = records::check_produce_batch(&bytes)?;
     if header.is_transactional() {
@@ -105,10 +107,16 @@ pub fn check_batch(mut bytes: Bytes, rules: BatchRules) -> Result<Batch, BatchRe
         if !keyless.is_empty() {
             return Err(BatchRefusal::Keyless(keyless));
         }
+    } else if compression == Compression::None {
+        // What no reader could take is refused while its producer can be told.
+        let undecodable = RecordIter::new(&header, &bytes[HEADER_BYTES..]).find_map(Result::err);
+        if let Some(error) = undecodable {
+            return Err(BatchRefusal::Undecodable(error));
+        }
     }
     if let Some(TopicCodec { codec, level }) = other_codec {
         bytes = records::record::recompressed(&header, &bytes, rules.unpacked_bytes_max, codec, level)
-            .map_err(|error| BatchRefusal::Undecodable(error.to_string()))?;
+            .map_err(BatchRefusal::Undecodable)?;
     }
     let producer = header.has_producer_id().then_some(ProducerStamp {
         id: header.producer_id,
@@ -232,6 +240,6 @@ fn keyless_records(header: &BatchHeader, batch: &Bytes, rules: BatchRules) -> Re
             false => ControlFlow::Break(()),
         }
     })
-    .map_err(|error| BatchRefusal::Undecodable(error.to_string()))?;
+    .map_err(BatchRefusal::Undecodable)?;
     Ok(keyless)
 }

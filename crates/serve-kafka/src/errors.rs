@@ -5,6 +5,7 @@ use kolk_broker::partitions::BatchRefusal;
 use kolk_engine::state::Refusal;
 use kolk_engine::{AppendError, ReadError};
 use kolk_wire_kafka::ErrorCode;
+use kolk_wire_kafka::records::RecordError;
 
 /// What a refused append answers.
 pub(crate) fn of_append(error: &AppendError) -> ErrorCode {
@@ -26,7 +27,12 @@ pub(crate) fn of_append(error: &AppendError) -> ErrorCode {
 pub(crate) fn of_batch(refusal: &BatchRefusal) -> ErrorCode {
     match refusal {
         BatchRefusal::Malformed(error) => error.code(),
-        BatchRefusal::Undecodable(_) => ErrorCode::CorruptMessage,
+        BatchRefusal::Undecodable(error) => match error {
+            // The checksum holds, so sending it again would not help.
+            RecordError::Damaged { .. } | RecordError::Trailing(_) => ErrorCode::InvalidRecord,
+            RecordError::Batch(error) => error.code(),
+            RecordError::Compress(_) => ErrorCode::CorruptMessage,
+        },
         BatchRefusal::ZstdTooEarly => ErrorCode::UnsupportedCompressionType,
         BatchRefusal::Transactional => ErrorCode::TransactionalIdAuthorizationFailed,
         BatchRefusal::Keyless(_) => ErrorCode::InvalidRecord,

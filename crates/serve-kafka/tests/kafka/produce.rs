@@ -2,7 +2,8 @@
 
 use bytes::{Bytes, BytesMut};
 use kolk_wire_kafka::messages::produce::{PartitionProduceData, ProduceRequest};
-use kolk_wire_kafka::records::{BatchBuilder, Batches, Compression};
+use kolk_wire_kafka::records::crc::crc32c;
+use kolk_wire_kafka::records::{BatchBuilder, BatchHeader, Batches, Compression};
 use kolk_wire_kafka::{ErrorCode, Records};
 
 use crate::support::*;
@@ -203,6 +204,41 @@ async fn batches_are_stored_in_the_topics_codec() {
     server.stop().await;
 }
 
+/// A batch whose header counts other records than it holds was acknowledged, and then no reader could take it.
+#[tokio::test]
+async fn records_have_to_be_those_that_the_header_counts() {
+    let server = TestServer::start().await;
+    let mut client = server.connect().await;
+    client.create_topic("t", 1, &[]).await;
+    // What the header says, where the records lie, and what their bytes are cut or grown by.
+    let cases = [
+        (2, [0, 1], 0, ErrorCode::None),
+        (2, [0, 5], 0, ErrorCode::InvalidRecord),
+        (2, [4, 5], 0, ErrorCode::InvalidRecord),
+        (3, [0, 1], 0, ErrorCode::InvalidRecord),
+        (1, [0, 1], 0, ErrorCode::InvalidRecord),
+        (2, [0, 1], -1, ErrorCode::InvalidRecord),
+        (2, [0, 1], 1, ErrorCode::InvalidRecord),
+    ];
+    for (count, deltas, grown, expected) in cases {
+        let mut builder = BatchBuilder::new(Compression::None);
+        for delta in deltas {
+            builder.append_at(delta, 1, Some(b"k"), Some(b"v"), std::iter::empty());
+        }
+        let mut bytes = builder.build().unwrap().to_vec();
+        let mut header = BatchHeader::parse(&bytes).unwrap();
+        bytes.resize(bytes.len().saturating_add_signed(grown), 0);
+        (header.record_count, header.last_offset_delta, header.total_bytes) = (count, count - 1, bytes.len());
+        bytes[..61].copy_from_slice(&header.to_bytes());
+        header.crc = crc32c(&bytes[21..]);
+        bytes[..61].copy_from_slice(&header.to_bytes());
+        let answer = client.produce("t", 0, bytes.into()).await;
+        let case = format!("{count} {deltas:?} {grown}");
+        assert_eq!(ErrorCode::from_code(answer.error_code), Some(expected), "{case}");
+    }
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn a_topics_codec_keeps_idempotence_and_times_and_finds_damage() {
     let server = TestServer::start().await;
@@ -223,9 +259,8 @@ async fn a_topics_codec_keeps_idempotence_and_times_and_finds_damage() {
     let bomb = client.produce("t", 0, batch_with(Compression::Gzip, &["x".repeat(5000).as_str()])).await;
     assert_eq!(bomb.error_code, ErrorCode::CorruptMessage.code());
     let mut damaged = BytesMut::from(&stamped("w")[..]);
-    let length = damaged.len();
-    damaged[length - 12] ^= 0x55;
-    let crc = kolk_wire_kafka::records::crc::crc32c(&damaged[21..]);
+    damaged[61] ^= 0x55;
+    let crc = crc32c(&damaged[21..]);
     damaged[17..21].copy_from_slice(&crc.to_be_bytes());
     let answer = client.produce("t", 0, damaged.freeze()).await;
     assert_eq!(answer.error_code, ErrorCode::CorruptMessage.code());

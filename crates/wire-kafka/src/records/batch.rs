@@ -263,6 +263,14 @@ impl BatchHeader {
         self.last_offset().saturating_add(1)
     }
 
+    /// Offset of a record by its delta; `None` when it is not behind `last`, the delta of the record before it (-1 before
+    /// the first), or behind the batch's last offset. A producer wrote the deltas, and what reads on behind a record
+    /// would go where they lead.
+    pub(super) fn record_offset(&self, delta: i32, last: i32) -> Option<i64> {
+        (last < delta && delta <= self.last_offset_delta)
+            .then(|| self.base_offset.wrapping_add(i64::from(delta)))
+    }
+
     /// The codec; an error when it is none that exists.
     pub fn compression(&self) -> Result<Compression, BatchError> {
         Compression::from_attributes(self.attributes).ok_or(BatchError::UnknownCodec(self.attributes & 7))

@@ -35,7 +35,8 @@ pub fn glance(
     let block = &batch[HEADER_BYTES..header.total_bytes];
     let codec = header.compression()?;
     let reader = compress::reader(codec, block, limit)?;
-    let mut walk = Walk { reader: BufReader::with_capacity(8 * 1024, reader), left: u64::MAX, seen: 0 };
+    let reader = BufReader::with_capacity(8 * 1024, reader);
+    let mut walk = Walk { reader, left: u64::MAX, seen: 0, last_offset_delta: -1 };
     for index in 0..usize::try_from(header.record_count).unwrap_or(0) {
         let fault = match walk.record(header) {
             Ok(record) => {
@@ -72,6 +73,8 @@ struct Walk<R> {
     left: u64,
     /// Bytes of the block so far.
     seen: usize,
+    /// Offset delta of the record before.
+    last_offset_delta: i32,
 }
 
 impl<R: Read> Walk<R> {
@@ -82,6 +85,9 @@ impl<R: Read> Walk<R> {
         self.byte("attributes")?;
         let timestamp_delta = self.varlong("timestamp")?;
         let offset_delta = self.varint("offset")?;
+        let offset =
+            header.record_offset(offset_delta, self.last_offset_delta).ok_or(Fault::Record("offset"))?;
+        self.last_offset_delta = offset_delta;
         let has_key = self.part("key")?;
         self.part("value")?;
         let count = self.varint("header count")?;
@@ -102,7 +108,6 @@ impl<R: Read> Walk<R> {
             TimestampType::LogAppendTime => header.max_timestamp,
             TimestampType::CreateTime => header.base_timestamp.wrapping_add(timestamp_delta),
         };
-        let offset = header.base_offset.wrapping_add(i64::from(offset_delta));
         Ok(Glance { offset, timestamp, has_key })
     }
 

@@ -22,7 +22,7 @@ pub enum RecordError {
     /// Its block cannot be decompressed.
     #[error(transparent)]
     Compress(#[from] CompressError),
-    /// A record's lengths do not fit one another or the block.
+    /// A record's lengths do not fit one another or the block, or its offset the records before it or the header.
     #[error("record {index} is damaged: {why}")]
     Damaged {
         /// Position in the batch, from 0.
@@ -152,19 +152,20 @@ impl<'a> Iterator for Headers<'a> {
 }
 
 /// Walks the records of a decompressed block. Ends after the first error. Exactly the header's count of records has to
-/// fill the block.
+/// fill the block, and their offsets ascend and end where the header says or before.
 #[derive(Clone, Debug)]
 pub struct RecordIter<'a> {
     header: BatchHeader,
     rest: &'a [u8],
     index: usize,
+    last_offset_delta: i32,
     done: bool,
 }
 
 impl<'a> RecordIter<'a> {
     /// Over the block that [`decompressed`] gave for the batch.
     pub fn new(header: &BatchHeader, block: &'a [u8]) -> Self {
-        RecordIter { header: *header, rest: block, index: 0, done: false }
+        RecordIter { header: *header, rest: block, index: 0, last_offset_delta: -1, done: false }
     }
 
     fn record(&mut self) -> Result<Record<'a>, &'static str> {
@@ -176,6 +177,7 @@ impl<'a> RecordIter<'a> {
         body = after;
         let timestamp_delta = varlong(&mut body).ok_or("timestamp")?;
         let offset_delta = varint(&mut body).ok_or("offset")?;
+        let offset = self.header.record_offset(offset_delta, self.last_offset_delta).ok_or("offset")?;
         let key = take_bytes(&mut body).ok_or("key")?;
         let value = take_bytes(&mut body).ok_or("value")?;
         let count = varint(&mut body).ok_or("header count")?;
@@ -196,7 +198,7 @@ impl<'a> RecordIter<'a> {
             TimestampType::LogAppendTime => self.header.max_timestamp,
             TimestampType::CreateTime => self.header.base_timestamp.wrapping_add(timestamp_delta),
         };
-        let offset = self.header.base_offset.wrapping_add(i64::from(offset_delta));
+        self.last_offset_delta = offset_delta;
         Ok(Record { offset, timestamp, key, value, headers })
     }
 }
@@ -535,6 +537,34 @@ mod tests {
         }
         let more = [block, &[0]].concat();
         assert_eq!(RecordIter::new(&header, &more).last(), Some(Err(RecordError::Trailing(1))));
+    }
+
+    /// Readers go on behind the record they read: an offset outside its batch would take them along.
+    #[test]
+    fn offsets_ascend_inside_the_batch() {
+        let mut builder = BatchBuilder::new(Compression::None);
+        for delta in [0, 3, 4] {
+            builder.append_at(delta, 1, None, Some(b"v"), std::iter::empty());
+        }
+        let whole = builder.build().unwrap();
+        let mut header = BatchHeader::parse(&whole).unwrap();
+        let block = &whole[HEADER_BYTES..];
+        let read = |header: &BatchHeader, block: &[u8]| -> Vec<Result<i64, RecordError>> {
+            RecordIter::new(header, block).map(|record| record.map(|record| record.offset)).collect()
+        };
+        assert_eq!(read(&header, block), [Ok(0), Ok(3), Ok(4)], "compaction leaves gaps");
+        let damaged = |index| Err(RecordError::Damaged { index, why: "offset" });
+        header.last_offset_delta = 3;
+        assert_eq!(read(&header, block), [Ok(0), Ok(3), damaged(2)], "behind the header's last");
+        header.last_offset_delta = 4;
+        let record = block.len() / 3;
+        let delta = 3 + 2 * record;
+        for (value, why) in [(6, "the same again"), (4, "back"), (1, "negative")] {
+            let mut changed = block.to_vec();
+            assert_eq!(changed[delta], 8, "4 as a zigzag varint");
+            changed[delta] = value;
+            assert_eq!(read(&header, &changed), [Ok(0), Ok(3), damaged(2)], "{why}");
+        }
     }
 
     #[test]

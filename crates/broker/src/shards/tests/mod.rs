@@ -10,7 +10,8 @@ use bytes::{Bytes, BytesMut};
 use kolk_engine::door::{Door, real};
 use kolk_engine::state::{Command, Outcome, Refusal, Reshard, TrimBy};
 use kolk_engine::{Append, AppendError, Appended, Batch, Engine, HashRange, Offset, PartitionId};
-use kolk_wire_kafka::records::{BatchBuilder, Compression};
+use kolk_wire_kafka::records::batch::HEADER_BYTES;
+use kolk_wire_kafka::records::{BatchBuilder, BatchHeader, Compression};
 
 use super::*;
 use crate::streams::NewStream;
@@ -335,6 +336,39 @@ async fn a_damaged_batch_is_skipped_and_counted() {
     assert_eq!((offsets(&page), page.next), (vec![0, 4, 5, 6, 8], Offset(9)));
     assert_eq!(world.shards.undecodable_batches(), 2);
     assert_eq!(offsets(&world.read(0, 6).await), [6, 8]);
+}
+
+/// An uncompressed batch of two: the first record under an offset delta of its own, the second cut off.
+fn misleading(delta: i32) -> (Bytes, i32) {
+    let mut builder = BatchBuilder::new(Compression::None);
+    builder.append_at(delta, 5, Some(b"key"), Some(b"far"), std::iter::empty());
+    let built = builder.build().unwrap();
+    let mut header = BatchHeader::parse(&built).unwrap();
+    (header.record_count, header.last_offset_delta) = (2, 1);
+    let mut bytes = built.to_vec();
+    bytes[..HEADER_BYTES].copy_from_slice(&header.to_bytes());
+    (bytes.into(), 2)
+}
+
+/// A record's offset delta of 2^31 led readers that far ahead: to silence, or to the end of a shard not yet read.
+#[tokio::test]
+async fn a_record_leads_nobody_out_of_its_batch() {
+    for delta in [2, i32::MAX - 1] {
+        for is_split in [false, true] {
+            let (world, _) = World::new(1).await;
+            let (bytes, count) = misleading(delta);
+            world.write(0, bytes, count).await.unwrap();
+            world.put(1, b"behind").await;
+            if is_split {
+                world.split(0).await;
+            }
+            let one = PageLimits { records: 1, bytes: 10 << 20 };
+            let read = |from| world.shards.read(world.topic, ShardId(0), from, one);
+            let page = read(Offset(0)).await.unwrap();
+            assert_eq!((offsets(&page), page.next), (vec![2], Offset(3)), "{delta} {is_split}");
+            assert_eq!((page.end.is_some(), world.shards.undecodable_batches()), (is_split, 1));
+        }
+    }
 }
 
 #[tokio::test]
