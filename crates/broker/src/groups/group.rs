@@ -519,7 +519,7 @@ impl Group {
         now: Instant,
         effects: &mut Effects,
     ) -> Vec<Result<(), GroupError>> {
-        let mut changed = false;
+        let mut members_left = false;
         let answers = leaving
             .iter()
             .map(|leaving| {
@@ -528,16 +528,20 @@ impl Group {
                     let known = instance.and_then(|instance| self.instances.get(instance));
                     let id = known.cloned().ok_or(GroupError::UnknownMember)?;
                     self.remove(&id, effects);
-                } else if self.pending.remove(&*leaving.member_id).is_none() {
+                } else if self.pending.remove(&*leaving.member_id).is_some() {
+                    return Ok(());
+                } else {
                     self.check_member(&leaving.member_id, instance)?;
                     self.remove(&leaving.member_id, effects);
                 }
-                changed = true;
+                members_left = true;
                 Ok(())
             })
             .collect();
-        if changed {
+        if members_left {
             self.after_removal(now, effects);
+        } else {
+            self.after_lapse(now, effects);
         }
         answers
     }
@@ -579,7 +583,6 @@ impl Group {
 
     /// Does what is due: ends sessions, join phases, waits for SyncGroup.
     pub fn expire(&mut self, now: Instant, effects: &mut Effects) {
-        let lapsed = self.pending.len();
         self.pending.retain(|_, (until, _)| *until > now);
         let ended: Vec<Arc<str>> = self
             .members
@@ -591,7 +594,9 @@ impl Group {
             tracing::info!(group = %self.id, member = %id, "group member's session ended");
             self.remove(id, effects);
         }
-        if !ended.is_empty() || self.pending.len() < lapsed {
+        if ended.is_empty() {
+            self.after_lapse(now, effects);
+        } else {
             self.after_removal(now, effects);
         }
         if self.deadline.is_some_and(|deadline| deadline <= now) {
@@ -663,6 +668,14 @@ impl Group {
             Phase::Stable | Phase::CompletingRebalance => self.prepare(now, effects),
             Phase::PreparingRebalance => self.complete_if_all_joined(now, effects),
             Phase::Empty | Phase::Dead => {}
+        }
+    }
+
+    /// Ids that were given out may be expected no more. No member is gone with them, so a group that has agreed stays as it
+    /// is; a rebalance that waited for them alone goes on.
+    fn after_lapse(&mut self, now: Instant, effects: &mut Effects) {
+        if self.phase == Phase::PreparingRebalance {
+            self.complete_if_all_joined(now, effects);
         }
     }
 

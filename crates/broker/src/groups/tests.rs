@@ -212,6 +212,44 @@ async fn an_id_that_was_given_out_lapses() {
     assert_eq!(broker.join_group(late, held(&broker)).await, Err(GroupError::UnknownMember));
 }
 
+/// Whoever knew a group's name could keep it rebalancing: by asking for a member id and never coming back.
+#[tokio::test(start_paused = true)]
+async fn an_id_that_lapses_or_leaves_does_not_disturb_a_stable_group() {
+    let broker = broker();
+    let member = settled(&broker).await.member_id;
+    let two_step = JoinRequest { requires_known_id: true, ..request("", &["range"]) };
+    let ask = || async {
+        match broker.join_group(two_step.clone(), held(&broker)).await {
+            Err(GroupError::MemberIdRequired { member }) => member,
+            other => panic!("a dynamic member joins in two steps, not {other:?}"),
+        }
+    };
+    ask().await;
+    for _ in 0..3 {
+        sleep(Duration::from_secs(4)).await;
+        assert_eq!(broker.heartbeat("g", &member, None, 1), Ok(()));
+    }
+    let late = JoinRequest { member_id: ask().await, ..two_step.clone() };
+    let leaving = Leaving { member_id: late.member_id.clone(), instance_id: None };
+    assert_eq!(broker.leave_group("g", &[leaving]).await.unwrap(), [Ok(())]);
+    assert_eq!(broker.join_group(late, held(&broker)).await, Err(GroupError::UnknownMember));
+    assert_eq!(broker.heartbeat("g", &member, None, 1), Ok(()));
+    assert_eq!(phase(&broker).await, (Phase::Stable, 1));
+}
+
+/// A rebalance waits for ids that were given out, and goes on when they lapse.
+#[tokio::test(start_paused = true)]
+async fn a_rebalance_goes_on_when_the_id_it_waits_for_lapses() {
+    let broker = broker();
+    let member = settled(&broker).await.member_id;
+    let two_step = JoinRequest { requires_known_id: true, ..request("", &["range"]) };
+    let asked = broker.join_group(two_step, held(&broker)).await;
+    assert!(matches!(asked, Err(GroupError::MemberIdRequired { .. })), "{asked:?}");
+    let start = Instant::now();
+    let again = broker.join_group(request(&member, &["other", "range"]), held(&broker)).await.unwrap();
+    assert_eq!((again.generation, start.elapsed().as_secs()), (2, 10), "the id lives for its session timeout");
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_protocol_that_most_prefer_and_all_support_is_taken() {
     let broker = broker();
