@@ -54,7 +54,9 @@ struct Slot {
 impl Groups {
     /// The memory that a member takes who joins like this; `None` if there is no room.
     fn seat(&self, request: &JoinRequest) -> Option<Seat> {
-        let protocols = request.protocols.iter().map(|(name, metadata)| name.len() + metadata.len() + 64);
+        // Names stand in the group's count of supporters as well.
+        let protocols =
+            request.protocols.iter().map(|(name, metadata)| 2 * name.len() + metadata.len() + 128);
         let instance_id = request.instance_id.as_deref().unwrap_or_default();
         let names =
             [&request.group, &request.member_id, &request.client_id, instance_id, &request.protocol_type];

@@ -12,7 +12,7 @@
 //!
 //! Source: Kafka's group protocol (KIP-62, KIP-134, KIP-345, KIP-394, KIP-559, KIP-814).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -100,6 +100,8 @@ pub(super) struct Group {
     protocol: Option<String>,
     leader: Option<Arc<str>>,
     members: BTreeMap<Arc<str>, Member>,
+    /// How many members support each protocol.
+    supporters: BTreeMap<String, usize>,
     /// Static members by instance id (KIP-345).
     instances: BTreeMap<Arc<str>, Arc<str>>,
     /// Member ids given out and not used yet (KIP-394), and when they lapse.
@@ -130,6 +132,7 @@ impl Group {
             protocol: None,
             leader: None,
             members: BTreeMap::new(),
+            supporters: BTreeMap::new(),
             instances: BTreeMap::new(),
             pending: BTreeMap::new(),
             deadline: None,
@@ -156,6 +159,7 @@ impl Group {
             if let Some(instance) = &member.instance_id {
                 group.instances.insert(instance.clone(), member.id.clone());
             }
+            group.count_in(&member.protocols);
             group.members.insert(
                 member.id.clone(),
                 Member {
@@ -327,7 +331,7 @@ impl Group {
         effects: &mut Effects,
     ) {
         let member = self.members.get_mut(id).expect("the member was just looked up");
-        member.protocols = request.protocols;
+        let former = std::mem::take(&mut member.protocols);
         member.seat = Some(seat);
         member.session_timeout = request.session_timeout;
         member.rebalance_timeout = request.rebalance_timeout;
@@ -338,6 +342,9 @@ impl Group {
             // The client asked again on another connection: the first request is answered, or it hangs for ever.
             effects.joins.push((older, Err(GroupError::UnknownMember)));
         }
+        self.count_out(&former);
+        self.count_in(&request.protocols);
+        self.members.get_mut(id).expect("the member was just looked up").protocols = request.protocols;
     }
 
     fn add(
@@ -360,6 +367,7 @@ impl Group {
         if let Some(initial) = &mut self.initial {
             initial.more_came = true;
         }
+        self.count_in(&request.protocols);
         let member = Member {
             id: id.clone(),
             instance_id: request.instance_id,
@@ -647,6 +655,7 @@ impl Group {
     /// Takes a member out; whoever waits for it is told.
     fn remove(&mut self, id: &str, effects: &mut Effects) {
         let Some(mut member) = self.members.remove(id) else { return };
+        self.count_out(&member.protocols);
         if let Some(reply) = member.joining.take() {
             effects.joins.push((reply, Err(GroupError::UnknownMember)));
         }
@@ -786,10 +795,9 @@ impl Group {
     /// The protocol that most members prefer among those that all support.
     fn select_protocol(&self) -> Option<String> {
         let mut votes: BTreeMap<&str, usize> = BTreeMap::new();
-        let candidates = self.common_protocols();
         for member in self.members.values() {
             let choice = member.protocols.iter().map(|(name, _)| name.as_str());
-            if let Some(choice) = choice.into_iter().find(|name| candidates.contains(name)) {
+            if let Some(choice) = choice.into_iter().find(|name| self.is_common(name)) {
                 *votes.entry(choice).or_default() += 1;
             }
         }
@@ -797,27 +805,42 @@ impl Group {
         votes.into_iter().find(|(_, count)| *count == most).map(|(name, _)| name.to_owned())
     }
 
-    fn common_protocols(&self) -> BTreeSet<&str> {
-        let mut members = self.members.values();
-        let names = |member: &'_ Member| -> BTreeSet<String> {
-            member.protocols.iter().map(|(name, _)| name.clone()).collect()
-        };
-        let Some(first) = members.next() else { return BTreeSet::new() };
-        let mut common: BTreeSet<&str> = first.protocols.iter().map(|(name, _)| name.as_str()).collect();
-        for member in members {
-            let own = names(member);
-            common.retain(|name| own.contains(*name));
+    fn count_in(&mut self, protocols: &[(String, Bytes)]) {
+        for (name, _) in protocols {
+            match self.supporters.get_mut(name) {
+                Some(members) => *members += 1,
+                None => {
+                    self.supporters.insert(name.clone(), 1);
+                }
+            }
         }
-        common
+    }
+
+    fn count_out(&mut self, protocols: &[(String, Bytes)]) {
+        for (name, _) in protocols {
+            let members = self.supporters.get_mut(name).expect("a member's protocols were counted in");
+            *members -= 1;
+            if *members == 0 {
+                self.supporters.remove(name);
+            }
+        }
+    }
+
+    fn is_common(&self, protocol: &str) -> bool {
+        self.supporters.get(protocol).is_some_and(|members| *members == self.members.len())
+    }
+
+    /// How many members support each protocol.
+    #[cfg(test)]
+    pub fn supporters(&self) -> &BTreeMap<String, usize> {
+        &self.supporters
     }
 
     fn supports(&self, protocol_type: &str, protocols: &[(String, Bytes)]) -> bool {
         if self.members.is_empty() {
             return !protocol_type.is_empty() && !protocols.is_empty();
         }
-        let common = self.common_protocols();
-        protocol_type == self.protocol_type
-            && protocols.iter().any(|(name, _)| common.contains(name.as_str()))
+        protocol_type == self.protocol_type && protocols.iter().any(|(name, _)| self.is_common(name))
     }
 
     fn accepts(&self, member_id: &str) -> bool {

@@ -67,7 +67,7 @@ pub struct JoinRequest {
     pub rebalance_timeout: Duration,
     /// `consumer`, `connect`, ...
     pub protocol_type: String,
-    /// Supported protocols with metadata, in order of preference.
+    /// Supported protocols with metadata, in order of preference, each named once.
     pub protocols: Vec<(String, Bytes)>,
     /// A dynamic member has to join a second time with the id it is given (KIP-394, JoinGroup 4).
     pub requires_known_id: bool,

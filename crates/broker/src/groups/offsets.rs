@@ -1,5 +1,6 @@
 //! Committed offsets, and groups as administrators see them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -253,7 +254,7 @@ impl Broker {
         Ok(is_subscribed.into_iter().map(answer).collect())
     }
 
-    /// Every group.
+    /// Every group, by id.
     pub async fn list_groups(&self) -> Result<Vec<GroupSummary>, GroupError> {
         let stored = self.engine().query(|state| {
             let groups = state.groups().map(|group| GroupSummary {
@@ -261,17 +262,15 @@ impl Broker {
                 protocol_type: group.membership.protocol_type.clone(),
                 phase: stored_phase(&group.membership),
             });
-            groups.collect::<Vec<_>>()
+            groups.map(|group| (group.id.clone(), group)).collect::<BTreeMap<_, _>>()
         });
         let mut groups = stored.await.map_err(|_| GroupError::NotAvailable)?;
+        // What is in memory is newer than what is stored.
         for (id, phase, protocol_type) in self.groups().phases() {
-            match groups.iter_mut().find(|group| *group.id == *id) {
-                Some(group) => (group.phase, group.protocol_type) = (phase, protocol_type),
-                None => groups.push(GroupSummary { id: id.to_string(), protocol_type, phase }),
-            }
+            let id = id.to_string();
+            groups.insert(id.clone(), GroupSummary { id, protocol_type, phase });
         }
-        groups.sort_by(|a, b| a.id.cmp(&b.id));
-        Ok(groups)
+        Ok(groups.into_values().collect())
     }
 
     /// A group in full; `None` if there is no such group.

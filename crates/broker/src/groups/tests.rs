@@ -247,7 +247,74 @@ async fn a_rebalance_goes_on_when_the_id_it_waits_for_lapses() {
     assert!(matches!(asked, Err(GroupError::MemberIdRequired { .. })), "{asked:?}");
     let start = Instant::now();
     let again = broker.join_group(request(&member, &["other", "range"]), held(&broker)).await.unwrap();
-    assert_eq!((again.generation, start.elapsed().as_secs()), (2, 10), "the id lives for its session timeout");
+    assert_eq!(
+        (again.generation, start.elapsed().as_secs()),
+        (2, 10),
+        "the id lives for its session timeout"
+    );
+}
+
+/// What all support is kept as a count for each protocol: gathered anew from all members at each JoinGroup it took 0.1 s
+/// under the group's lock.
+#[tokio::test(start_paused = true)]
+async fn supporters_are_counted_as_members_come_change_and_go() {
+    let broker = broker();
+    let check = |expected: &[(&str, usize)]| {
+        broker.with_group("g", false, |group, _| {
+            let counts = group.supporters().iter().map(|(name, members)| (name.as_str(), *members));
+            assert_eq!(counts.collect::<Vec<_>>(), expected);
+        })
+    };
+    let joining =
+        [join(&broker, request("", &["range", "sticky"])), join(&broker, request("", &["sticky", "own"]))];
+    let mut members = Vec::new();
+    for joined in joining {
+        members.push(joined.await.unwrap().unwrap().member_id);
+    }
+    check(&[("own", 1), ("range", 1), ("sticky", 2)]).unwrap().unwrap();
+    for protocols in [&["range", "own"][..], &["else"]] {
+        let refused = broker.join_group(request("", protocols), held(&broker)).await;
+        assert_eq!(refused, Err(GroupError::InconsistentProtocol), "not all support one of {protocols:?}");
+    }
+    let rejoined = [
+        join(&broker, request(&members[0], &["new", "sticky"])),
+        join(&broker, request(&members[1], &["sticky", "own"])),
+    ];
+    for joined in rejoined {
+        assert_eq!(joined.await.unwrap().unwrap().protocol, "sticky");
+    }
+    check(&[("new", 1), ("own", 1), ("sticky", 2)]).unwrap().unwrap();
+    let leaving = Leaving { member_id: members[0].clone(), instance_id: None };
+    broker.leave_group("g", &[leaving]).await.unwrap();
+    check(&[("own", 1), ("sticky", 1)]).unwrap().unwrap();
+    // The one that is left does not come, so the new one is alone, and all it supports is common.
+    let alone = broker.join_group(request("", &["own", "more"]), held(&broker)).await.unwrap();
+    assert_eq!((alone.members.len(), alone.protocol.as_str()), (1, "own"));
+    check(&[("more", 1), ("own", 1)]).unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn groups_are_listed_once_and_by_name_as_they_stand_now() {
+    let broker = broker();
+    let two_step = JoinRequest { requires_known_id: true, ..request("", &["range"]) };
+    for n in (0..500).rev() {
+        let pending = JoinRequest { group: format!("p{n:03}"), ..two_step.clone() };
+        let asked = broker.join_group(pending, held(&broker)).await;
+        assert!(matches!(asked, Err(GroupError::MemberIdRequired { .. })), "{asked:?}");
+    }
+    // Stored, and in memory in another phase.
+    let joined = settled(&broker).await;
+    let waiting = join(&broker, request("", &["range"]));
+    while broker.heartbeat("g", &joined.member_id, None, 1).is_ok() {
+        sleep(Duration::from_millis(1)).await;
+    }
+    let listed = broker.list_groups().await.unwrap();
+    let ids: Vec<&str> = listed.iter().map(|group| group.id.as_str()).collect();
+    assert!(ids.is_sorted_by(|a, b| a < b));
+    assert_eq!((ids.len(), ids[0], ids[500]), (501, "g", "p499"));
+    assert_eq!((listed[0].phase, listed[0].protocol_type.as_str()), (Phase::PreparingRebalance, "consumer"));
+    assert_eq!((listed[1].phase, listed[1].protocol_type.as_str()), (Phase::Empty, ""));
+    waiting.abort();
 }
 
 #[tokio::test(start_paused = true)]
