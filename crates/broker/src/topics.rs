@@ -11,11 +11,6 @@ use kolk_engine::{EngineError, EngineExt, Pending, TopicId, TopicName};
 
 use crate::Broker;
 
-/// The topic that holds consumer offsets in Kafka. It does not exist here and cannot be made.
-pub const CONSUMER_OFFSETS: &str = "__consumer_offsets";
-/// The topic that holds transactions in Kafka. It does not exist here and cannot be made.
-pub const TRANSACTION_STATE: &str = "__transaction_state";
-
 /// A topic to make.
 #[derive(Clone, Debug, Default)]
 pub struct NewTopic {

@@ -50,7 +50,9 @@ pub(crate) fn of_read(error: &ReadError) -> ErrorCode {
 /// What a refused command answers.
 pub(crate) fn of_refusal(refusal: &Refusal) -> ErrorCode {
     match refusal {
-        Refusal::InvalidTopicName { .. } => ErrorCode::InvalidTopicException,
+        Refusal::InvalidTopicName { .. } | Refusal::ReservedTopicName { .. } => {
+            ErrorCode::InvalidTopicException
+        }
         Refusal::TopicExists { .. } => ErrorCode::TopicAlreadyExists,
         Refusal::UnknownTopic => ErrorCode::UnknownTopicOrPartition,
         Refusal::InvalidPartitions { .. } => ErrorCode::InvalidPartitions,

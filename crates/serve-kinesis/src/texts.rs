@@ -75,6 +75,7 @@ impl Service {
                 );
                 ServiceError::new(ErrorCode::LimitExceeded, text)
             }
+            Refusal::ReservedTopicName { .. } => invalid(refusal.to_string()),
             Refusal::ReshardForbidden { .. } => {
                 invalid(format!("Stream {stream} under account {account}: {refusal}."))
             }

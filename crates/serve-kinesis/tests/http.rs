@@ -374,6 +374,19 @@ async fn unsigned_requests_pass_where_the_server_was_told_so() {
     face.stop().await;
 }
 
+/// Kafka's tools would take such a stream for the topic in which Kafka keeps its offsets.
+#[tokio::test]
+async fn a_name_that_kafka_keeps_for_itself_is_refused() {
+    let face = face(|_, _| {}).await;
+    let input = encode::<CreateStreamInput>(Format::Json, &create("__consumer_offsets"));
+    let request = signed("CreateStream", Format::Json.content_type()).body(Full::new(input));
+    let response = face.send(false, request.expect("a request")).await;
+    let body = String::from_utf8_lossy(response.body()).into_owned();
+    assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{body}");
+    assert!(body.contains("InvalidArgumentException") && body.contains("reserved"), "{body}");
+    face.stop().await;
+}
+
 #[tokio::test]
 async fn browsers_may_ask() {
     let face = face(|_, _| {}).await;

@@ -52,6 +52,10 @@ pub(super) async fn names_limits_and_configs_are_checked(kit: &mut Kit<'_>) {
         let refused = kit.topic_named(name, 1, &[]).await;
         assert!(matches!(refused, Err(Refusal::InvalidTopicName { .. })), "{name}: {refused:?}");
     }
+    for name in ["__consumer_offsets", "__transaction_state"] {
+        let reserved = Refusal::ReservedTopicName { name: name.into() };
+        assert_eq!(kit.topic_named(name, 1, &[]).await, Err(reserved));
+    }
     for partitions in [0, -1] {
         let refused = kit.topic_named("t", partitions, &[]).await;
         assert!(matches!(refused, Err(Refusal::InvalidPartitions { .. })), "{refused:?}");

@@ -287,6 +287,12 @@ pub enum Refusal {
         /// In Kafka's words.
         reason: String,
     },
+    /// Kafka keeps its own state in a topic of that name. Here that state lies elsewhere.
+    #[error("Topic '{name}' is reserved: Kolk keeps this state elsewhere.")]
+    ReservedTopicName {
+        /// The name.
+        name: TopicName,
+    },
     /// A topic of that name is there.
     #[error("Topic '{name}' already exists.")]
     TopicExists {

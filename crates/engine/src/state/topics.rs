@@ -84,6 +84,10 @@ pub fn check_topic_name(name: &str) -> Result<(), String> {
     }
 }
 
+/// Topics in which Kafka keeps committed offsets and transactions. They do not exist here and cannot be made: tools would
+/// take them for Kafka's.
+const RESERVED_NAMES: [&str; 2] = ["__consumer_offsets", "__transaction_state"];
+
 /// Longest topic name, in bytes.
 /// Bytes that a topic's name has at most.
 pub const TOPIC_NAME_MAX: usize = 249;
@@ -114,6 +118,9 @@ type Decided = Result<(Option<Decision>, Outcome), Refusal>;
 impl State {
     pub(super) fn decide_create_topic(&self, create: &CreateTopic) -> Decided {
         check_topic_name(&create.name).map_err(|reason| Refusal::InvalidTopicName { reason })?;
+        if RESERVED_NAMES.contains(&&*create.name) {
+            return Err(Refusal::ReservedTopicName { name: create.name.clone() });
+        }
         if self.topic_by_name(&create.name).is_some() {
             return Err(Refusal::TopicExists { name: create.name.clone() });
         }

@@ -17,7 +17,6 @@ use kolk_wire_kafka::messages::create_topics::{
 use kolk_wire_kafka::{ErrorCode, Str};
 use uuid::Uuid;
 
-use super::metadata::is_reserved;
 use super::{Context, NeedsRoom, Room, check_assignment, wire_id};
 use crate::connection::Close;
 use crate::errors;
@@ -127,10 +126,6 @@ fn failed(name: Str, code: ErrorCode, message: Str) -> CreatableTopicResult {
 }
 
 fn check(context: &Context<'_>, topic: &CreatableTopic) -> Result<NewTopic, Failure> {
-    if is_reserved(&topic.name) {
-        let why = format!("Topic '{}' is reserved: Kolk keeps this state elsewhere.", topic.name);
-        return Err((ErrorCode::InvalidTopicException, why));
-    }
     let partitions = if topic.assignments.is_empty() {
         check_replication_factor(context, topic.replication_factor)?;
         match topic.num_partitions {

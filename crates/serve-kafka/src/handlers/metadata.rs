@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use kolk_broker::topics::{CONSUMER_OFFSETS, NewTopic, TRANSACTION_STATE, TopicKey};
+use kolk_broker::topics::{NewTopic, TopicKey};
 use kolk_engine::TopicId;
 use kolk_engine::map::HashSet;
 use kolk_engine::state::{Refusal, Topic, check_topic_name};
@@ -116,7 +116,7 @@ async fn find(
         resolved.push(match (found, &asked.name) {
             (Some(topic), _) => Ok(topic),
             (None, Some(name)) if check_topic_name(name).is_err() => Err(ErrorCode::InvalidTopicException),
-            (None, Some(name)) if may_create && !is_reserved(name) => {
+            (None, Some(name)) if may_create => {
                 match broker
                     .create_topic(NewTopic { name: name.to_string(), ..NewTopic::default() }, false)
                     .await?
@@ -147,14 +147,10 @@ async fn find(
     Ok(topics)
 }
 
-/// Topics that Kafka keeps its own state in. Here that state is elsewhere.
-pub(crate) fn is_reserved(name: &str) -> bool {
-    name == CONSUMER_OFFSETS || name == TRANSACTION_STATE
-}
-
 fn of_auto_create(refusal: &Refusal) -> ErrorCode {
     match refusal {
         Refusal::TopicExists { .. } => ErrorCode::InvalidTopicException,
+        Refusal::ReservedTopicName { .. } => ErrorCode::UnknownTopicOrPartition,
         other => errors::of_refusal(other),
     }
 }
