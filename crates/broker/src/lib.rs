@@ -15,11 +15,11 @@ pub mod streams;
 pub mod topics;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use kolk_engine::door::Door;
-use kolk_engine::state::{Command, Outcome, Refusal};
+use kolk_engine::state::{CatalogueEpoch, Command, Outcome, Refusal};
 use kolk_engine::{Engine, Pending};
 
 pub use admission::{Admission, Class, Permit};
@@ -36,7 +36,7 @@ struct Inner {
     admission: Admission,
     groups: groups::Groups,
     producer_ids: producers::ProducerIds,
-    catalogue_epoch: AtomicU64,
+    catalogue_epoch: CatalogueEpoch,
     started: AtomicBool,
 }
 
@@ -50,6 +50,8 @@ impl Broker {
     /// A broker over `engine`.
     pub fn new(engine: Arc<dyn Engine>, door: Door, settings: Settings) -> Self {
         let admission = Admission::new(settings.memory_bytes_max);
+        let mut catalogue_epoch = CatalogueEpoch::default();
+        drop(engine.with_state(&mut |state| catalogue_epoch = state.catalogue_epoch().clone()));
         Broker(Arc::new(Inner {
             engine,
             door,
@@ -57,7 +59,7 @@ impl Broker {
             admission,
             groups: groups::Groups::default(),
             producer_ids: producers::ProducerIds::default(),
-            catalogue_epoch: AtomicU64::new(0),
+            catalogue_epoch,
             started: AtomicBool::new(false),
         }))
     }
@@ -145,25 +147,14 @@ impl Broker {
         self.0.door.clock.now_ms()
     }
 
-    /// [`Engine::propose`], and whoever caches what a topic name means looks again. Use this one, not the engine's.
+    /// [`Engine::propose`].
     pub fn propose(&self, command: Command) -> Pending<Result<Outcome, Refusal>> {
-        let changes_catalogue = matches!(
-            command,
-            Command::CreateTopic(_)
-                | Command::DeleteTopic { .. }
-                | Command::AlterTopicConfigs { .. }
-                | Command::Reshard { .. }
-        );
-        let pending = self.0.engine.propose(command);
-        if changes_catalogue {
-            self.0.catalogue_epoch.fetch_add(1, Ordering::AcqRel);
-        }
-        pending
+        self.0.engine.propose(command)
     }
 
-    /// Changes whenever a topic was made, deleted, resharded or configured through this broker: cached name lookups
-    /// hold while it stays.
+    /// Changes with the decision that makes, deletes, reshards or configures a topic: cached name lookups hold while it
+    /// stays.
     pub fn catalogue_epoch(&self) -> u64 {
-        self.0.catalogue_epoch.load(Ordering::Acquire)
+        self.0.catalogue_epoch.now()
     }
 }

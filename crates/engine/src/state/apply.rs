@@ -15,6 +15,9 @@ impl State {
             self.apply_append(append);
         } else {
             self.apply_part(decision, Part::Whole);
+            if decision.changes_catalogue() {
+                self.catalogue_epoch.move_on();
+            }
         }
     }
 

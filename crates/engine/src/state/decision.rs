@@ -299,6 +299,26 @@ mod tag {
 }
 
 impl Decision {
+    /// Whether it changes what a topic's name leads to: its partitions, shards or configs.
+    pub(super) fn changes_catalogue(&self) -> bool {
+        match self {
+            Decision::CreateTopic { .. }
+            | Decision::DeleteTopic { .. }
+            | Decision::AlterTopic { .. }
+            | Decision::Reshard(_) => true,
+            Decision::Append(_)
+            | Decision::Trim { .. }
+            | Decision::Tag { .. }
+            | Decision::TakeProducerIds { .. }
+            | Decision::ForgetProducers { .. }
+            | Decision::StoreGroup { .. }
+            | Decision::CommitOffsets { .. }
+            | Decision::DeleteOffsets { .. }
+            | Decision::DeleteGroup { .. }
+            | Decision::ExpireOffsets { .. } => false,
+        }
+    }
+
     /// Writes the decision: a tag, then its fields.
     pub fn encode(&self, out: &mut Vec<u8>) {
         use codec::*;

@@ -47,7 +47,7 @@ pub use groups::{Group, OFFSET_METADATA_MAX};
 pub use lane::{Lane, LaneSet};
 pub use limits::Limits;
 pub use partition::{AppendRules, AppendVerdict, Partition, ProducerView};
-pub use topics::{Shard, TOPIC_NAME_MAX, Topic, check_topic_name};
+pub use topics::{CatalogueEpoch, Shard, TOPIC_NAME_MAX, Topic, check_topic_name};
 pub use virtual_segments::{RetentionRules, RollRules, VirtualSegments};
 
 use crate::contract::{Append, AppendError};
@@ -76,6 +76,7 @@ pub struct State {
     group_bytes: usize,
     producer_count: usize,
     lane_keys: Box<[LaneKeys; Lane::COUNT]>,
+    catalogue_epoch: CatalogueEpoch,
 }
 
 impl State {
@@ -95,6 +96,7 @@ impl State {
             group_bytes: 0,
             producer_count: 0,
             lane_keys: Box::new(std::array::from_fn(|_| LaneKeys::default())),
+            catalogue_epoch: CatalogueEpoch::default(),
         }
     }
 
@@ -229,6 +231,11 @@ impl State {
     /// The process's defaults of topic configs.
     pub fn config_defaults(&self) -> &ConfigDefaults {
         &self.limits.configs
+    }
+
+    /// Tells whoever keeps what it found about topics when to look again.
+    pub fn catalogue_epoch(&self) -> &CatalogueEpoch {
+        &self.catalogue_epoch
     }
 
     /// A topic by its identity.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::configs;
 use super::decision::{Decision, ReshardDecision};
@@ -110,6 +111,22 @@ impl Topic {
     pub fn partition_ids(&self) -> impl Iterator<Item = PartitionId> + use<> {
         let topic = self.id;
         (0..self.partitions).map(move |index| PartitionId { topic, index })
+    }
+}
+
+/// Moves whenever a topic is made, deleted, resharded or configured, with the decision's effect on the state. May be looked
+/// at without the state's lock: what was found in the state after a look holds while the next look sees the same.
+#[derive(Clone, Debug, Default)]
+pub struct CatalogueEpoch(Arc<AtomicU64>);
+
+impl CatalogueEpoch {
+    /// The epoch now.
+    pub fn now(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
+    }
+
+    pub(super) fn move_on(&self) {
+        self.0.fetch_add(1, Ordering::AcqRel);
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use bytes::{Bytes, BytesMut};
 use kolk_engine::door::{Door, real};
-use kolk_engine::state::{Command, Outcome, Refusal, Reshard, TrimBy};
+use kolk_engine::state::{Command, ConfigChange, ConfigOp, Outcome, Refusal, Reshard, TrimBy};
 use kolk_engine::{Append, AppendError, Appended, Batch, Engine, HashRange, Offset, PartitionId};
 use kolk_wire_kafka::records::batch::HEADER_BYTES;
 use kolk_wire_kafka::records::{BatchBuilder, BatchHeader, Compression};
@@ -84,11 +84,19 @@ impl World {
         *self.stream().await.shard(ShardId(id)).unwrap()
     }
 
-    /// Without the broker's knowledge: routes that it keeps are stale then, as if the reshard came in between.
+    /// A command that overtakes puts: they go on by routes from before.
+    async fn overtake(&self, command: Command) -> Result<Outcome, Refusal> {
+        let done = self.engine.propose(command).await.unwrap();
+        let epoch = self.shards.broker.catalogue_epoch();
+        for route in self.shards.routes.lock().unwrap().values_mut() {
+            Arc::make_mut(route).epoch = epoch;
+        }
+        done
+    }
+
     async fn reshard(&self, how: Reshard) -> Result<(), Refusal> {
         let now_ms = self.shards.broker.now_ms();
-        let done = self.engine.propose(Command::Reshard { topic: self.topic, how, now_ms }).await.unwrap();
-        done.map(|_| ())
+        self.overtake(Command::Reshard { topic: self.topic, how, now_ms }).await.map(|_| ())
     }
 
     async fn split(&self, shard: u32) {
@@ -184,11 +192,35 @@ async fn records_that_a_reshard_overtook_are_routed_again_inside_the_call() {
     assert_eq!(world.write(1, bytes, count).await, Err(AppendError::Retired));
 }
 
+/// A command that waits for room in the log is decided after it was proposed: what puts know has to change then, and
+/// whoever decides it.
+#[tokio::test]
+async fn what_puts_know_changes_with_the_decision() {
+    let (world, _) = World::new(1).await;
+    let epoch = || world.shards.broker.catalogue_epoch();
+    let mut last = epoch();
+    world.put(1, b"x").await;
+    let op = ConfigOp::Set("zstd".to_owned());
+    let change = ConfigChange { name: "compression.type".to_owned(), op };
+    let alter = Command::AlterTopicConfigs { topic: world.topic, replace: false, changes: vec![change] };
+    let how = Reshard::UpdateShardCount { target: 2 };
+    let reshard = Command::Reshard { topic: world.topic, how, now_ms: START_MS };
+    for command in [alter, reshard, Command::DeleteTopic { topic: world.topic }] {
+        assert_eq!(epoch(), last, "nothing was decided");
+        let known = world.shards.route("s").unwrap();
+        world.engine.propose(command).await.unwrap().unwrap();
+        assert_ne!(epoch(), last);
+        last = epoch();
+        let found = world.shards.route("s");
+        assert!(found.is_none_or(|found| !Arc::ptr_eq(&found, &known)));
+    }
+}
+
 #[tokio::test]
 async fn a_stream_that_is_gone_is_said_so() {
     let (world, _) = World::new(1).await;
     world.put(1, b"x").await;
-    world.engine.propose(Command::DeleteTopic { topic: world.topic }).await.unwrap().unwrap();
+    world.overtake(Command::DeleteTopic { topic: world.topic }).await.unwrap();
     assert!(matches!(world.shards.put("s", &[put(1, 1)]).await, Err(ShardsError::UnknownStream)));
     assert!(matches!(world.shards.put("none", &[put(1, 1)]).await, Err(ShardsError::UnknownStream)));
     let read = world.shards.read(world.topic, ShardId(0), Offset(0), PAGE).await;
