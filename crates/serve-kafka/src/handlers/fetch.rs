@@ -42,6 +42,13 @@ enum Found {
     Diverged(Published),
 }
 
+impl Found {
+    /// Of a topic or partition that is not there.
+    fn is_unknown(&self) -> bool {
+        matches!(self, Found::Error(ErrorCode::UnknownTopicOrPartition | ErrorCode::UnknownTopicId))
+    }
+}
+
 pub(crate) async fn handle(
     context: &Context<'_>,
     request: FetchRequest,
@@ -82,7 +89,8 @@ pub(crate) async fn handle(
             Err(answer) => Some(answer),
         });
     }
-    if found.iter().any(Option::is_some) {
+    // As Kafka: what is not known is only added to the answer; what is wrong with a known partition is told at once.
+    if found.iter().flatten().any(|found| !found.is_unknown()) {
         read.max_wait_ms = 0;
     }
     let mut permit = None;

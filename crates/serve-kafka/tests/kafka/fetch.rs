@@ -33,6 +33,32 @@ async fn a_long_poll_ends_when_bytes_come_or_time_is_up() {
     server.stop().await;
 }
 
+/// A consumer of many topics, one of them deleted, was answered at once, again and again.
+#[tokio::test]
+async fn a_topic_that_is_gone_does_not_end_the_wait_for_others() {
+    let server = TestServer::start().await;
+    let mut reader = server.connect().await;
+    let mut writer = server.connect().await;
+    writer.create_topic("t", 1, &[]).await;
+    let mut request = fetch_request("t", 0, 0);
+    request.min_bytes = 1;
+    request.max_wait_ms = 1_000_000;
+    let FetchRequest { topics: mut unknown, .. } = fetch_request("gone", 0, 0);
+    request.topics[0].partitions.push(FetchPartition { partition: 9, ..Default::default() });
+    request.topics.append(&mut unknown);
+    let id = reader.send(11, &request).await;
+    // Nothing tells that it waits but that its answer has what came after it.
+    let waits = tokio::time::timeout(Duration::from_millis(50), reader.receive_frame()).await;
+    assert!(waits.is_err(), "answered though nothing came");
+    writer.produce("t", 0, batch(&["news"])).await;
+    let answer = reader.receive::<FetchRequest>(11, id).await;
+    assert_eq!(records_of(&answer).len(), 1);
+    let codes = answer.responses.iter().flat_map(|topic| &topic.partitions).map(|found| found.error_code);
+    let unknown = ErrorCode::UnknownTopicOrPartition.code();
+    assert_eq!(codes.collect::<Vec<_>>(), [0, unknown, unknown]);
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn batches_come_whole_and_the_first_one_always() {
     let server = TestServer::start().await;
