@@ -140,9 +140,9 @@ pub trait Listener: Send + Sync + Debug {
 pub struct Accepted {
     /// The stream, `TCP_NODELAY` set.
     pub stream: Box<dyn Stream>,
-    /// The peer.
+    /// The peer. Never an IPv4-mapped address.
     pub peer: SocketAddr,
-    /// The address that the peer came in by.
+    /// The address that the peer came in by. Never an IPv4-mapped address.
     pub local: SocketAddr,
 }
 

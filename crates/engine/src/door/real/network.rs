@@ -111,13 +111,18 @@ struct RealListener {
     local: SocketAddr,
 }
 
+/// IPv4 peers of a dual-stack socket come as mapped addresses (`::ffff:127.0.0.1`), which clients cannot connect to.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
 impl Listener for RealListener {
     fn accept(&self) -> BoxFuture<'_, io::Result<Accepted>> {
         Box::pin(async move {
             let (stream, peer) = self.listener.accept().await?;
             set_options(&stream, peer)?;
             let local = stream.local_addr()?;
-            Ok(Accepted { stream: Box::new(stream), peer, local })
+            Ok(Accepted { stream: Box::new(stream), peer: canonical(peer), local: canonical(local) })
         })
     }
 
@@ -172,6 +177,18 @@ mod tests {
         let ((), read) = tokio::join!(send, far.read_to_end(&mut got));
         read.unwrap();
         assert!(got[..4] == *b"head" && got[4..] == content[4097..], "{} bytes came", got.len());
+    }
+
+    /// Metadata tells clients the local address: a mapped one leads nowhere on a host without IPv6.
+    #[tokio::test]
+    async fn an_ipv4_peer_of_a_dual_stack_socket_is_seen_as_ipv4() {
+        let Ok(listener) = RealNetwork.listen("[::]:0".parse().unwrap()).await else { return };
+        let address = SocketAddr::from(([127, 0, 0, 1], listener.local_address().port()));
+        // Where sockets are IPv6 only nobody answers there.
+        let Ok(_connected) = RealNetwork.connect(address).await else { return };
+        let accepted = listener.accept().await.unwrap();
+        assert_eq!(accepted.local, address);
+        assert!(accepted.peer.is_ipv4(), "{}", accepted.peer);
     }
 
     #[tokio::test]
