@@ -34,7 +34,7 @@ pub struct Settings {
     pub producer_id_expiration_ms: i64,
     /// `producer.id.expiration.check.interval.ms`.
     pub producer_id_expiration_check_interval_ms: u64,
-    /// `offset.metadata.max.bytes`.
+    /// `offset.metadata.max.bytes` as it is shown; what holds stands in the state's limits.
     pub offset_metadata_bytes_max: usize,
 }
 

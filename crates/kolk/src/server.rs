@@ -26,7 +26,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::config::values::{ByteSize, HostPort, KafkaListener, TopicSpec};
-use crate::config::{Config, ConfigError, Durability, Origin};
+use crate::config::{Config, ConfigError, Durability, KafkaSettings, Origin};
 use crate::operator::{Running, Status};
 
 /// Why a server did not start, or stopped. Each is one sentence for its operator.
@@ -339,6 +339,7 @@ async fn open(
     let limits = Limits {
         partitions_per_topic: settings.topic_partitions_max,
         partitions_total: settings.partitions_max,
+        offset_metadata_bytes: bytes(&config.kafka, "offset.metadata.max.bytes"),
         configs: Arc::new(config.kafka.topic_defaults()),
         ..Default::default()
     };
@@ -364,10 +365,14 @@ async fn open(
     Ok(OpenLog { engine: engine.clone(), local: Some(engine), cluster_id, token_key })
 }
 
+/// Kafka's settings are within 31 bits; memory is counted in the machine's own words.
+fn bytes(kafka: &KafkaSettings, name: &'static str) -> usize {
+    usize::try_from(kafka.int(name)).unwrap_or(usize::MAX)
+}
+
 fn broker_settings(config: &Config, cluster_id: Uuid) -> kolk_broker::Settings {
     let kafka = &config.kafka;
-    // Kafka's settings are within 31 bits; memory is counted in the machine's own words.
-    let bytes = |name| usize::try_from(kafka.int(name)).unwrap_or(usize::MAX);
+    let bytes = |name| bytes(kafka, name);
     let whole = |name| i32::try_from(kafka.int(name)).unwrap_or(i32::MAX);
     kolk_broker::Settings {
         node_id: whole("node.id"),

@@ -89,11 +89,8 @@ impl Broker {
     ) -> Result<Vec<Result<(), Refusal>>, GroupError> {
         let now_ms = self.now_ms();
         let is_simple = generation < 0 && member_id.is_empty() && instance_id.is_none();
-        let limit = self.settings().offset_metadata_bytes_max;
-        let too_large: Vec<bool> = entries.iter().map(|entry| entry.metadata.len() > limit).collect();
         let offsets: Vec<(PartitionId, CommittedOffset)> = entries
             .into_iter()
-            .filter(|entry| entry.metadata.len() <= limit)
             .map(|entry| {
                 let committed = CommittedOffset {
                     offset: entry.offset,
@@ -126,18 +123,13 @@ impl Broker {
                 return Err(error);
             }
         };
-        let mut decided = match outcome {
-            Ok(Outcome::PerPartition(answers)) => answers.into_iter(),
+        match outcome {
+            Ok(Outcome::PerPartition(answers)) => Ok(answers),
             Ok(other) => unreachable!("a commit answers for each partition, not with {other:?}"),
-            Err(Refusal::UnknownMember | Refusal::UnknownGroup) => return Err(GroupError::UnknownMember),
-            Err(Refusal::IllegalGeneration { .. }) => return Err(GroupError::IllegalGeneration),
-            Err(refusal) => return Err(refusal.into()),
-        };
-        let answer = |is_too_large| match is_too_large {
-            true => Err(Refusal::MetadataTooLarge { size: limit + 1, limit }),
-            false => decided.next().expect("an answer for each offset that was proposed"),
-        };
-        Ok(too_large.into_iter().map(answer).collect())
+            Err(Refusal::UnknownMember | Refusal::UnknownGroup) => Err(GroupError::UnknownMember),
+            Err(Refusal::IllegalGeneration { .. }) => Err(GroupError::IllegalGeneration),
+            Err(refusal) => Err(refusal.into()),
+        }
     }
 
     fn is_stored(&self, group: &str) -> bool {

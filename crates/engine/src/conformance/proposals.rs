@@ -8,8 +8,8 @@ use kolk_wire_kafka::records::Compression;
 use super::kit::*;
 use crate::contract::AppendError;
 use crate::state::{
-    Command, CommittedOffset, CommittingMember, ConfigChange, ConfigOp, Member, Membership,
-    OFFSET_METADATA_MAX, Outcome, Refusal, TrimBy,
+    Command, CommittedOffset, CommittingMember, ConfigChange, ConfigOp, Member, Membership, Outcome, Refusal,
+    TrimBy,
 };
 use crate::types::{Offset, PartitionId, TopicId};
 
@@ -254,17 +254,14 @@ pub(super) async fn groups_keep_memberships_and_offsets(kit: &mut Kit<'_>) {
 
     // Each offset is judged on its own.
     let metadata = |len| Arc::from("m".repeat(len));
-    let size = OFFSET_METADATA_MAX + 1;
+    let limit = kit.query(|state| state.limits().offset_metadata_bytes).await;
+    let size = limit + 1;
     let many = [
-        (p(1), CommittedOffset { metadata: metadata(OFFSET_METADATA_MAX), leader_epoch: 3, ..committed(7) }),
+        (p(1), CommittedOffset { metadata: metadata(limit), leader_epoch: 3, ..committed(7) }),
         (unknown, committed(1)),
         (p(0), CommittedOffset { metadata: metadata(size), ..committed(8) }),
     ];
-    let answers = vec![
-        Ok(()),
-        Err(Refusal::UnknownTopic),
-        Err(Refusal::MetadataTooLarge { size, limit: OFFSET_METADATA_MAX }),
-    ];
+    let answers = vec![Ok(()), Err(Refusal::UnknownTopic), Err(Refusal::MetadataTooLarge { size, limit })];
     assert_eq!(kit.propose(commit("g", Some(("a", 2)), &many)).await, Ok(Outcome::PerPartition(answers)));
     kit.reopen(true).await;
     let group = kit.query(|state| state.group("g").cloned()).await.expect("it is stored");

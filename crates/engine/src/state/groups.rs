@@ -21,9 +21,6 @@ pub struct Group {
     pub offsets: BTreeMap<PartitionId, CommittedOffset>,
 }
 
-/// Longest metadata of a committed offset, in bytes (`offset.metadata.max.bytes`).
-pub const OFFSET_METADATA_MAX: usize = 4096;
-
 /// Offsets that one decision expires: what a log entry holds stays small.
 const EXPIRED_PER_DECISION: usize = 1000;
 
@@ -133,13 +130,14 @@ impl State {
                 }
             }
         }
+        let limit = self.limits().offset_metadata_bytes;
         // Of a partition that is named many times the last entry counts.
         let mut taken = BTreeMap::new();
         let mut answers = Vec::with_capacity(offsets.len());
         for (partition, committed) in offsets {
             let size = committed.metadata.len();
-            answers.push(if size > OFFSET_METADATA_MAX {
-                Err(Refusal::MetadataTooLarge { size, limit: OFFSET_METADATA_MAX })
+            answers.push(if size > limit {
+                Err(Refusal::MetadataTooLarge { size, limit })
             } else if self.partition(*partition).is_none() {
                 Err(Refusal::UnknownTopic)
             } else {

@@ -21,6 +21,8 @@ pub struct Limits {
     pub groups: usize,
     /// Bytes of all memberships and committed offsets.
     pub group_bytes: usize,
+    /// Longest metadata of a committed offset, in bytes (`offset.metadata.max.bytes`).
+    pub offset_metadata_bytes: usize,
     /// Idempotent producers remembered over all partitions; the oldest are forgotten (KIP-360). About 200
     /// bytes each.
     pub producers: usize,
@@ -37,6 +39,7 @@ impl Default for Limits {
             text_bytes: 64 << 20,
             groups: 100_000,
             group_bytes: 128 << 20,
+            offset_metadata_bytes: 4096,
             producers: 250_000,
             configs: Arc::default(),
         }

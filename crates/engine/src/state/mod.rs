@@ -43,7 +43,7 @@ pub use codec::CorruptState;
 pub use command::*;
 pub use configs::ConfigDefaults;
 pub use decision::{AppendDecision, Decision, ExpiredGroup, GroupStart, ProducerAppend, ReshardDecision};
-pub use groups::{Group, OFFSET_METADATA_MAX};
+pub use groups::Group;
 pub use lane::{Lane, LaneSet};
 pub use limits::Limits;
 pub use partition::{AppendRules, AppendVerdict, Partition, ProducerView};

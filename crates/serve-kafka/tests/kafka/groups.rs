@@ -1,7 +1,12 @@
 //! Groups over the wire: two-step join, rebalances, static members, commits and who may make them, administration.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use kolk_broker::{Class, Settings};
+use kolk_engine::door::real;
+use kolk_engine::memory::{MemoryEngine, MemoryOptions};
+use kolk_engine::state::Limits;
 use kolk_wire_kafka::ErrorCode;
 use kolk_wire_kafka::messages::delete_groups::DeleteGroupsRequest;
 use kolk_wire_kafka::messages::describe_groups::DescribeGroupsRequest;
@@ -83,6 +88,16 @@ async fn heartbeat(client: &mut Client, generation_id: i32, member_id: &str) -> 
 }
 
 async fn commit(client: &mut Client, generation: i32, member_id: &str, offset: i64) -> ErrorCode {
+    commit_with(client, generation, member_id, offset, "where I was").await
+}
+
+async fn commit_with(
+    client: &mut Client,
+    generation: i32,
+    member_id: &str,
+    offset: i64,
+    metadata: &str,
+) -> ErrorCode {
     let request = OffsetCommitRequest {
         group_id: "g".into(),
         generation_id_or_member_epoch: generation,
@@ -91,7 +106,7 @@ async fn commit(client: &mut Client, generation: i32, member_id: &str, offset: i
             name: "t".into(),
             partitions: vec![OffsetCommitRequestPartition {
                 committed_offset: offset,
-                committed_metadata: Some("where I was".into()),
+                committed_metadata: Some(metadata.into()),
                 ..Default::default()
             }],
             ..Default::default()
@@ -189,6 +204,23 @@ async fn send_and_wait_until_it_holds_nothing(
     until(&|available| available < free).await;
     client.stream.write_all(last).await.unwrap();
     until(&|available| available == free).await;
+}
+
+/// The state kept to 4096 bytes whatever `offset.metadata.max.bytes` said.
+#[tokio::test]
+async fn metadata_is_as_long_as_the_setting_lets_it() {
+    let limits = Limits { offset_metadata_bytes: 8192, ..Limits::default() };
+    let door = real::door(real::DiskOptions::default());
+    let engine = MemoryEngine::new(door.clone(), MemoryOptions { limits, ..MemoryOptions::default() });
+    let (settings, face) = (Settings::default(), kolk_serve_kafka::Settings::default());
+    let server = TestServer::start_over(Arc::new(engine), door, settings, face).await;
+    let mut client = server.connect().await;
+    client.create_topic("t", 1, &[]).await;
+    let (longest, longer) = ("m".repeat(8192), "m".repeat(8193));
+    assert_eq!(commit_with(&mut client, -1, "", 5, &longest).await, ErrorCode::None);
+    assert_eq!(commit_with(&mut client, -1, "", 6, &longer).await, ErrorCode::OffsetMetadataTooLarge);
+    assert_eq!(committed(&mut client).await, Some((5, longest)));
+    server.stop().await;
 }
 
 #[tokio::test]

@@ -57,7 +57,7 @@ impl TestServer {
         Self::start_over(engine, door, settings, kolk_serve_kafka::Settings::default()).await
     }
 
-    async fn start_over(
+    pub async fn start_over(
         engine: Arc<dyn Engine>,
         door: Door,
         settings: Settings,
