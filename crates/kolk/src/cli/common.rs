@@ -93,17 +93,21 @@ pub fn run<F: Future<Output = Result<(), Failure>>>(command: impl FnOnce(Door) -
 }
 
 /// Standard output, collected into large writes.
-pub struct Out(BufWriter<Stdout>);
+pub struct Out {
+    to: BufWriter<Stdout>,
+    /// Nobody reads it any more.
+    closed: bool,
+}
 
 impl Out {
     /// Takes standard output.
     pub fn new() -> Out {
-        Out(BufWriter::with_capacity(64 * 1024, std::io::stdout()))
+        Out { to: BufWriter::with_capacity(64 * 1024, std::io::stdout()), closed: false }
     }
 
     /// Writes bytes as they are.
     pub fn bytes(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        self.0.write_all(bytes).map_err(output_failed)
+        self.to.write_all(bytes).map_err(output_failed)
     }
 
     /// Writes a line.
@@ -117,9 +121,23 @@ impl Out {
         self.line(&value.to_string())
     }
 
+    /// [`Out::json`] as long as somebody reads: for a command whose work is not the printing, and goes on without it.
+    pub fn json_if_read(&mut self, value: &Value) -> Result<(), Failure> {
+        if self.closed {
+            return Ok(());
+        }
+        match self.json(value) {
+            Err(Failure::OutputClosed) => {
+                self.closed = true;
+                Ok(())
+            }
+            printed => printed,
+        }
+    }
+
     /// Hands everything on.
     pub fn flush(&mut self) -> Result<(), Failure> {
-        self.0.flush().map_err(output_failed)
+        self.to.flush().map_err(output_failed)
     }
 
     /// Writes rows in columns; the first one is the heading.

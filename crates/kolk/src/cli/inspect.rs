@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
-use kolk_engine::local::{self, Entry};
+use kolk_engine::local::{self, Entry, Report};
 use serde_json::{Map, Value, json};
 
 use super::Failure;
@@ -49,50 +49,51 @@ impl Verify {
             let report = local::verify(&door, &self.dir, &mut show).await;
             progress.end();
             let report = report.with_context(|| format!("cannot verify {}", self.dir.display()))?;
-            let mut out = Out::new();
-            if self.output.json {
-                out.json(&json!({
-                    "wal_files": report.wal_files,
-                    "frames": report.frames,
-                    "segments": report.segments,
-                    "snapshots": report.snapshots,
-                    "batches": report.batches,
-                    "batch_bytes": report.batch_bytes,
-                    "torn": report.torn.as_ref().map(|(file, position)| {
-                        json!({ "file": file.display().to_string(), "position": position })
-                    }),
-                    "damage": report.damage,
-                }))?;
-                out.flush()?;
-            } else {
-                out.table(&[
-                    row!["write-ahead files", report.wal_files],
-                    row!["frames", report.frames],
-                    row!["segments", report.segments],
-                    row!["snapshots", report.snapshots],
-                    row!["batches", report.batches],
-                    row!["bytes of batches", report.batch_bytes],
-                ])?;
-                if let Some((file, position)) = &report.torn {
-                    let file = file.display();
-                    out.line(&format!(
-                        "the last frame is torn: {file} at byte {position}; a start cuts it off"
-                    ))?;
-                }
-                for damage in &report.damage {
-                    out.line(damage)?;
-                }
-                if report.damage.is_empty() {
-                    out.line("everything checks")?;
-                }
-                out.flush()?;
-            }
+            let printed = self.print(&report);
             match report.damage.len() {
-                0 => Ok(()),
+                0 => printed,
                 1 => Err(Failure::Failed(anyhow::anyhow!("{} is damaged in 1 place", self.dir.display()))),
                 n => Err(Failure::Failed(anyhow::anyhow!("{} is damaged in {n} places", self.dir.display()))),
             }
         })
+    }
+
+    fn print(&self, report: &Report) -> Result<(), Failure> {
+        let mut out = Out::new();
+        if self.output.json {
+            out.json(&json!({
+                "wal_files": report.wal_files,
+                "frames": report.frames,
+                "segments": report.segments,
+                "snapshots": report.snapshots,
+                "batches": report.batches,
+                "batch_bytes": report.batch_bytes,
+                "torn": report.torn.as_ref().map(|(file, position)| {
+                    json!({ "file": file.display().to_string(), "position": position })
+                }),
+                "damage": report.damage,
+            }))?;
+        } else {
+            out.table(&[
+                row!["write-ahead files", report.wal_files],
+                row!["frames", report.frames],
+                row!["segments", report.segments],
+                row!["snapshots", report.snapshots],
+                row!["batches", report.batches],
+                row!["bytes of batches", report.batch_bytes],
+            ])?;
+            if let Some((file, position)) = &report.torn {
+                let file = file.display();
+                out.line(&format!("the last frame is torn: {file} at byte {position}; a start cuts it off"))?;
+            }
+            for damage in &report.damage {
+                out.line(damage)?;
+            }
+            if report.damage.is_empty() {
+                out.line("everything checks")?;
+            }
+        }
+        out.flush()
     }
 }
 

@@ -1,7 +1,8 @@
 //! The tree of commands.
 //!
 //! Data goes to standard output, everything else to standard error. `--json` prints one object a line.
-//! A reader that closes the pipe ends a command quietly.
+//! A reader that closes the pipe ends quietly a command that only prints; what a command did or found is told by its exit
+//! code all the same.
 
 mod backup;
 mod common;
@@ -104,7 +105,7 @@ pub enum Failure {
     Failed(anyhow::Error),
     /// It went wrong, and that was logged: exit code 1.
     Logged,
-    /// Nobody reads the output any more: exit code 0.
+    /// Nobody reads the output any more, and there was nothing left but to print: exit code 0.
     OutputClosed,
 }
 

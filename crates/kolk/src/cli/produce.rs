@@ -165,7 +165,7 @@ impl Produce {
         })?;
         *written += 1;
         if self.output.json {
-            out.json(&json!({
+            out.json_if_read(&json!({
                 "topic": self.topic,
                 "partition": delivered.partition,
                 "offset": delivered.offset,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Args;
-use kolk_engine::local::{self, LocalOptions};
+use kolk_engine::local::{self, LocalOptions, RepairReport};
 use serde_json::json;
 
 use super::Failure;
@@ -33,47 +33,51 @@ impl Repair {
         run(|door| async move {
             let report = local::repair(&door, &self.dir, LocalOptions::default(), self.yes).await;
             let report = report.with_context(|| format!("cannot repair {}", self.dir.display()))?;
-            let mut out = Out::new();
-            if self.output.json {
-                let lost = report.lost.iter().map(|lost| {
-                    json!({
-                        "topic": lost.topic,
-                        "partition": lost.partition,
-                        "first": lost.first.0,
-                        "last": lost.last.0,
-                    })
-                });
-                out.json(&json!({
-                    "damage": report.damage,
-                    "lost": lost.collect::<Vec<_>>(),
-                    "notes": report.notes,
-                    "repaired": report.repaired,
-                }))?;
-            } else {
-                for damage in &report.damage {
-                    out.line(damage)?;
-                }
-                for lost in &report.lost {
-                    let (first, last) = (lost.first, lost.last);
-                    out.line(&format!(
-                        "lost: topic {}, partition {}, offsets {first} to {last}",
-                        lost.topic, lost.partition
-                    ))?;
-                }
-                for note in &report.notes {
-                    out.line(note)?;
-                }
-                match (report.damage.is_empty(), report.repaired) {
-                    (true, _) => out.line("everything that a start needs checks; nothing was changed")?,
-                    (_, true) => out.line("repaired")?,
-                    (_, false) => out.line("nothing was changed; --yes repairs it")?,
-                }
-            }
-            out.flush()?;
+            let printed = self.print(&report);
             if report.damage.is_empty() || report.repaired {
-                return Ok(());
+                return printed;
             }
             Err(Failure::Failed(anyhow::anyhow!("{} is damaged", self.dir.display())))
         })
+    }
+
+    fn print(&self, report: &RepairReport) -> Result<(), Failure> {
+        let mut out = Out::new();
+        if self.output.json {
+            let lost = report.lost.iter().map(|lost| {
+                json!({
+                    "topic": lost.topic,
+                    "partition": lost.partition,
+                    "first": lost.first.0,
+                    "last": lost.last.0,
+                })
+            });
+            out.json(&json!({
+                "damage": report.damage,
+                "lost": lost.collect::<Vec<_>>(),
+                "notes": report.notes,
+                "repaired": report.repaired,
+            }))?;
+        } else {
+            for damage in &report.damage {
+                out.line(damage)?;
+            }
+            for lost in &report.lost {
+                let (first, last) = (lost.first, lost.last);
+                out.line(&format!(
+                    "lost: topic {}, partition {}, offsets {first} to {last}",
+                    lost.topic, lost.partition
+                ))?;
+            }
+            for note in &report.notes {
+                out.line(note)?;
+            }
+            match (report.damage.is_empty(), report.repaired) {
+                (true, _) => out.line("everything that a start needs checks; nothing was changed")?,
+                (_, true) => out.line("repaired")?,
+                (_, false) => out.line("nothing was changed; --yes repairs it")?,
+            }
+        }
+        out.flush()
     }
 }

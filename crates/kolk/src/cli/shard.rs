@@ -266,11 +266,7 @@ impl Decode {
                 rows.push(row![shard, position, appended, created]);
             }
         }
-        if self.output.json || rows.len() == 1 {
-            out.flush()?
-        } else {
-            out.table(&rows)?
-        }
-        wrong.map_or(Ok(()), |wrong| Err(Failure::Failed(anyhow::anyhow!(wrong))))
+        let printed = if self.output.json || rows.len() == 1 { out.flush() } else { out.table(&rows) };
+        wrong.map_or(printed, |wrong| Err(Failure::Failed(anyhow::anyhow!(wrong))))
     }
 }

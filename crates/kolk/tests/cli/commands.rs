@@ -265,6 +265,52 @@ fn a_closed_pipe_is_quiet() {
     assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(0), ""));
 }
 
+/// Runs a command whose output nobody reads.
+fn unread(mut command: std::process::Command) -> (Option<i32>, String) {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("kolk can be run");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("it ends");
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+/// The first line that could not be printed ended the command, with records neither sent nor read, and exit code 0.
+#[test]
+fn produce_goes_on_when_nobody_reads_its_output() {
+    let server = Server::start(&["--ephemeral", "--create", "t:1"]);
+    let input = server.home.path().join("input");
+    std::fs::write(&input, "line\n".repeat(20_000)).expect("a file");
+    let input = input.to_str().expect("UTF-8");
+    assert_eq!(unread(server.command(&["produce", "t", "--json", input])), (Some(0), String::new()));
+    let described = server.json(&["topic", "describe", "t"]).remove(0);
+    assert_eq!(described["partitions"][0]["latest"], 20_000, "{described}");
+}
+
+/// A script that looks at the first line of a report only was told that all is well.
+#[test]
+fn damage_is_told_when_nobody_reads_the_report() {
+    let server = Server::start(&["--create", "t:1"]);
+    for value in ["first", "second", "third"] {
+        server.feed(value.as_bytes(), &["produce", "t"]).done();
+    }
+    let (_, home) = server.stop(rustix::process::Signal::KILL);
+    let data = home.path().join("data");
+    for file in std::fs::read_dir(data.join("wal")).expect("the log") {
+        let file = file.expect("a file").path();
+        let mut bytes = std::fs::read(&file).expect("it can be read");
+        if let Some(at) = bytes.windows(5).position(|window| window == b"first") {
+            bytes[at] ^= 1;
+            std::fs::write(&file, bytes).expect("it can be written");
+        }
+    }
+    let data = data.to_str().expect("UTF-8");
+    for arguments in [&["verify", data][..], &["verify", data, "--json"], &["repair", data]] {
+        let (code, said) = unread(crate::harness::kolk(arguments));
+        assert!(code == Some(1) && said.contains("is damaged"), "{arguments:?} said {code:?}, {said}");
+    }
+    let (code, said) = unread(crate::harness::kolk(&["shard", "decode", "no number"]));
+    assert!(code == Some(1) && said.contains("no number"), "{code:?}, {said}");
+}
+
 #[test]
 fn no_server_is_one_sentence() {
     let said = crate::harness::run(&["topic", "list", "--server", "127.0.0.1:1"]);
