@@ -28,8 +28,6 @@ pub const SEGMENT_MS: &str = "segment.ms";
 pub const SEGMENT_JITTER_MS: &str = "segment.jitter.ms";
 /// `kolk.reshard`.
 pub const RESHARD: &str = super::reshard::RESHARD_CONFIG;
-/// `kolk.router`.
-pub const ROUTER: &str = "kolk.router";
 
 const MAX_MESSAGE_BYTES: &str = "max.message.bytes";
 const TIMESTAMP_TYPE: &str = "message.timestamp.type";

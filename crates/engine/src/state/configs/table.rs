@@ -111,14 +111,6 @@ pub(super) static TABLE: &[ConfigDef] = &[
         doc: "Who may change the topic's shards: `split+merge` everything, `split` only what adds partitions, `none` nothing. Streams made by CreateStream start with `split+merge`.",
     },
     ConfigDef {
-        name: "kolk.router",
-        kind: Kind::String,
-        default: "native",
-        rule: Rule::OneOf(&["native", "md5", "murmur2"]),
-        synonyms: &[],
-        doc: "How Kinesis puts find their partition: `native` and `md5` by the hash ranges of the shards, `murmur2` as Kafka's default partitioner would.",
-    },
-    ConfigDef {
         name: "kolk.stream.mode",
         kind: Kind::String,
         default: "provisioned",
