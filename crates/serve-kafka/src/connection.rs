@@ -205,7 +205,7 @@ struct Waiting {
     /// When it was here.
     taken: Instant,
     /// Bytes of its frame.
-    bytes: usize,
+    frame_bytes: usize,
 }
 
 enum Event {
@@ -387,19 +387,21 @@ impl Connection {
     }
 
     async fn request(&mut self, frame: Bytes, permit: Option<Permit>) -> Result<(), Close> {
-        let bytes = frame.len() + REQUEST_BYTES;
+        let frame_bytes = frame.len();
+        let admitted_bytes = frame_bytes + REQUEST_BYTES;
         let whole = (permit.is_some()).then(|| frame.clone());
         if frame.len() < 8 {
             return Err(Close::BadRequest("a frame too short for a header"));
         }
         let class = apis::class(i16::from_be_bytes([frame[0], frame[1]]));
-        let permit = match permit.or_else(|| self.shared.broker.admission().try_admit(bytes, class)) {
+        let permit = match permit.or_else(|| self.shared.broker.admission().try_admit(admitted_bytes, class))
+        {
             Some(permit) => permit,
             None => {
                 self.answer_all().await?;
                 self.flush().await?;
                 let shared = Arc::clone(&self.shared);
-                let admitted = shared.broker.admission().admit(bytes, class);
+                let admitted = shared.broker.admission().admit(admitted_bytes, class);
                 unless_stopped_for(&shared, Duration::ZERO, admitted).await?
             }
         };
@@ -412,7 +414,7 @@ impl Connection {
                 let shared = &self.shared;
                 let decided = produce::decide(shared, &mut self.topics, &header, request, permit, whole)?;
                 self.waiting_bytes += decided.bytes();
-                self.waiting.push_back(Waiting { decided, taken: self.now, bytes });
+                self.waiting.push_back(Waiting { decided, taken: self.now, frame_bytes });
                 if self.waiting.len() >= PIPELINE_REQUESTS_MAX || self.waiting_bytes >= PIPELINE_BYTES_MAX {
                     self.answer_oldest().await?;
                 }
@@ -443,8 +445,8 @@ impl Connection {
                 } else {
                     handled.await??
                 };
-                let cost =
-                    RequestCost { time: taken.elapsed(), request_bytes: 4 + bytes, reply_bytes: reply.len() };
+                let (request_bytes, reply_bytes) = (4 + frame_bytes, reply.len());
+                let cost = RequestCost { time: taken.elapsed(), request_bytes, reply_bytes };
                 shared.metrics.answered(place, cost);
                 self.count_errors(place, reply.errors());
                 if !reply.copy_to(&mut self.outbox) {
@@ -533,7 +535,7 @@ impl Connection {
         }
         let cost = RequestCost {
             time: self.now.saturating_duration_since(done.taken),
-            request_bytes: 4 + done.bytes,
+            request_bytes: 4 + done.frame_bytes,
             reply_bytes: self.outbox.len() - before,
         };
         self.shared.metrics.answered(apis::PRODUCE, cost);
