@@ -101,6 +101,7 @@ pub fn check_batch(mut bytes: Bytes, rules: BatchRules) -> Result<Batch, BatchRe
     if !rules.zstd && compression == Compression::Zstd {
         return Err(BatchRefusal::ZstdTooEarly);
     }
+    let mut has_keyless = false;
     let other_codec = rules.codec.filter(|wanted| wanted.codec != compression);
     if rules.compacted || other_codec.is_some() {
         let keyless = keyless_records(&header, &bytes, rules)?;
@@ -109,9 +110,8 @@ pub fn check_batch(mut bytes: Bytes, rules: BatchRules) -> Result<Batch, BatchRe
         }
     } else if compression == Compression::None {
         // What no reader could take is refused while its producer can be told.
-        let undecodable = RecordIter::new(&header, &bytes[HEADER_BYTES..]).find_map(Result::err);
-        if let Some(error) = undecodable {
-            return Err(BatchRefusal::Undecodable(error));
+        for record in RecordIter::new(&header, &bytes[HEADER_BYTES..]) {
+            has_keyless |= record.map_err(BatchRefusal::Undecodable)?.key.is_none();
         }
     }
     if let Some(TopicCodec { codec, level }) = other_codec {
@@ -129,7 +129,7 @@ pub fn check_batch(mut bytes: Bytes, rules: BatchRules) -> Result<Batch, BatchRe
         max_timestamp_ms: header.max_timestamp,
         base_timestamp_ms: header.base_timestamp,
         producer,
-        has_keyless: false,
+        has_keyless,
     })
 }
 
@@ -242,4 +242,38 @@ fn keyless_records(header: &BatchHeader, batch: &Bytes, rules: BatchRules) -> Re
     })
     .map_err(BatchRefusal::Undecodable)?;
     Ok(keyless)
+}
+
+#[cfg(test)]
+mod tests {
+    use kolk_wire_kafka::records::BatchBuilder;
+
+    use super::*;
+
+    const RULES: BatchRules =
+        BatchRules { compacted: false, zstd: true, codec: None, unpacked_bytes_max: 1 << 20 };
+
+    fn batch(compression: Compression, keys: &[Option<&[u8]>]) -> Bytes {
+        let mut builder = BatchBuilder::new(compression);
+        for key in keys {
+            builder.append(1, *key, Some(b"v"), &[]);
+        }
+        builder.build().unwrap()
+    }
+
+    /// What a connection knows of a topic may be older than its `cleanup.policy`: the state refuses what it is told of.
+    #[test]
+    fn a_batch_says_whether_a_key_is_missing() {
+        let says = |compression, keys: &[Option<&[u8]>]| {
+            check_batch(batch(compression, keys), RULES).unwrap().has_keyless
+        };
+        assert!(says(Compression::None, &[Some(b"k"), None]));
+        assert!(!says(Compression::None, &[Some(b"k"), Some(b"")]));
+        assert!(!says(Compression::Zstd, &[None]), "it is not unpacked to know");
+        let compacted = BatchRules { compacted: true, ..RULES };
+        for compression in [Compression::None, Compression::Zstd] {
+            let refused = check_batch(batch(compression, &[None, Some(b"k"), None]), compacted);
+            assert_eq!(refused.unwrap_err(), BatchRefusal::Keyless(vec![0, 2]));
+        }
+    }
 }

@@ -175,8 +175,8 @@ pub struct Batch {
     pub base_timestamp_ms: i64,
     /// The idempotent producer's stamp, if the batch has one.
     pub producer: Option<ProducerStamp>,
-    /// Whether a record without a key is in it; only looked at on compacted topics, where the caller
-    /// must have decoded the batch to know.
+    /// Whether a record without a key is known to be in it; compacted topics take no such batch. Batches that are
+    /// compressed are looked into only where the caller knows the topic to be compacted.
     pub has_keyless: bool,
 }
 
