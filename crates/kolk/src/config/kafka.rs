@@ -103,7 +103,7 @@ pub fn kafka_settings() -> &'static [KafkaSetting] {
 
 /// Settings that give topic configs their defaults, but for those that Kolk keeps without acting on them.
 fn topic_defaults() -> impl Iterator<Item = KafkaSetting> {
-    configs::all().iter().filter(|config| !config.doc.contains("effect")).flat_map(|config| {
+    configs::all().iter().filter(|config| config.honoured).flat_map(|config| {
         config.synonyms.iter().enumerate().map(|(at, synonym)| KafkaSetting {
             name: synonym.name,
             // Of several names for the same, in other units, the coarsest has the default, as on Kafka.

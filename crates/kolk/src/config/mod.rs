@@ -112,9 +112,9 @@ pub struct Settings {
     #[arg(long, value_name = "NAME=VALUE", help_heading = "Kafka")]
     pub kafka_set: Vec<KafkaAssignment>,
 
-    /// Answers as one Kafka broker does to a replication factor or min.insync.replicas above 1.
+    /// Answers as one Kafka broker does to a replication factor above 1 and to replicas on other brokers.
     ///
-    /// Otherwise any is accepted, and metadata shows one replica.
+    /// Otherwise any is accepted, and metadata shows one replica. Any min.insync.replicas is accepted in either case.
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "false",
           default_missing_value = "true", hide_possible_values = true, help_heading = "Kafka")]
     pub strict_replication: bool,

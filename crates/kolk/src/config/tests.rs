@@ -108,6 +108,9 @@ fn what_is_not_a_setting_stops_the_start_and_names_the_nearest() {
         ("aws-account = 12", "`aws-account` cannot be `12`: an account is 12 digits"),
         ("[kafka]\nnum.partitions = 0", "`num.partitions` cannot be `0`: it is a whole number from 1"),
         ("[kafka]\nauto.create.topics.enable = \"yes\"", "it is true or false"),
+        // What nothing acts on is no setting.
+        ("[kafka]\nmin.insync.replicas = 2", "no setting `kafka.min.insync.replicas`"),
+        ("[kafka]\nlog.local.retention.ms = 1", "no setting `kafka.log.local.retention.ms`"),
         ("= 1", "is not TOML"),
     ] {
         let (_dir, path) = file(text);

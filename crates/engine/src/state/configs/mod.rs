@@ -50,6 +50,8 @@ pub struct ConfigDef {
     pub rule: Rule,
     /// Broker settings that give its default, first one first.
     pub synonyms: &'static [Synonym],
+    /// Whether anything acts on it; else it is kept and shown.
+    pub honoured: bool,
     /// What it does.
     pub doc: &'static str,
 }

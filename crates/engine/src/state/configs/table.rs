@@ -9,6 +9,7 @@ pub(super) static TABLE: &[ConfigDef] = &[
         default: "delete",
         rule: Rule::SomeOf(&["compact", "delete"]),
         synonyms: &[Synonym { name: "log.cleanup.policy", factor: 1 }],
+        honoured: true,
         doc: "What happens to old records: `delete` drops them by time and size, `compact` keeps the last record per key, both together do both. An empty list keeps everything.",
     },
     ConfigDef {
@@ -17,6 +18,7 @@ pub(super) static TABLE: &[ConfigDef] = &[
         default: "-1",
         rule: Rule::GzipLevel,
         synonyms: &[Synonym { name: "compression.gzip.level", factor: 1 }],
+        honoured: true,
         doc: "Level for batches that the broker compresses with gzip; -1 is the codec's own default.",
     },
     ConfigDef {
@@ -25,7 +27,8 @@ pub(super) static TABLE: &[ConfigDef] = &[
         default: "9",
         rule: Rule::Between(1, 17),
         synonyms: &[Synonym { name: "compression.lz4.level", factor: 1 }],
-        doc: "Level for batches that the broker compresses with LZ4.",
+        honoured: false,
+        doc: "Level for batches that the broker compresses with LZ4. Kept and without effect: there is one level.",
     },
     ConfigDef {
         name: "compression.type",
@@ -33,6 +36,7 @@ pub(super) static TABLE: &[ConfigDef] = &[
         default: "producer",
         rule: Rule::OneOf(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]),
         synonyms: &[Synonym { name: "compression.type", factor: 1 }],
+        honoured: true,
         doc: "Codec in which batches are stored; `producer` keeps them as they were sent.",
     },
     ConfigDef {
@@ -41,6 +45,7 @@ pub(super) static TABLE: &[ConfigDef] = &[
         default: "3",
         rule: Rule::Between(-131072, 22),
         synonyms: &[Synonym { name: "compression.zstd.level", factor: 1 }],
+        honoured: true,
         doc: "Level for batches that the broker compresses with Zstandard.",
     },
     ConfigDef {
@@ -49,6 +54,7 @@ pub(super) static TABLE: &[ConfigDef] = &[
         default: "86400000",
         rule: Rule::AtLeast(0),
         synonyms: &[Synonym { name: "log.cleaner.delete.retention.ms", factor: 1 }],
+        honoured: false,
         doc: "How long tombstones stay readable on compacted topics, in ms.",
     },
     ConfigDef {
@@ -57,6 +63,7 @@ pub(super) static TABLE: &[ConfigDef] = &[
         default: "false",
         rule: Rule::Any,
         synonyms: &[],
+        honoured: false,
         doc: "Whether share groups may use this topic as their dead letter queue.",
     },
     ConfigDef {
@@ -65,6 +72,7 @@ pub(super) static TABLE: &[ConfigDef] = &[
         default: "60000",
         rule: Rule::AtLeast(0),
         synonyms: &[Synonym { name: "log.segment.delete.delay.ms", factor: 1 }],
+        honoured: false,
         doc: "How long a dropped segment's file stays on disk, in ms. Kolk frees space at once; the value is kept and has no effect.",
     },
     ConfigDef {
@@ -73,6 +81,7 @@ pub(super) static TABLE: &[ConfigDef] = &[
         default: "9223372036854775807",
         rule: Rule::AtLeast(1),
         synonyms: &[Synonym { name: "log.flush.interval.messages", factor: 1 }],
+        honoured: false,
         doc: "Records after which the log is forced to disk. Kolk acknowledges nothing that is not on disk; the value is kept and has no effect.",
     },
     ConfigDef {
@@ -84,6 +93,7 @@ pub(super) static TABLE: &[ConfigDef] = &[
             Synonym { name: "log.flush.interval.ms", factor: 1 },
             Synonym { name: "log.flush.scheduler.interval.ms", factor: 1 },
         ],
+        honoured: false,
         doc: "Time after which the log is forced to disk, in ms. Kolk acknowledges nothing that is not on disk; the value is kept and has no effect.",
     },
     ConfigDef {
@@ -92,6 +102,7 @@ pub(super) static TABLE: &[ConfigDef] = &[
         default: "",
         rule: Rule::Throttled,
         synonyms: &[],
+        honoured: false,
         doc: "Replicas whose following is throttled, as `partition:broker` pairs or `*`. Kept and without effect: there are no followers.",
     },
     ConfigDef {
@@ -100,6 +111,7 @@ pub(super) static TABLE: &[ConfigDef] = &[
         default: "4096",
         rule: Rule::AtLeast(0),
         synonyms: &[Synonym { name: "log.index.interval.bytes", factor: 1 }],
+        honoured: false,
         doc: "Bytes between two entries of the offset index. Kept and without effect: Kolk indexes every batch.",
     },
     ConfigDef {
@@ -108,6 +120,7 @@ pub(super) static TABLE: &[ConfigDef] = &[
         default: "split",
         rule: Rule::OneOf(&["split+merge", "split", "none"]),
         synonyms: &[],
+        honoured: true,
         doc: "Who may change the topic's shards: `split+merge` everything, `split` only what adds partitions, `none` nothing. Streams made by CreateStream start with `split+merge`.",
     },
     ConfigDef {
@@ -116,6 +129,7 @@ pub(super) static TABLE: &[ConfigDef] = &[
         default: "provisioned",
         rule: Rule::OneOf(&["provisioned", "on-demand"]),
         synonyms: &[],
+        honoured: true,
         doc: "The capacity mode that Kinesis clients are shown: `on-demand` on streams that CreateStream made so. The number of shards does not change by itself in either.",
     },
     ConfigDef {
@@ -124,6 +138,7 @@ pub(super) static TABLE: &[ConfigDef] = &[
         default: "",
         rule: Rule::Throttled,
         synonyms: &[],
+        honoured: false,
         doc: "Replicas whose leading is throttled, as `partition:broker` pairs or `*`. Kept and without effect: there are no followers.",
     },
     ConfigDef {
@@ -132,6 +147,7 @@ pub(super) static TABLE: &[ConfigDef] = &[
         default: "-2",
         rule: Rule::AtLeast(-2),
         synonyms: &[Synonym { name: "log.local.retention.bytes", factor: 1 }],
+        honoured: false,
         doc: "Bytes of a partition that stay local under tiered storage; -2 means `retention.bytes`.",
     },
     ConfigDef {
@@ -140,6 +156,7 @@ pub(super) static TABLE: &[ConfigDef] = &[
         default: "-2",
         rule: Rule::AtLeast(-2),
         synonyms: &[Synonym { name: "log.local.retention.ms", factor: 1 }],
+        honoured: false,
         doc: "How long records stay local under tiered storage, in ms; -2 means `retention.ms`.",
     },
     ConfigDef {
@@ -148,6 +165,7 @@ pub(super) static TABLE: &[ConfigDef] = &[
         default: "9223372036854775807",
         rule: Rule::AtLeast(1),
         synonyms: &[Synonym { name: "log.cleaner.max.compaction.lag.ms", factor: 1 }],
+        honoured: false,
         doc: "Longest time a record may stay uncompacted on a compacted topic, in ms.",
     },
     ConfigDef {
@@ -156,6 +174,7 @@ pub(super) static TABLE: &[ConfigDef] = &[
         default: "2147483639",
         rule: Rule::Between(1, 2147483639),
         synonyms: &[Synonym { name: "max.decompressed.message.bytes", factor: 1 }],
+        honoured: true,
         doc: "Largest size of a batch after decompression, in bytes, wherever the broker has to decompress it.",
     },
     ConfigDef {
@@ -164,6 +183,7 @@ pub(super) static TABLE: &[ConfigDef] = &[
         default: "1048588",
         rule: Rule::AtLeast(0),
         synonyms: &[Synonym { name: "message.max.bytes", factor: 1 }],
+        honoured: true,
         doc: "Largest batch the topic takes, in bytes, compressed as it comes.",
     },
     ConfigDef {
@@ -172,6 +192,7 @@ pub(super) static TABLE: &[ConfigDef] = &[
         default: "true",
         rule: Rule::Any,
         synonyms: &[Synonym { name: "log.message.downconversion.enable", factor: 1 }],
+        honoured: false,
         doc: "Removed in Kafka 4.0. Accepted for old tools and without effect.",
     },
     ConfigDef {
@@ -180,6 +201,7 @@ pub(super) static TABLE: &[ConfigDef] = &[
         default: "3.0-IV1",
         rule: Rule::Any,
         synonyms: &[Synonym { name: "log.message.format.version", factor: 1 }],
+        honoured: false,
         doc: "Removed in Kafka 4.0. Accepted for old tools and without effect.",
     },
     ConfigDef {
@@ -188,6 +210,7 @@ pub(super) static TABLE: &[ConfigDef] = &[
         default: "3600000",
         rule: Rule::AtLeast(0),
         synonyms: &[Synonym { name: "log.message.timestamp.after.max.ms", factor: 1 }],
+        honoured: true,
         doc: "How far ahead of the broker's clock a record's timestamp may lie, in ms (CreateTime only).",
     },
     ConfigDef {
@@ -196,6 +219,7 @@ pub(super) static TABLE: &[ConfigDef] = &[
         default: "9223372036854775807",
         rule: Rule::AtLeast(0),
         synonyms: &[Synonym { name: "log.message.timestamp.before.max.ms", factor: 1 }],
+        honoured: true,
         doc: "How far behind the broker's clock a record's timestamp may lie, in ms (CreateTime only).",
     },
     ConfigDef {
@@ -204,6 +228,7 @@ pub(super) static TABLE: &[ConfigDef] = &[
         default: "CreateTime",
         rule: Rule::OneOf(&["CreateTime", "LogAppendTime"]),
         synonyms: &[Synonym { name: "log.message.timestamp.type", factor: 1 }],
+        honoured: true,
         doc: "Whether records carry the time their producer gave them or the time they were appended.",
     },
     ConfigDef {
@@ -212,6 +237,7 @@ pub(super) static TABLE: &[ConfigDef] = &[
         default: "0.5",
         rule: Rule::Ratio,
         synonyms: &[Synonym { name: "log.cleaner.min.cleanable.ratio", factor: 1 }],
+        honoured: false,
         doc: "Share of the log that must be uncompacted before it is compacted again.",
     },
     ConfigDef {
@@ -220,6 +246,7 @@ pub(super) static TABLE: &[ConfigDef] = &[
         default: "0",
         rule: Rule::AtLeast(0),
         synonyms: &[Synonym { name: "log.cleaner.min.compaction.lag.ms", factor: 1 }],
+        honoured: false,
         doc: "Shortest time a record stays uncompacted on a compacted topic, in ms.",
     },
     ConfigDef {
@@ -228,6 +255,7 @@ pub(super) static TABLE: &[ConfigDef] = &[
         default: "1",
         rule: Rule::AtLeast(1),
         synonyms: &[Synonym { name: "min.insync.replicas", factor: 1 }],
+        honoured: false,
         doc: "Replicas that must have a record before it is acknowledged with acks=all. Any value is accepted: a record is acknowledged once it is on disk.",
     },
     ConfigDef {
@@ -236,6 +264,7 @@ pub(super) static TABLE: &[ConfigDef] = &[
         default: "false",
         rule: Rule::Any,
         synonyms: &[Synonym { name: "log.preallocate", factor: 1 }],
+        honoured: false,
         doc: "Whether segment files are allocated ahead. Kept and without effect: Kolk always does.",
     },
     ConfigDef {
@@ -244,6 +273,7 @@ pub(super) static TABLE: &[ConfigDef] = &[
         default: "-1",
         rule: Rule::AtLeast(-1),
         synonyms: &[Synonym { name: "log.remote.copy.lag.bytes", factor: 1 }],
+        honoured: false,
         doc: "Bytes by which copying to tiered storage may lag.",
     },
     ConfigDef {
@@ -252,6 +282,7 @@ pub(super) static TABLE: &[ConfigDef] = &[
         default: "0",
         rule: Rule::AtLeast(-1),
         synonyms: &[Synonym { name: "log.remote.copy.lag.ms", factor: 1 }],
+        honoured: false,
         doc: "Time by which copying to tiered storage may lag, in ms.",
     },
     ConfigDef {
@@ -260,6 +291,7 @@ pub(super) static TABLE: &[ConfigDef] = &[
         default: "false",
         rule: Rule::Any,
         synonyms: &[],
+        honoured: false,
         doc: "Whether copying to tiered storage is switched off.",
     },
     ConfigDef {
@@ -268,6 +300,7 @@ pub(super) static TABLE: &[ConfigDef] = &[
         default: "false",
         rule: Rule::Any,
         synonyms: &[],
+        honoured: false,
         doc: "Whether tiered data is deleted when tiered storage is switched off.",
     },
     ConfigDef {
@@ -276,6 +309,7 @@ pub(super) static TABLE: &[ConfigDef] = &[
         default: "false",
         rule: Rule::NoTiers,
         synonyms: &[],
+        honoured: false,
         doc: "Whether the topic uses tiered storage, which there is none of: always `false`.",
     },
     ConfigDef {
@@ -284,6 +318,7 @@ pub(super) static TABLE: &[ConfigDef] = &[
         default: "-1",
         rule: Rule::Any,
         synonyms: &[Synonym { name: "log.retention.bytes", factor: 1 }],
+        honoured: true,
         doc: "Bytes a partition may take before its oldest records are dropped; -1 for no bound.",
     },
     ConfigDef {
@@ -296,6 +331,7 @@ pub(super) static TABLE: &[ConfigDef] = &[
             Synonym { name: "log.retention.minutes", factor: 60000 },
             Synonym { name: "log.retention.hours", factor: 3600000 },
         ],
+        honoured: true,
         doc: "How long records are kept, in ms; -1 for ever. A stream's retention period is the same thing.",
     },
     ConfigDef {
@@ -304,6 +340,7 @@ pub(super) static TABLE: &[ConfigDef] = &[
         default: "1073741824",
         rule: Rule::AtLeast(1048576),
         synonyms: &[Synonym { name: "log.segment.bytes", factor: 1 }],
+        honoured: true,
         doc: "Bytes after which a partition's log begins a new segment: retention and compaction work by whole segments.",
     },
     ConfigDef {
@@ -312,6 +349,7 @@ pub(super) static TABLE: &[ConfigDef] = &[
         default: "10485760",
         rule: Rule::AtLeast(4),
         synonyms: &[Synonym { name: "log.index.size.max.bytes", factor: 1 }],
+        honoured: false,
         doc: "Largest index of a segment, in bytes. Kept and without effect.",
     },
     ConfigDef {
@@ -323,6 +361,7 @@ pub(super) static TABLE: &[ConfigDef] = &[
             Synonym { name: "log.roll.jitter.ms", factor: 1 },
             Synonym { name: "log.roll.jitter.hours", factor: 3600000 },
         ],
+        honoured: true,
         doc: "Random time by which segments of different partitions begin apart, in ms.",
     },
     ConfigDef {
@@ -334,6 +373,7 @@ pub(super) static TABLE: &[ConfigDef] = &[
             Synonym { name: "log.roll.ms", factor: 1 },
             Synonym { name: "log.roll.hours", factor: 3600000 },
         ],
+        honoured: true,
         doc: "Time after which a partition's log begins a new segment, in ms.",
     },
     ConfigDef {
@@ -342,6 +382,7 @@ pub(super) static TABLE: &[ConfigDef] = &[
         default: "false",
         rule: Rule::Any,
         synonyms: &[Synonym { name: "unclean.leader.election.enable", factor: 1 }],
+        honoured: false,
         doc: "Whether a replica that lags may become leader. Kept and without effect: there is one replica.",
     },
 ];
