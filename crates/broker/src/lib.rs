@@ -37,6 +37,7 @@ struct Inner {
     groups: groups::Groups,
     producer_ids: producers::ProducerIds,
     catalogue_epoch: CatalogueEpoch,
+    undecodable: shards::Undecodable,
     started: AtomicBool,
 }
 
@@ -60,6 +61,7 @@ impl Broker {
             groups: groups::Groups::default(),
             producer_ids: producers::ProducerIds::default(),
             catalogue_epoch,
+            undecodable: shards::Undecodable::default(),
             started: AtomicBool::new(false),
         }))
     }
@@ -116,6 +118,10 @@ impl Broker {
 
     pub(crate) fn groups(&self) -> &groups::Groups {
         &self.0.groups
+    }
+
+    pub(crate) fn undecodable(&self) -> &shards::Undecodable {
+        &self.0.undecodable
     }
 
     pub(crate) fn producer_ids(&self) -> &producers::ProducerIds {

@@ -15,6 +15,12 @@ static LIMIT: Family =
     Family::gauge("kolk_memory_limit_bytes", &["part"], "Size of each part of the memory budget.");
 static WAITS: Family =
     Family::counter("kolk_memory_waits_total", &[], "Requests that had to wait for the memory budget.");
+static UNDECODABLE: Family = Family::counter(
+    "kolk_shard_undecodable_batches_total",
+    &[],
+    "Batches that readers of shards were not shown, or not all of, because their records cannot be read; counted at each \
+     reading.",
+);
 static TOPICS: Family = Family::gauge("kolk_topics", &[], "Topics (= streams).");
 static PARTITIONS: Family = Family::gauge("kolk_partitions", &[], "Partitions of all topics.");
 static SHARDS: Family = Family::gauge("kolk_shards", &[], "Shards of all streams, closed ones included.");
@@ -32,6 +38,7 @@ impl Source for Broker {
             page.count(&LIMIT, &[part], limit as u64);
         }
         page.count(&WAITS, &[], self.admission().waits());
+        page.count(&UNDECODABLE, &[], self.undecodable().batches.get());
         // What is shown need not be durable: nothing follows from it.
         drop(self.engine().with_state(&mut |state| {
             page.count(&TOPICS, &[], state.topic_count() as u64);

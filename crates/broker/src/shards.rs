@@ -23,12 +23,13 @@
 //!
 //! Why it is so: `docs/adr/2026-11-23-shards.md`. Source: Kinesis API reference 2013-12-02.
 
-use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use kolk_engine::map::HashMap;
+use kolk_engine::metrics::Counter;
 use kolk_engine::state::{Shard, State, Topic, configs};
-use kolk_engine::{EngineError, EngineExt, ShardId, TopicId};
+use kolk_engine::{EngineError, EngineExt, Seldom, ShardId, TopicId};
 
 use crate::Broker;
 
@@ -57,7 +58,20 @@ pub struct Shards {
     broker: Broker,
     routes: Arc<Mutex<HashMap<Arc<str>, Arc<Route>>>>,
     blocks: Arc<Blocks>,
-    skipped: Arc<AtomicU64>,
+}
+
+/// Batches that readers of shards were not shown, or not all of, because their records cannot be read.
+#[derive(Debug)]
+pub(crate) struct Undecodable {
+    /// Counted at each reading.
+    pub batches: Counter,
+    told: Seldom,
+}
+
+impl Default for Undecodable {
+    fn default() -> Self {
+        Undecodable { batches: Counter::default(), told: Seldom::new(Duration::from_secs(60)) }
+    }
 }
 
 /// A stream as it was at one moment. Durable: it may be told to clients.
@@ -89,7 +103,7 @@ pub enum ShardsError {
 impl Shards {
     /// Shards of `broker`.
     pub fn new(broker: Broker) -> Shards {
-        Shards { broker, routes: Arc::default(), blocks: Arc::default(), skipped: Arc::default() }
+        Shards { broker, routes: Arc::default(), blocks: Arc::default() }
     }
 
     /// The broker.

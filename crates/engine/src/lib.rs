@@ -22,8 +22,10 @@ pub mod local;
 pub mod map;
 pub mod memory;
 pub mod metrics;
+mod seldom;
 pub mod state;
 pub mod types;
 
 pub use contract::*;
+pub use seldom::Seldom;
 pub use types::*;

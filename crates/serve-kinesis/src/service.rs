@@ -1,10 +1,11 @@
 //! What all requests share: the streams, the names in ARNs, the key of tokens.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 use kolk_broker::Broker;
 use kolk_broker::shards::Shards;
+use kolk_engine::Seldom;
 use kolk_engine::metrics::Face;
 use kolk_wire_kinesis::Operation;
 use kolk_wire_kinesis::token::{NONCE_BYTES, Sealer};
@@ -60,9 +61,7 @@ struct Inner {
     sealer: Sealer,
     settings: Settings,
     metrics: Arc<Face>,
-    /// The second in which a failure of ours was logged last, and how many were not since then.
-    failure_said: AtomicI64,
-    failures_unsaid: AtomicU64,
+    failure_told: Seldom,
 }
 
 impl Service {
@@ -77,8 +76,7 @@ impl Service {
             sealer,
             settings,
             metrics,
-            failure_said: AtomicI64::new(i64::MIN),
-            failures_unsaid: AtomicU64::new(0),
+            failure_told: Seldom::new(Duration::from_secs(1)),
         }))
     }
 
@@ -104,13 +102,9 @@ impl Service {
 
     /// Logs a failure of ours, one a second: on a full disk clients try again all the time. All are counted.
     pub(crate) fn log_failure(&self, operation: Operation, error: &dyn std::fmt::Display) {
-        let second = self.broker().now_ms() / 1000;
-        if self.0.failure_said.swap(second, Relaxed) == second {
-            self.0.failures_unsaid.fetch_add(1, Relaxed);
-            return;
+        if let Some(unsaid) = self.0.failure_told.say() {
+            tracing::error!(operation = operation.name(), %error, unsaid, "an operation failed");
         }
-        let unsaid = self.0.failures_unsaid.swap(0, Relaxed);
-        tracing::error!(operation = operation.name(), %error, unsaid, "an operation failed");
     }
 
     /// Makes and reads tokens.

@@ -322,11 +322,11 @@ async fn store(
     let stored = match pending.await {
         Ok(Ok(_)) => true,
         Ok(Err(refusal)) => {
-            tracing::warn!(group = %cell.id, %refusal, "a group's membership was refused");
+            tracing::warn!(group = ?cell.id, %refusal, "a group's membership was refused");
             false
         }
         Err(error) => {
-            tracing::warn!(group = %cell.id, %error, "a group's membership could not be stored");
+            tracing::warn!(group = ?cell.id, %error, "a group's membership could not be stored");
             false
         }
     };

@@ -599,7 +599,7 @@ impl Group {
             .map(|member| member.id.clone())
             .collect();
         for id in &ended {
-            tracing::info!(group = %self.id, member = %id, "group member's session ended");
+            tracing::info!(group = ?self.id, member = ?id, "group member's session ended");
             self.remove(id, effects);
         }
         if ended.is_empty() {

@@ -3,7 +3,6 @@
 //! A page passes the byte budget before it is made, and holds of it what its records keep in memory until it is gone.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -80,11 +79,6 @@ pub struct ShardPage {
 }
 
 impl Shards {
-    /// How many batches were skipped because they could not be decoded. Each was logged.
-    pub fn undecodable_batches(&self) -> u64 {
-        self.skipped.load(Ordering::Relaxed)
-    }
-
     /// A page of a shard from `from` on (an offset of [`Shards::seek`] or [`ShardPage::next`]; others are
     /// clamped to the slice and to what retention left). Waits for room in the byte budget: the caller holds none of it
     /// meanwhile.
@@ -241,14 +235,17 @@ impl Shards {
                     return Ok(false);
                 }
                 Err(Undecodable { error, next }) => {
-                    self.skipped.fetch_add(1, Ordering::Relaxed);
-                    tracing::warn!(
-                        topic = %partition.topic,
-                        partition = partition.index,
-                        offset = at.base_offset.0,
-                        %error,
-                        "a batch cannot be decoded and is skipped"
-                    );
+                    self.broker.undecodable().batches.add(1);
+                    if let Some(unsaid) = self.broker.undecodable().told.say() {
+                        tracing::warn!(
+                            topic = %partition.topic,
+                            partition = partition.index,
+                            offset = at.base_offset.0,
+                            %error,
+                            unsaid,
+                            "a batch cannot be decoded and is skipped"
+                        );
+                    }
                     page.next = page.next.max(next);
                 }
             }

@@ -73,7 +73,7 @@ static FAILED: Family = Family::gauge(
 static UNDECODABLE: Family = Family::counter(
     "kolk_log_undecodable_batches_total",
     &[],
-    "Batches that a reader passed over because their records cannot be read.",
+    "Batches whose records a lookup by time could not read: their first offset was taken.",
 );
 static BACKUPS: Family = Family::counter("kolk_backups_total", &["outcome"], "Backups, by how they ended.");
 

@@ -18,6 +18,7 @@ use crate::contract::{
     EngineError, FoundOffset, Isolation, OffsetQuery, PartitionRead, Piece, Published, Read, ReadError,
     ReadRequest,
 };
+use crate::seldom::Seldom;
 use crate::types::{Offset, PartitionId};
 
 /// What the batches that one lookup by time looks into may be unpacked to in all, in bytes. The first one whose header
@@ -35,6 +36,7 @@ pub(super) struct Reader {
     pub archive: Arc<Archive>,
     /// Batches that lookups by time could not decode and took as a whole.
     pub undecodable: AtomicU64,
+    undecodable_told: Seldom,
     /// The turn to read a batch and look through its records: nothing else may wait behind more than one of them.
     looking: Semaphore,
 }
@@ -49,7 +51,13 @@ struct Pass {
 
 impl Reader {
     pub fn new(index: Arc<Index>, archive: Arc<Archive>) -> Self {
-        Reader { index, archive, undecodable: AtomicU64::new(0), looking: Semaphore::new(1) }
+        Reader {
+            index,
+            archive,
+            undecodable: AtomicU64::new(0),
+            undecodable_told: Seldom::new(Duration::from_secs(60)),
+            looking: Semaphore::new(1),
+        }
     }
 
     pub async fn read(
@@ -369,7 +377,14 @@ impl Reader {
             Err(error) => {
                 self.undecodable.fetch_add(1, Ordering::Relaxed);
                 let base_offset = header.base_offset;
-                tracing::warn!(base_offset, %error, "a batch cannot be decoded; its first offset is used");
+                if let Some(unsaid) = self.undecodable_told.say() {
+                    tracing::warn!(
+                        base_offset,
+                        %error,
+                        unsaid,
+                        "a batch cannot be decoded; its first offset is used"
+                    );
+                }
                 beginning
             }
         }

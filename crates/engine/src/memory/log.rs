@@ -146,7 +146,7 @@ pub(super) fn first_record(batch: &StoredBatch, at_ms: i64, log_start: Offset) -
         Some(FoundOffset { offset: batch.base_offset.max(log_start), timestamp_ms: batch.max_timestamp_ms })
     };
     let undecodable = || {
-        tracing::warn!(
+        tracing::debug!(
             base_offset = batch.base_offset.0,
             "a batch cannot be decoded; its first offset is used"
         );

@@ -76,6 +76,10 @@ impl World {
         PartitionId { topic: self.topic, index }
     }
 
+    fn undecodable(&self) -> u64 {
+        self.shards.broker.undecodable().batches.get()
+    }
+
     async fn stream(&self) -> Stream {
         self.shards.stream("s").await.unwrap()
     }
@@ -366,8 +370,47 @@ async fn a_damaged_batch_is_skipped_and_counted() {
     world.put(1, b"after").await;
     let page = world.read(0, 0).await;
     assert_eq!((offsets(&page), page.next), (vec![0, 4, 5, 6, 8], Offset(9)));
-    assert_eq!(world.shards.undecodable_batches(), 2);
+    assert_eq!(world.undecodable(), 2);
     assert_eq!(offsets(&world.read(0, 6).await), [6, 8]);
+}
+
+/// Counts log lines.
+#[derive(Clone, Default)]
+struct Lines(Arc<AtomicI64>);
+
+impl tracing::Subscriber for Lines {
+    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+        true
+    }
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+    fn event(&self, _: &tracing::Event<'_>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+    fn enter(&self, _: &tracing::span::Id) {}
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+/// A client that wrote small batches of garbage made each reader of them log each one, each time.
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_decoded_is_counted_each_time_and_logged_seldom() {
+    let (world, _) = World::new(1).await;
+    for _ in 0..10 {
+        let (bytes, count) = misleading(2);
+        world.write(0, bytes, count).await.unwrap();
+    }
+    let lines = Lines::default();
+    let _guard = tracing::subscriber::set_default(lines.clone());
+    for _ in 0..100 {
+        assert_eq!(world.read(0, 0).await.next, Offset(20));
+    }
+    assert_eq!((world.undecodable(), lines.0.load(Ordering::Relaxed)), (1000, 1));
+    tokio::time::advance(std::time::Duration::from_secs(60)).await;
+    world.read(0, 0).await;
+    assert_eq!(lines.0.load(Ordering::Relaxed), 2);
 }
 
 /// An uncompressed batch of two: the first record under an offset delta of its own, the second cut off.
@@ -398,7 +441,7 @@ async fn a_record_leads_nobody_out_of_its_batch() {
             let read = |from| world.shards.read(world.topic, ShardId(0), from, one);
             let page = read(Offset(0)).await.unwrap();
             assert_eq!((offsets(&page), page.next), (vec![2], Offset(3)), "{delta} {is_split}");
-            assert_eq!((page.end.is_some(), world.shards.undecodable_batches()), (is_split, 1));
+            assert_eq!((page.end.is_some(), world.undecodable()), (is_split, 1));
         }
     }
 }
