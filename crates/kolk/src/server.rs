@@ -298,6 +298,7 @@ impl Builder {
                 region: settings.aws_region.clone(),
                 account: settings.aws_account.clone(),
                 unsigned_allowed: settings.kinesis_unsigned,
+                origins_allowed: settings.kinesis_cors.clone(),
                 ..kolk_serve_kinesis::Settings::new(log.token_key)
             },
         );

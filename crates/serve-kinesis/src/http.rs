@@ -1,6 +1,6 @@
 //! One request: from its head to the bytes of its answer.
 //!
-//! The order of checks is the service's, as observed: CORS, method, content type and target, size, whether the body can
+//! Pages that may not ask are refused first. Then the order of checks is the service's, as observed: CORS, method, content type and target, size, whether the body can
 //! be read at all, the operation, the signature, and only then what the body says.
 
 use std::pin::Pin;
@@ -24,6 +24,7 @@ use kolk_wire_kinesis::{ErrorCode, Format, Operation, ServiceError, date};
 use tokio::time::Instant;
 
 use crate::operations::{self, Answer, Call, Content};
+use crate::origin;
 use crate::service::Service;
 use crate::sigv4;
 
@@ -54,18 +55,22 @@ async fn answer(service: &Service, request: Request<Incoming>, stall: Duration) 
     let taken = Instant::now();
     let (head, body) = request.into_parts();
     let mut asked = Asked::default();
-    let from_browser = head.headers.contains_key(header::ORIGIN);
+    let origin = head.headers.get(header::ORIGIN);
+    let is_stranger =
+        origin.is_some_and(|origin| !origin::may_ask(origin.as_bytes(), &service.settings().origins_allowed));
+    let from_browser = origin.is_some() && !is_stranger;
     let preflight = from_browser && head.method == Method::OPTIONS;
-    let mut response = match preflight {
-        true => preflight_answer(&head.headers),
-        false => match requested(service, &head, body, stall, &mut asked).await {
-            Ok(answer) => of_answer(answer),
-            Err(refused) => {
-                service.metrics().error(asked.place(), refused.name(), 1);
-                refused.into_response()
-            }
-        },
+    let answered = if is_stranger {
+        Err(stranger())
+    } else if preflight {
+        Ok(preflight_answer(&head.headers))
+    } else {
+        requested(service, &head, body, stall, &mut asked).await.map(of_answer)
     };
+    let mut response = answered.unwrap_or_else(|refused| {
+        service.metrics().error(asked.place(), refused.name(), 1);
+        refused.into_response()
+    });
     let (place, metrics) = (asked.place(), service.metrics());
     metrics.taken(place);
     let cost = RequestCost { time: taken.elapsed(), request_bytes: asked.bytes, reply_bytes: 0 };
@@ -152,6 +157,16 @@ fn undetermined() -> Refused {
     Refused::Plain(
         StatusCode::FORBIDDEN,
         "<AccessDeniedException>\n  <Message>Unable to determine service/operation name to be authorized</Message>\n\
+         </AccessDeniedException>\n"
+            .to_owned(),
+    )
+}
+
+/// Without the headers that would let the page read it.
+fn stranger() -> Refused {
+    Refused::Plain(
+        StatusCode::FORBIDDEN,
+        "<AccessDeniedException>\n  <Message>Pages of this origin may not ask; see --kinesis-cors</Message>\n\
          </AccessDeniedException>\n"
             .to_owned(),
     )

@@ -16,6 +16,7 @@
 mod handlers;
 mod http;
 mod operations;
+mod origin;
 mod service;
 mod sigv4;
 mod texts;

@@ -19,6 +19,8 @@ pub struct Settings {
     pub account: String,
     /// Whether requests without any signature are taken.
     pub unsigned_allowed: bool,
+    /// Origins of web pages that may ask beside those of this machine; `*` for any.
+    pub origins_allowed: Vec<String>,
     /// Largest body in bytes; 10 MiB of data are 14 MB in base64.
     pub body_bytes_max: usize,
     /// Seals shard iterators and page tokens. Whoever shares it can read them; keep it over restarts, so that
@@ -33,6 +35,7 @@ impl Settings {
             region: "us-east-1".to_owned(),
             account: "000000000000".to_owned(),
             unsigned_allowed: false,
+            origins_allowed: Vec::new(),
             body_bytes_max: 16 * 1024 * 1024,
             token_key,
         }
@@ -41,11 +44,13 @@ impl Settings {
 
 impl std::fmt::Debug for Settings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Settings { region, account, unsigned_allowed, body_bytes_max, token_key: _ } = self;
+        let Settings { region, account, unsigned_allowed, origins_allowed, body_bytes_max, token_key: _ } =
+            self;
         f.debug_struct("Settings")
             .field("region", region)
             .field("account", account)
             .field("unsigned_allowed", unsigned_allowed)
+            .field("origins_allowed", origins_allowed)
             .field("body_bytes_max", body_bytes_max)
             .finish_non_exhaustive()
     }

@@ -387,12 +387,38 @@ async fn a_name_that_kafka_keeps_for_itself_is_refused() {
     face.stop().await;
 }
 
+/// No signature is checked: any page in a browser on the server's machine could read and delete its streams.
+#[tokio::test]
+async fn pages_from_elsewhere_are_refused_unless_named() {
+    for (allowed, expected) in
+        [(&[][..], StatusCode::FORBIDDEN), (&["http://example.com".to_owned()][..], StatusCode::OK)]
+    {
+        let face = face(|settings, _| settings.origins_allowed = allowed.to_vec()).await;
+        let preflight = Request::options("/")
+            .header("host", "localhost")
+            .header("access-control-request-method", "POST")
+            .header("access-control-request-headers", "x-amz-target");
+        let ask = signed("CreateStream", Format::Json.content_type());
+        let body = Full::new(encode::<CreateStreamInput>(Format::Json, &create("stream")));
+        for request in [preflight.body(Full::default()), ask.body(body)] {
+            let mut request = request.expect("a request");
+            request.headers_mut().insert("origin", "http://example.com".parse().expect("a value"));
+            let response = face.send(false, request).await;
+            assert_eq!(response.status(), expected);
+            let headers = response.headers().keys().map(|name| name.as_str());
+            let shown = headers.filter(|name| name.starts_with("access-control")).count();
+            assert_eq!(shown > 0, expected == StatusCode::OK, "{:?}", response.headers());
+        }
+        face.stop().await;
+    }
+}
+
 #[tokio::test]
 async fn browsers_may_ask() {
     let face = face(|_, _| {}).await;
     let request = Request::options("/")
         .header("host", "localhost")
-        .header("origin", "http://example.com")
+        .header("origin", "http://localhost:3000")
         .header("access-control-request-headers", "x-amz-target")
         .header("access-control-request-method", "POST")
         .body(Full::default());

@@ -134,6 +134,14 @@ pub struct Settings {
           default_missing_value = "true", hide_possible_values = true, help_heading = "Kinesis")]
     pub kinesis_unsigned: bool,
 
+    /// Takes Kinesis requests of web pages from here too, such as https://app.example.com. Repeats.
+    ///
+    /// Pages that this machine serves itself (localhost, 127.0.0.1, [::1]) are always taken, others refused: no
+    /// signature is checked, so any page in a browser could use the streams of a server that its machine can reach. `*`
+    /// takes all.
+    #[arg(long, value_name = "ORIGIN", value_parser = web_origin, help_heading = "Kinesis")]
+    pub kinesis_cors: Vec<String>,
+
     /// What is logged to standard error: error, warn, info, debug or trace, also per module.
     ///
     /// Such as `warn` or `info,kolk_engine=debug`.
@@ -199,6 +207,18 @@ fn aws_account(text: &str) -> Result<String, String> {
         Ok(text.to_owned())
     } else {
         Err("an account is 12 digits".to_owned())
+    }
+}
+
+fn web_origin(text: &str) -> Result<String, String> {
+    let is_origin = text.split_once("://").is_some_and(|(scheme, place)| {
+        !scheme.is_empty() && !place.is_empty() && !place.contains(['/', '?', '#', '@', ' '])
+    });
+    if text == "*" || is_origin {
+        Ok(text.to_owned())
+    } else {
+        Err("an origin is a scheme, a host and maybe a port, such as https://app.example.com, or `*`"
+            .to_owned())
     }
 }
 

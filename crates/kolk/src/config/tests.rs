@@ -111,6 +111,8 @@ fn what_is_not_a_setting_stops_the_start_and_names_the_nearest() {
         // What nothing acts on is no setting.
         ("[kafka]\nmin.insync.replicas = 2", "no setting `kafka.min.insync.replicas`"),
         ("[kafka]\nlog.local.retention.ms = 1", "no setting `kafka.log.local.retention.ms`"),
+        ("kinesis-cors = [\"example.com\"]", "`kinesis-cors` cannot be `example.com`: an origin is"),
+        ("kinesis-cors = [\"https://example.com/\"]", "`kinesis-cors` cannot be `https://example.com/`"),
         ("= 1", "is not TOML"),
     ] {
         let (_dir, path) = file(text);
