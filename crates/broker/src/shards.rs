@@ -191,13 +191,4 @@ impl Stream {
         let descends = |shard: &&Shard| shard.parent == Some(parent) || shard.adjacent_parent == Some(parent);
         self.topic.shards[from..].iter().filter(descends).copied().collect()
     }
-
-    /// The shard that holds an offset of a partition: which slice a record that Kafka names by offset is in.
-    pub fn shard_of(&self, partition: i32, offset: kolk_engine::Offset) -> Option<&Shard> {
-        self.topic.shards.iter().find(|shard| {
-            shard.partition == Some(partition)
-                && shard.first <= offset
-                && shard.end.is_none_or(|end| offset < end)
-        })
-    }
 }

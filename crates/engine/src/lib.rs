@@ -10,7 +10,6 @@
 //!                         (one short lock, arrival order)                    │
 //!  read / offsets  ◄── index ◄──────────────── published tuple ◄─────────────┘
 //! ```
-#![doc(html_no_source)]
 
 pub mod codec;
 #[cfg(any(test, feature = "conformance"))]

@@ -93,15 +93,7 @@ fn signed(operation: &str, content_type: &str) -> hyper::http::request::Builder 
 }
 
 fn create(name: &str) -> CreateStreamInput {
-    CreateStreamInput {
-        shard_count: Some(1),
-        stream_name: name.to_owned(),
-        stream_mode_details: None,
-        tags: None,
-        warm_throughput_mibps: None,
-        max_record_size_in_kib: None,
-        record_distribution_strategy: None,
-    }
+    CreateStreamInput { shard_count: Some(1), stream_name: name.to_owned(), ..Default::default() }
 }
 
 fn put(name: &str, count: usize, bytes: usize) -> PutRecordsInput {
@@ -113,9 +105,7 @@ fn put(name: &str, count: usize, bytes: usize) -> PutRecordsInput {
     PutRecordsInput {
         records: (0..count).map(record).collect(),
         stream_name: Some(name.to_owned()),
-        stream_arn: None,
-        stream_id: None,
-        dry_run: None,
+        ..Default::default()
     }
 }
 
@@ -123,12 +113,8 @@ fn iterator(name: &str) -> GetShardIteratorInput {
     GetShardIteratorInput {
         shard_id: "shardId-000000000000".to_owned(),
         shard_iterator_type: ShardIteratorType::TrimHorizon,
-        starting_sequence_number: None,
         stream_name: Some(name.to_owned()),
-        timestamp: None,
-        stream_arn: None,
-        stream_id: None,
-        dry_run: None,
+        ..Default::default()
     }
 }
 
@@ -167,7 +153,6 @@ async fn both_http_versions_and_both_formats_meet_in_one_stream() {
 async fn a_stream_is_shown_in_the_mode_it_was_made_in() {
     let face = face(|_, _| {}).await;
     let on_demand = CreateStreamInput {
-        shard_count: None,
         stream_mode_details: Some(StreamModeDetails { stream_mode: StreamMode::OnDemand }),
         ..create("demanded")
     };
@@ -176,11 +161,7 @@ async fn a_stream_is_shown_in_the_mode_it_was_made_in() {
     for (name, mode, shards) in
         [("demanded", StreamMode::OnDemand, 4), ("provided", StreamMode::Provisioned, 1)]
     {
-        let ask = DescribeStreamSummaryInput {
-            stream_name: Some(name.to_owned()),
-            stream_arn: None,
-            stream_id: None,
-        };
+        let ask = DescribeStreamSummaryInput { stream_name: Some(name.to_owned()), ..Default::default() };
         let told = face.call(false, Format::Json, &ask).await.stream_description_summary;
         assert_eq!(told.stream_mode_details, Some(StreamModeDetails { stream_mode: mode }), "{name}");
         assert_eq!(told.open_shard_count, shards);
@@ -222,8 +203,7 @@ async fn shard_end_has_children_and_no_next_iterator() {
         new_starting_hash_key: (1u128 << 127).to_string(),
         stream_name: Some("stream".to_owned()),
         shard_to_split: "0".to_owned(),
-        stream_arn: None,
-        stream_id: None,
+        ..Default::default()
     };
     face.call(false, Format::Json, &split).await;
     let mut next = first;
@@ -242,19 +222,14 @@ async fn shard_end_has_children_and_no_next_iterator() {
     assert_eq!(ids, ["shardId-000000000001", "shardId-000000000002"]);
     assert!(children.iter().all(|child| child.parent_shards == ["shardId-000000000000"]));
     let list = ListShardsInput {
-        exclusive_start_shard_id: None,
         max_results: Some(1),
-        next_token: None,
-        stream_creation_timestamp: None,
         stream_name: Some("stream".to_owned()),
         shard_filter: Some(ShardFilter {
             filter_type: ShardFilterType::AtLatest,
             shard_id: None,
             timestamp: None,
         }),
-        stream_arn: None,
-        stream_id: None,
-        kolk_places: None,
+        ..Default::default()
     };
     let page = face.call(true, Format::Cbor, &list).await;
     let rest = ListShardsInput { next_token: page.next_token, stream_name: None, shard_filter: None, ..list };

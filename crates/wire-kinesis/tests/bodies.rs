@@ -25,9 +25,8 @@ fn any_put() -> impl Strategy<Value = PutRecordsInput> {
         |(records, stream_name, dry_run)| PutRecordsInput {
             records,
             stream_name: Some(stream_name),
-            stream_arn: None,
-            stream_id: None,
             dry_run,
+            ..Default::default()
         },
     )
 }
@@ -231,14 +230,10 @@ fn a_long_value_is_not_repeated_whole() {
 #[test]
 fn blobs_of_a_cbor_body_share_its_memory() {
     let put = PutRecordInput {
-        sequence_number_for_ordering: None,
         partition_key: Some("k".to_owned()),
-        explicit_hash_key: None,
         data: Bytes::from(vec![7; 1000]),
         stream_name: Some("s".to_owned()),
-        stream_arn: None,
-        stream_id: None,
-        dry_run: None,
+        ..Default::default()
     };
     let body = encode::<PutRecordInput>(Format::Cbor, &put);
     let read = decode::<PutRecordInput>(Format::Cbor, &body).unwrap();

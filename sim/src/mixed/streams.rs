@@ -65,11 +65,7 @@ async fn put_records(
             partition_key: record.key.clone(),
             data: data(record),
             stream_name: Some(stream.to_string()),
-            sequence_number_for_ordering: None,
-            explicit_hash_key: None,
-            stream_arn: None,
-            stream_id: None,
-            dry_run: None,
+            ..Default::default()
         };
         let answer = kinesis.call(&put).await?;
         return Ok(vec![place(Some(&answer.shard_id), Some(&answer.sequence_number))]);
@@ -82,9 +78,7 @@ async fn put_records(
     let put = PutRecordsInput {
         records: entries.collect(),
         stream_name: Some(stream.to_string()),
-        stream_arn: None,
-        stream_id: None,
-        dry_run: None,
+        ..Default::default()
     };
     let answer = kinesis.call(&put).await?;
     let places =
@@ -105,15 +99,9 @@ fn sequence_of(text: &str) -> SequenceNumber {
 /// Every shard there is or was.
 pub(super) async fn list_shards(kinesis: &Kinesis, stream: &Name) -> Result<Vec<Shard>, Error> {
     let page = ListShardsInput {
-        exclusive_start_shard_id: None,
-        max_results: None,
-        next_token: None,
-        stream_creation_timestamp: None,
         stream_name: Some(stream.to_string()),
-        shard_filter: None,
         kolk_places: Some(true),
-        stream_arn: None,
-        stream_id: None,
+        ..Default::default()
     };
     let answer = kinesis.call(&page).await?;
     let id = |text: &String| shard_id::parse(text).expect("shards have ids");
@@ -154,9 +142,7 @@ async fn iterator(kinesis: &Kinesis, stream: &Name, shard: u32, from: From) -> R
         starting_sequence_number,
         stream_name: Some(stream.to_string()),
         timestamp,
-        stream_arn: None,
-        stream_id: None,
-        dry_run: None,
+        ..Default::default()
     };
     let answer = kinesis.call(&begin).await?;
     Ok(answer.shard_iterator.expect("an iterator is what was asked for"))
@@ -168,13 +154,7 @@ async fn page(
     shard_iterator: String,
     limit: i32,
 ) -> Result<(Page, Option<String>, bool), Error> {
-    let get = GetRecordsInput {
-        limit: Some(limit),
-        shard_iterator,
-        stream_arn: None,
-        stream_id: None,
-        dry_run: None,
-    };
+    let get = GetRecordsInput { limit: Some(limit), shard_iterator, ..Default::default() };
     let answer = kinesis.call(&get).await?;
     let at_tip = answer.records.is_empty() && answer.millis_behind_latest == Some(0);
     let records = answer.records.into_iter().map(|record| Seen {
@@ -288,8 +268,7 @@ pub(super) async fn reshard(client: Client) {
                     new_starting_hash_key: (first + (last - first) / 2).max(first + 1).to_string(),
                     stream_name: Some(stream.to_string()),
                     shard_to_split: shard_id::format(shard.id),
-                    stream_arn: None,
-                    stream_id: None,
+                    ..Default::default()
                 };
                 let how = told(format!("split {}", shard.id));
                 client.act(how, async { kinesis.call(&split).await.map(drop) }).await;
@@ -300,8 +279,7 @@ pub(super) async fn reshard(client: Client) {
                     shard_to_merge: shard_id::format(first),
                     adjacent_shard_to_merge: shard_id::format(second),
                     stream_name: Some(stream.to_string()),
-                    stream_arn: None,
-                    stream_id: None,
+                    ..Default::default()
                 };
                 let how = told(format!("merge {first} and {second}"));
                 client.act(how, async { kinesis.call(&merge).await.map(drop) }).await;
@@ -312,8 +290,7 @@ pub(super) async fn reshard(client: Client) {
                     target_shard_count: target,
                     scaling_type: ScalingType::UniformScaling,
                     stream_name: Some(stream.to_string()),
-                    stream_arn: None,
-                    stream_id: None,
+                    ..Default::default()
                 };
                 let how = told(format!("update to {target} shards"));
                 client.act(how, async { kinesis.call(&update).await.map(drop) }).await;

@@ -35,11 +35,7 @@ fn a_closed_shard_is_read_to_its_end_though_its_last_record_is_lost() {
                 partition_key: Some("key".to_owned()),
                 data: Bytes::from(value),
                 stream_name: Some("orders".to_owned()),
-                sequence_number_for_ordering: None,
-                explicit_hash_key: None,
-                stream_arn: None,
-                stream_id: None,
-                dry_run: None,
+                ..Default::default()
             };
             kinesis.call(&put).await.expect("a healthy server");
         }
@@ -47,8 +43,7 @@ fn a_closed_shard_is_read_to_its_end_though_its_last_record_is_lost() {
             new_starting_hash_key: (1u128 << 127).to_string(),
             stream_name: Some("orders".to_owned()),
             shard_to_split: shard_id::format(0),
-            stream_arn: None,
-            stream_id: None,
+            ..Default::default()
         };
         kinesis.call(&split).await.expect("a healthy server");
         server.stop().await.expect("a healthy log closes");
@@ -84,24 +79,14 @@ fn a_closed_shard_is_read_to_its_end_though_its_last_record_is_lost() {
         let begin = GetShardIteratorInput {
             shard_id: shard_id::format(0),
             shard_iterator_type: ShardIteratorType::TrimHorizon,
-            starting_sequence_number: None,
             stream_name: Some("orders".to_owned()),
-            timestamp: None,
-            stream_arn: None,
-            stream_id: None,
-            dry_run: None,
+            ..Default::default()
         };
         let mut iterator = kinesis.call(&begin).await.expect("a shard of ours").shard_iterator;
         let mut values = Vec::new();
         for _ in 0..10 {
             let Some(shard_iterator) = iterator else { break };
-            let get = GetRecordsInput {
-                limit: None,
-                shard_iterator,
-                stream_arn: None,
-                stream_id: None,
-                dry_run: None,
-            };
+            let get = GetRecordsInput { shard_iterator, ..Default::default() };
             let page = kinesis.call(&get).await.expect("an iterator of ours");
             values.extend(page.records.into_iter().map(|record| record.data));
             iterator = page.next_shard_iterator;

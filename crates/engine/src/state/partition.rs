@@ -170,11 +170,6 @@ impl Partition {
         self.last_append_ms = self.last_append_ms.max(at_ms);
     }
 
-    /// Whether a merge retired it: readable, but it takes no records.
-    pub fn is_retired(&self) -> bool {
-        self.shard.is_none()
-    }
-
     /// How many idempotent producers it remembers.
     pub fn producer_count(&self) -> usize {
         self.producers.len()

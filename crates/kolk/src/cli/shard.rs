@@ -106,15 +106,10 @@ async fn shards(kinesis: &Kinesis, stream: &str) -> Result<Vec<ShardReply>, Fail
         let first = next_token.is_none();
         let page = kinesis
             .call(&ListShardsInput {
-                exclusive_start_shard_id: None,
-                max_results: None,
                 next_token,
-                stream_creation_timestamp: None,
                 stream_name: first.then(|| stream.to_owned()),
-                shard_filter: None,
-                stream_arn: None,
-                stream_id: None,
                 kolk_places: Some(true),
+                ..Default::default()
             })
             .await?;
         all.extend(page.shards.unwrap_or_default());
@@ -208,8 +203,7 @@ impl Split {
                 new_starting_hash_key: at.to_string(),
                 stream_name: Some(self.stream.clone()),
                 shard_to_split: self.shard.clone(),
-                stream_arn: None,
-                stream_id: None,
+                ..Default::default()
             })
             .await?;
         Ok(())
@@ -223,8 +217,7 @@ impl Merge {
                 shard_to_merge: self.shard.clone(),
                 adjacent_shard_to_merge: self.adjacent.clone(),
                 stream_name: Some(self.stream.clone()),
-                stream_arn: None,
-                stream_id: None,
+                ..Default::default()
             })
             .await?;
         Ok(())

@@ -253,11 +253,6 @@ impl KafkaSettings {
         self.text(name) == "true"
     }
 
-    /// Whether somebody gave a value.
-    pub fn is_given(&self, name: &'static str) -> bool {
-        self.given.contains_key(name)
-    }
-
     /// What topics have where they set nothing themselves.
     pub fn topic_defaults(&self) -> ConfigDefaults {
         let mut defaults = ConfigDefaults::default();

@@ -43,7 +43,6 @@ const CODEC_BITS: i16 = 7;
 const BIT_APPEND_TIME: i16 = 1 << 3;
 const BIT_TRANSACTIONAL: i16 = 1 << 4;
 const BIT_CONTROL: i16 = 1 << 5;
-const BIT_DELETE_HORIZON: i16 = 1 << 6;
 
 /// How the records of a batch are compressed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -293,11 +292,6 @@ impl BatchHeader {
     /// Whether it holds a control record (a transaction's marker) that clients do not see.
     pub fn is_control(&self) -> bool {
         self.attributes & BIT_CONTROL != 0
-    }
-
-    /// When tombstones in it may go, milliseconds since 1970 (KIP-534).
-    pub fn delete_horizon_ms(&self) -> Option<i64> {
-        (self.attributes & BIT_DELETE_HORIZON != 0).then_some(self.base_timestamp)
     }
 
     /// Whether an idempotent producer wrote it.

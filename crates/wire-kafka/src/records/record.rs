@@ -335,11 +335,6 @@ impl BatchBuilder {
         self.count
     }
 
-    /// Bytes the batch has so far, before compression.
-    pub fn uncompressed_bytes(&self) -> usize {
-        self.out.len()
-    }
-
     /// The batch with its checksum. Not compressed, the records are where they were written.
     pub fn build(mut self) -> Result<Bytes, CompressError> {
         if self.compression != Compression::None {

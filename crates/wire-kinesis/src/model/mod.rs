@@ -66,7 +66,7 @@ macro_rules! member_write {
 macro_rules! structures {
     ($( $(#[$doc:meta])* $name:ident { $( $wire:ident $field:ident: $need:ident $kind:ty $(, $rules:expr)? ; )* } )*) => { $(
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq)]
+        #[derive(Debug, Clone, Default, PartialEq)]
         pub struct $name {
             $( #[doc = concat!("`", stringify!($wire), "`.")] pub $field: member_type!($need $kind), )*
         }
@@ -129,17 +129,20 @@ macro_rules! structures {
 
 /// Texts that stand for one of a few values; they stand in the order in which the service lists them.
 macro_rules! enumerations {
-    ($( $(#[$doc:meta])* $name:ident { $( $variant:ident = $wire:literal ),* $(,)? } )*) => { $(
+    ($( $(#[$doc:meta])* $name:ident {
+        $first:ident = $first_wire:literal $(, $variant:ident = $wire:literal )* $(,)?
+    } )*) => { $(
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
         pub enum $name {
+            #[doc = concat!("`", $first_wire, "`.")] #[default] $first,
             $( #[doc = concat!("`", $wire, "`.")] $variant, )*
         }
 
         impl $name {
             /// The text on the wire.
             pub const fn as_str(self) -> &'static str {
-                match self { $( Self::$variant => $wire, )* }
+                match self { Self::$first => $first_wire, $( Self::$variant => $wire, )* }
             }
         }
 
@@ -150,7 +153,9 @@ macro_rules! enumerations {
         }
 
         impl $crate::model::kinds::Enumerated for $name {
-            const VALUES: &'static [(&'static str, Self)] = &[ $( ($wire, Self::$variant), )* ];
+            const VALUES: &'static [(&'static str, Self)] = &[
+                ($first_wire, Self::$first), $( ($wire, Self::$variant), )*
+            ];
         }
     )* };
 }
