@@ -551,7 +551,8 @@ impl Space {
         let mut inner = self.inner();
         let room = self.room.load(Relaxed);
         let (at, file) = inner.spare.iter().enumerate().max_by_key(|(_, file)| file.capacity)?;
-        let without = room.checked_sub(file.capacity - HEADER_LEN)?;
+        let its_room = file.capacity - HEADER_LEN;
+        let without = room.checked_sub(its_room)?;
         // The last one stays, cut: a start on a full disk needs one.
         let can_go = inner.spare.len() > 1 && without >= decided + kept;
         let capacity = if can_go { 0 } else { self.sizes.file_min() };
@@ -559,7 +560,8 @@ impl Space {
             return None;
         }
         let file = inner.spare.remove(at).expect("its position was just found");
-        self.room.store(without, Relaxed);
+        // The committer takes room meanwhile, of the file that it writes.
+        self.room.fetch_sub(its_room, Relaxed);
         inner.bytes -= file.capacity;
         inner.next_capacity = self.sizes.file_first;
         self.spares_changed(&inner);
@@ -643,4 +645,42 @@ const FRAME_SLACK: u64 = (frame::HEADER_LEN + frame::ITEM_OVERHEAD_MAX + DECISIO
 /// Whether an error says that the disk, or what we may have of it, is full.
 pub(super) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::door::real::{DiskOptions, door};
+
+    /// What the committer took between a look at the room and the store of what is left without a spare file came back: more
+    /// was decided than there was room for.
+    #[test]
+    fn room_that_is_taken_while_a_spare_file_goes_stays_taken() {
+        const ROUNDS: u64 = 200_000;
+        let directory = tempfile::tempdir().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let (disk, file) = runtime.block_on(async {
+            let disk = door(DiskOptions::default()).disk;
+            let file = disk.open(&directory.path().join(file_name(1)), Open::Write).await.unwrap();
+            (disk, file)
+        });
+        let sizes =
+            WalSizes { file_first: 64 << 10, file_max: 64 << 10, total_max: 1 << 20, frame_max: 8 << 10 };
+        let capacity = HEADER_LEN + ROUNDS * ALIGNMENT as u64;
+        let spare = [1, 2, 3, 4].map(|slot| WalFile::new(slot, capacity, file.clone()));
+        let found = FoundFiles { spare: spare.into(), bytes: 4 * capacity, ..Default::default() };
+        let space = Space::new(disk, directory.path(), sizes, found);
+        space.met_full_disk();
+        let before = space.room.load(Relaxed);
+        let current = runtime.block_on(space.take(ALIGNMENT as u64));
+        std::thread::scope(|scope| {
+            scope.spawn(|| (0..ROUNDS).for_each(|_| space.frame_written(&current, ALIGNMENT as u64)));
+            for _ in 0..ROUNDS {
+                let surplus = space.surplus(Queue { bytes: 0, frames: 0 }).expect("two are spare");
+                space.inner().bytes += surplus.file.capacity;
+                space.give_back(surplus.file);
+            }
+        });
+        assert_eq!(space.room.load(Relaxed), before - ROUNDS * ALIGNMENT as u64);
+    }
 }
