@@ -91,12 +91,14 @@ pub(super) struct Core {
     pub queued_bytes: usize,
     /// The last frame that needs a file of its own size.
     pub large: u64,
+    /// Memory for a decision's bytes.
+    encoded: Vec<u8>,
     /// What waits for room.
     pub undecided: Undecided,
 }
 
 impl Core {
-    /// The frame that a decision with `bytes` of batch goes into; it becomes the tail.
+    /// The frame that a decision of `bytes`, its batch included, goes into; it becomes the tail.
     pub fn open_frame(&mut self, bytes: usize, frame_bytes_max: usize) -> &mut FrameBuild {
         let fits = |open: &FrameBuild| !open.full && open.bytes + bytes <= frame_bytes_max;
         if !self.frames.back().is_some_and(fits) {
@@ -131,14 +133,17 @@ impl Core {
         self.tail
     }
 
-    /// Puts a decision, already applied to the state, at the queue's end, with its batch if it has one.
+    /// Puts a decision, already applied to the state, at the queue's end, with its batch if it has one. What is larger than a
+    /// frame gets one of its own: room was found for it alone.
     pub fn push(&mut self, decision: &Decision, batch: Option<Bytes>, frame_bytes_max: usize) {
         let batch_len = batch.as_ref().map_or(0, Bytes::len);
-        let open = self.open_frame(batch_len + frame::ITEM_OVERHEAD_MAX, frame_bytes_max);
-        let before = open.decisions.len();
-        decision.encode(&mut open.decisions);
+        let mut encoded = std::mem::take(&mut self.encoded);
+        encoded.clear();
+        decision.encode(&mut encoded);
+        let open = self.open_frame(encoded.len() + batch_len + frame::ITEM_OVERHEAD_MAX, frame_bytes_max);
+        open.decisions.extend_from_slice(&encoded);
         open.decision_count += 1;
-        let mut added = open.decisions.len() - before;
+        let mut added = encoded.len();
         if let (Decision::Append(append), Some(bytes)) = (decision, batch) {
             added += bytes.len() + frame::ITEM_OVERHEAD_MAX;
             open.items.push(Item {
@@ -153,6 +158,9 @@ impl Core {
         }
         open.bytes += added;
         self.queued_bytes += added;
+        if encoded.capacity() <= 1 << 20 {
+            self.encoded = encoded;
+        }
     }
 
     /// Has readers see, with the frame, what the decision pushed last changes for them.
@@ -302,6 +310,7 @@ impl Log {
                 tail: parts.last_frame,
                 queued_bytes: 0,
                 large: 0,
+                encoded: Vec::new(),
                 undecided: Undecided::default(),
             }),
             first_file: parts.committer.next_sequence,

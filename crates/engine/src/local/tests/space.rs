@@ -6,7 +6,7 @@ use std::sync::Mutex as StdMutex;
 
 use super::*;
 use crate::door::sim::{self, Sim};
-use crate::state::TrimBy;
+use crate::state::{CommittedOffset, TrimBy};
 
 const VALUE: usize = 4000;
 
@@ -254,5 +254,42 @@ fn a_device_that_fails_under_the_rewrite_ends_the_log_and_says_why() {
         assert_eq!(told.len(), 1, "{told:?}");
         assert!(told[0].starts_with("writing segment "), "{told:?}");
         assert!(matches!(engine.append(vec![]).await, Err(EngineError::Closed(_))));
+    });
+}
+
+/// A command's decision was put into the frame that was open, however large it was. The frame then fitted no file: the commit
+/// waited for one, which only a rewrite could give, and the rewrite for the commit.
+#[test]
+fn a_large_command_gets_a_frame_of_its_own() {
+    sim::run(6, |sim| async move {
+        let options = LocalOptions { wal_file_bytes_max: 64 << 10, ..small(u64::MAX) };
+        let engine = open_with(&sim, options).await;
+        create_topic(&engine, 20).await;
+        for _ in 0..80 {
+            engine.append(vec![append_of(0, &[b'x'; VALUE], 0)]).await.unwrap().remove(0).unwrap();
+        }
+        engine.rewriter.checkpoint().await.unwrap();
+        // As large as an empty file takes, behind what is decided already and in nobody's frame yet.
+        let metadata: Arc<str> = "m".repeat(4000).into();
+        let offset =
+            CommittedOffset { offset: Offset(1), leader_epoch: -1, metadata: metadata.clone(), commit_ms: 1 };
+        let commit = Command::CommitOffsets {
+            group: "g".into(),
+            member: None,
+            offsets: (0..14).map(|index| (partition(index), offset.clone())).collect(),
+            now_ms: 1,
+        };
+        let before = engine.append(vec![append_of(0, &[b'x'; 6500], 0)]);
+        let large = engine.propose(commit);
+        let both = async { (before.await.unwrap().remove(0), large.await.unwrap()) };
+        let (before, large) =
+            tokio::time::timeout(Duration::from_secs(60), both).await.expect("it is committed");
+        before.unwrap();
+        large.unwrap();
+        engine.close().await.unwrap();
+        drop(engine);
+        let engine = open_with(&sim, small(u64::MAX)).await;
+        let offsets = engine.query(|state| state.group("g").map(|group| group.offsets.len()));
+        assert_eq!(offsets.await.unwrap(), Some(14));
     });
 }
