@@ -409,7 +409,7 @@ impl Piece {
 }
 
 /// Why a partition cannot be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {
     /// No such topic or partition, or it was deleted.
     #[error("unknown topic or partition")]
@@ -421,6 +421,12 @@ pub enum ReadError {
         offset: Offset,
         /// What there is.
         published: Published,
+    },
+    /// The batches there, or what says where they are, cannot be read from the disk or do not check.
+    #[error("the batches cannot be read: {reason}")]
+    Unreadable {
+        /// File, position and what was found.
+        reason: Arc<str>,
     },
 }
 

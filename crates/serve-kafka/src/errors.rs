@@ -44,6 +44,7 @@ pub(crate) fn of_read(error: &ReadError) -> ErrorCode {
     match error {
         ReadError::UnknownPartition => ErrorCode::UnknownTopicOrPartition,
         ReadError::OffsetOutOfRange { .. } => ErrorCode::OffsetOutOfRange,
+        ReadError::Unreadable { .. } => ErrorCode::KafkaStorageError,
     }
 }
 

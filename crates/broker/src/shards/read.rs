@@ -9,8 +9,8 @@ use bytes::Bytes;
 use kolk_engine::defects::{Defect, defect};
 use kolk_engine::state::Shard;
 use kolk_engine::{
-    BatchAt, Isolation, Offset, PartitionId, Pending, Piece, Published, Read, ReadError, ReadRequest,
-    ShardId, TopicId,
+    BatchAt, EngineError, Isolation, Offset, PartitionId, Pending, Piece, Published, Read, ReadError,
+    ReadRequest, ShardId, TopicId,
 };
 use kolk_wire_kafka::records::{
     BatchHeader, CompressError, Compression, Record, RecordError, RecordIter, record::decompressed,
@@ -182,6 +182,14 @@ impl Shards {
                         }
                     }
                     return Ok(published);
+                }
+                Err(ReadError::Unreadable { reason }) => {
+                    // What comes before it is given out first.
+                    let published = self.broker.engine().published(partition);
+                    return match published.filter(|_| !page.records.is_empty()) {
+                        Some(published) => Ok(published),
+                        None => Err(EngineError::Read(reason).into()),
+                    };
                 }
             };
             let bytes = read.len();

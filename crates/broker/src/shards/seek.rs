@@ -1,7 +1,7 @@
 //! Positions in a shard: what GetShardIterator's five types mean as offsets.
 
 use kolk_engine::state::Shard;
-use kolk_engine::{Isolation, Offset, OffsetQuery, PartitionId, ReadError};
+use kolk_engine::{EngineError, Isolation, Offset, OffsetQuery, PartitionId, ReadError};
 
 use super::{Shards, ShardsError, Stream};
 
@@ -58,6 +58,7 @@ impl Shards {
             Ok(found) => Ok(found.map(|found| found.offset)),
             Err(ReadError::UnknownPartition) => Err(ShardsError::UnknownStream),
             Err(ReadError::OffsetOutOfRange { published, .. }) => Ok(Some(published.log_start)),
+            Err(ReadError::Unreadable { reason }) => Err(EngineError::Read(reason).into()),
         }
     }
 }

@@ -194,7 +194,8 @@ impl Archive {
     }
 
     /// Batches of a partition from `offset` up to `end`, at most `bytes_max` bytes; if `whole_first` the first
-    /// batch may be larger. Stops at an offset that the archive does not hold: it may be in the log.
+    /// batch may be larger. Stops at an offset that the archive does not hold, which may be in the log, and before what
+    /// cannot be read, which is an error where it comes first.
     pub async fn collect(
         &self,
         partition: PartitionId,
@@ -209,7 +210,14 @@ impl Archive {
             && let Some((segment, extent)) = self.extent_at(partition, found.next)
             && extent.first <= found.next
         {
-            let table = self.table(&segment, &extent).await?;
+            let table = match self.table(&segment, &extent).await {
+                Ok(table) => table,
+                Err(error) if found.pieces.is_empty() => return Err(error),
+                Err(_) => {
+                    found.full = true;
+                    break;
+                }
+            };
             let mut from = table.partition_point(|entry| entry.base_offset <= found.next).saturating_sub(1);
             if defect(Defect::IndexAheadOfData) {
                 from = (from + 1).min(table.len() - 1);

@@ -37,6 +37,7 @@ pub(super) struct Reader {
     /// Batches that lookups by time could not decode and took as a whole.
     pub undecodable: AtomicU64,
     undecodable_told: Seldom,
+    unreadable_told: Seldom,
     /// The turn to read a batch and look through its records: nothing else may wait behind more than one of them.
     looking: Semaphore,
 }
@@ -56,6 +57,7 @@ impl Reader {
             archive,
             undecodable: AtomicU64::new(0),
             undecodable_told: Seldom::new(Duration::from_secs(60)),
+            unreadable_told: Seldom::new(Duration::from_secs(1)),
             looking: Semaphore::new(1),
         }
     }
@@ -146,10 +148,13 @@ impl Reader {
             if self.archive.end(read.partition).is_some_and(|archived| archived > next) {
                 let limit = bytes_max.saturating_sub(bytes);
                 let whole = whole_first && bytes == 0;
-                let archived = self
-                    .archive
-                    .collect(read.partition, next, end, limit, whole, request.with_batches)
-                    .await?;
+                let archived =
+                    self.archive.collect(read.partition, next, end, limit, whole, request.with_batches).await;
+                let archived = match archived {
+                    Ok(archived) => archived,
+                    Err(EngineError::Read(_)) if !found.pieces.is_empty() => return Ok((Ok(found), true)),
+                    Err(error) => return Ok((Err(self.unreadable(read.partition, error)?), false)),
+                };
                 found.pieces.extend(archived.pieces);
                 bytes += archived.bytes;
                 next = archived.next;
@@ -190,7 +195,27 @@ impl Reader {
         }
     }
 
+    /// A read that failed on the disk, as its partition's error.
+    fn unreadable(&self, partition: PartitionId, error: EngineError) -> Result<ReadError, EngineError> {
+        let EngineError::Read(reason) = error else { return Err(error) };
+        if let Some(unsaid) = self.unreadable_told.say() {
+            tracing::error!(?partition, %reason, unsaid, "a partition cannot be read; see `kolk verify`");
+        }
+        Ok(ReadError::Unreadable { reason })
+    }
+
     pub async fn offset(
+        &self,
+        partition: PartitionId,
+        query: OffsetQuery,
+    ) -> Result<Result<Option<FoundOffset>, ReadError>, EngineError> {
+        match self.look_up(partition, query).await {
+            Err(error) => Ok(Err(self.unreadable(partition, error)?)),
+            found => found,
+        }
+    }
+
+    async fn look_up(
         &self,
         partition: PartitionId,
         query: OffsetQuery,

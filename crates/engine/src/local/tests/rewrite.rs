@@ -654,3 +654,57 @@ async fn a_lookup_by_time_takes_turns_and_looks_through_so_much_only() {
     assert_eq!(engine.reader.undecodable.load(std::sync::atomic::Ordering::Relaxed), 0);
     engine.close().await.unwrap();
 }
+
+/// One extent that could not be read was an error of the whole request: a consumer of fifty partitions got nothing of any of them,
+/// however often it asked.
+#[tokio::test]
+async fn what_cannot_be_read_is_the_error_of_its_partition() {
+    let dir = Dir::new();
+    let engine = dir.try_open(options()).await.unwrap();
+    create_topic(&engine, 2).await;
+    fill(&engine, 2, 0..100).await;
+    engine.rewriter.checkpoint().await.unwrap();
+    let damaged_from = engine.log.archive.end(partition(0)).unwrap();
+    fill(&engine, 2, 100..200).await;
+    engine.rewriter.checkpoint().await.unwrap();
+    // The tables stand behind all extents, partition 0's first.
+    let newest = engine.log.archive.segments().last().unwrap().id;
+    let extents = engine.log.archive.extents_of(&[newest]);
+    let tables_at = extents.iter().map(|(_, extent)| extent.position + extent.len).max().unwrap();
+    let path = dir.path().join("segments").join(newest.file_name());
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[tables_at as usize] ^= 1;
+    std::fs::write(&path, &bytes).unwrap();
+
+    let read = async |from: Offset| {
+        let reads =
+            [0, 1].map(|index| Read { partition: partition(index), offset: from, max_bytes: 1 << 20 });
+        let request = ReadRequest {
+            reads: reads.into(),
+            min_bytes: 1 << 20,
+            max_bytes: 2 << 20,
+            max_wait_ms: 60_000,
+            isolation: Isolation::ReadUncommitted,
+            with_batches: true,
+        };
+        let answers = tokio::time::timeout(Duration::from_secs(30), engine.read(request)).await;
+        answers.expect("it does not wait for more").unwrap()
+    };
+    let answers = read(damaged_from).await;
+    match &answers[0] {
+        Err(ReadError::Unreadable { reason }) => {
+            assert!(reason.contains(&newest.file_name()), "{reason}")
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(answers[1].as_ref().unwrap().len() > 100_000, "the other partition is whole");
+    let answers = read(Offset::ZERO).await;
+    let before = answers[0].as_ref().unwrap();
+    let last = before.pieces.last().unwrap().batches.last().unwrap();
+    assert_eq!(last.base_offset + 1, damaged_from, "what comes before it is there");
+
+    let found = engine.offset(partition(0), OffsetQuery::Timestamp(1150)).await.unwrap();
+    assert!(matches!(found, Err(ReadError::Unreadable { .. })), "{found:?}");
+    let found = engine.offset(partition(1), OffsetQuery::Timestamp(1150)).await.unwrap().unwrap();
+    assert_eq!(found.map(|found| found.offset), Some(Offset(150)));
+}
