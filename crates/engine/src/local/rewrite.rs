@@ -21,6 +21,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -309,17 +310,26 @@ impl Rewriter {
         self.log.archive.add(written, |partition| self.log_start(partition));
         if let Some(through) = complete {
             let freed = self.log.index.lock().forget_through(through);
-            self.log.space.files_freed(freed.values().map(|file| &**file));
+            let files = freed.len() as u64;
+            let bytes = freed.values().map(|file| file.used.load(Ordering::Relaxed)).sum();
+            let mut old_names = Vec::new();
             for (sequence, file) in freed {
                 if defect(Defect::FileReusedEarly) {
                     continue;
                 }
                 if promoted.contains(&sequence) {
                     self.log.space.file_gone(file.capacity);
-                    self.remove(wal_directory(&self.directory).join(wal::file_name(file.slot))).await?;
+                    old_names.push(wal_directory(&self.directory).join(wal::file_name(file.slot)));
                 } else {
                     ledger.pinned.push(file);
                 }
+            }
+            self.hand_back(&mut ledger).await;
+            // Only now: as long as the rewrite has something to give, no file is made beyond the log's bound. What readers
+            // hold may take long: it does not keep writers waiting.
+            self.log.space.files_freed(files, bytes);
+            for name in old_names {
+                self.remove(name).await?;
             }
         }
         if let Some(old) = old_snapshot {
@@ -530,12 +540,18 @@ impl Rewriter {
 
     /// Hands files back that no reader holds any more.
     async fn free_pinned(&self) {
-        let mut ledger = self.ledger.lock().await;
+        self.hand_back(&mut *self.ledger.lock().await).await;
+    }
+
+    async fn hand_back(&self, ledger: &mut Ledger) {
+        let space = &self.log.space;
         for file in std::mem::take(&mut ledger.pinned) {
             match Arc::try_unwrap(file) {
-                Ok(file) if self.log.space.can_use(file.capacity) => self.log.space.give_back(file),
+                Ok(file) if space.can_use(file.capacity) && !space.is_beyond_bound(file.capacity) => {
+                    space.give_back(file)
+                }
                 Ok(file) => {
-                    self.log.space.file_gone(file.capacity);
+                    space.file_gone(file.capacity);
                     // What stays is removed by the next start.
                     let path = wal_directory(&self.directory).join(wal::file_name(file.slot));
                     let _ = self.log.door.disk.remove(&path).await;
@@ -543,7 +559,6 @@ impl Rewriter {
                 Err(held) => ledger.pinned.push(held),
             }
         }
-        drop(ledger);
         self.log.decide_waiting(&mut self.log.core());
     }
 

@@ -327,12 +327,17 @@ impl Space {
         self.take_room(rest);
     }
 
-    /// Files of the log hold nothing any more that is not elsewhere too.
-    pub fn files_freed<'a>(&self, files: impl Iterator<Item = &'a WalFile>) {
-        for file in files {
-            self.complete.fetch_sub(1, Relaxed);
-            self.log_bytes.fetch_sub(file.used.load(Relaxed), Relaxed);
-        }
+    /// Whether the log has its bound without a file of `capacity`, and another one to go on with.
+    pub fn is_beyond_bound(&self, capacity: u64) -> bool {
+        let inner = self.inner();
+        inner.bytes >= self.sizes.total_max + capacity && !inner.spare.is_empty()
+    }
+
+    /// So many files of the log, with so many bytes of frames, hold nothing any more that is not elsewhere too. Call when they
+    /// were handed back.
+    pub fn files_freed(&self, files: u64, bytes: u64) {
+        self.complete.fetch_sub(files, Relaxed);
+        self.log_bytes.fetch_sub(bytes, Relaxed);
         self.dead_bytes.store(0, Relaxed);
         self.wanted.notify_one();
     }

@@ -396,16 +396,18 @@ async fn batches_are_copied_around_a_file_that_stays_where_it_is() {
 #[test]
 fn a_full_log_can_be_closed() {
     crate::door::sim::run(1, |sim| async move {
-        let options = LocalOptions { wal_bytes_max: 600 << 10, ..options() };
-        let open = || LocalEngine::open(sim.door(), std::path::Path::new("/data"), options.clone());
-        let engine = open().await.unwrap();
+        let open = async |wal_bytes_max| {
+            let options = LocalOptions { wal_bytes_max, ..options() };
+            LocalEngine::open(sim.door(), std::path::Path::new("/data"), options).await.unwrap()
+        };
+        let engine = open(8 << 20).await;
         create_topic(&engine, 1).await;
         while wal_files(&engine) < 3 {
             engine.append(vec![append_of(0, &[b'y'; 50_000], 0)]).await.unwrap()[0].as_ref().unwrap();
         }
         sim.crash().await;
         drop(engine);
-        let engine = open().await.unwrap();
+        let engine = open(600 << 10).await;
         tokio::time::timeout(Duration::from_secs(60), engine.close()).await.expect("it closes").unwrap();
     });
 }

@@ -293,3 +293,39 @@ fn a_large_command_gets_a_frame_of_its_own() {
         assert_eq!(offsets.await.unwrap(), Some(14));
     });
 }
+
+/// Files that a rewrite had freed and not handed back yet counted as nothing that it had to give: each rewrite under load let a
+/// file be made beyond `wal_bytes_max`, and none of them ever went.
+#[test]
+fn writers_that_never_pause_keep_the_log_within_its_bound() {
+    sim::run(11, |sim| async move {
+        let options =
+            LocalOptions { wal_file_bytes_max: 64 << 10, wal_bytes_max: 256 << 10, ..small(u64::MAX) };
+        // The last file that is made may be as large as what waits for room, and one file is set apart.
+        let bound = options.wal_bytes_max + (300 << 10) + (128 << 10);
+        // Writing is faster than the rewrite, which reads call by call.
+        sim.set_sync_time(Duration::from_micros(2));
+        let engine = open_with(&sim, options).await;
+        create_topic(&engine, 3).await;
+        let mut writers = Vec::new();
+        for writer in 0..8 {
+            let (engine, inside) = (engine.clone(), sim.clone());
+            let write = async move {
+                for _ in 0..600 {
+                    let pending = engine.append(vec![append_of(writer % 3, &[b'x'; 3 * VALUE], 0)]);
+                    pending.await.unwrap().remove(0).unwrap();
+                    let is_log = |path: &Path| path.extension().is_some_and(|extension| extension == "wal");
+                    let files = inside.files();
+                    let log: u64 =
+                        files.iter().filter(|(path, _)| is_log(path)).map(|(_, bytes)| bytes).sum();
+                    assert!(log <= bound, "{log} bytes of log, of {bound}");
+                }
+            };
+            writers.push(sim.outside().tasks.spawn("writer", Box::pin(write)).0);
+        }
+        for writer in writers {
+            writer.await.unwrap();
+        }
+        engine.close().await.unwrap();
+    });
+}
