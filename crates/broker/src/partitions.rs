@@ -13,7 +13,9 @@ use kolk_engine::{
     Source,
 };
 use kolk_wire_kafka::records::batch::HEADER_BYTES;
-use kolk_wire_kafka::records::{self, BatchError, BatchHeader, Compression, RecordError, RecordIter};
+use kolk_wire_kafka::records::compress::Limits;
+use kolk_wire_kafka::records::record::{self, RecordError};
+use kolk_wire_kafka::records::{self, BatchError, BatchHeader, CompressError, Compression, RecordIter};
 
 use crate::topics::is_compacted;
 use crate::{Broker, Class, Permit};
@@ -36,6 +38,15 @@ pub enum BatchRefusal {
     /// Records without a key on a compacted topic, by their index in the batch.
     #[error("a compacted topic takes no records without a key")]
     Keyless(Vec<i32>),
+    /// In the topic's codec it is larger than the topic takes.
+    #[error("in the topic's codec the batch is larger than {limit} bytes")]
+    TooLarge {
+        /// `max.message.bytes`.
+        limit: usize,
+    },
+    /// What it is in the topic's codec finds no room now, beside the other batches of the request.
+    #[error("there is no memory left to put the batch into the topic's codec; try again")]
+    NoRoom,
 }
 
 /// What checking a batch needs to know.
@@ -49,6 +60,17 @@ pub struct BatchRules {
     pub codec: Option<TopicCodec>,
     /// Bytes that the records of a batch may unpack to where they have to be looked at.
     pub unpacked_bytes_max: usize,
+    /// Bytes of a batch (`max.message.bytes`), looked at where it is packed anew; the state looks at all.
+    pub batch_bytes_max: usize,
+}
+
+/// A batch that may be appended.
+#[derive(Clone, Debug)]
+pub struct Checked {
+    /// It.
+    pub batch: Batch,
+    /// Bytes of it that are not those of the request: what it was packed anew to.
+    pub own_bytes: usize,
 }
 
 /// `compression.type` other than `producer`, and its level.
@@ -85,6 +107,8 @@ impl BatchRules {
             zstd: true,
             codec: TopicCodec::of(topic, defaults),
             unpacked_bytes_max: usize::try_from(unpacked).unwrap_or(0).min(UNPACKED_BYTES_MAX),
+            batch_bytes_max: usize::try_from(configs::effective_number(topic, defaults, "max.message.bytes"))
+                .unwrap_or(0),
         }
     }
 }
@@ -92,7 +116,7 @@ impl BatchRules {
 /// Checks what a producer sent for one partition. Records that are not compressed have to be those that the header counts.
 /// The bytes are neither unpacked nor copied, but on compacted topics (unpacked) and where the topic asks for another
 /// codec (unpacked and packed again).
-pub fn check_batch(mut bytes: Bytes, rules: BatchRules) -> Result<Batch, BatchRefusal> {
+pub fn check_batch(mut bytes: Bytes, rules: BatchRules) -> Result<Checked, BatchRefusal> {
     let header = records::check_produce_batch(&bytes)?;
     if header.is_transactional() {
         return Err(BatchRefusal::Transactional);
@@ -114,23 +138,31 @@ pub fn check_batch(mut bytes: Bytes, rules: BatchRules) -> Result<Batch, BatchRe
             has_keyless |= record.map_err(BatchRefusal::Undecodable)?.key.is_none();
         }
     }
+    let mut own_bytes = 0;
     if let Some(TopicCodec { codec, level }) = other_codec {
-        bytes = records::record::recompressed(&header, &bytes, rules.unpacked_bytes_max, codec, level)
-            .map_err(BatchRefusal::Undecodable)?;
+        let limits = Limits { unpacked: rules.unpacked_bytes_max, packed: rules.batch_bytes_max };
+        bytes = record::recompressed(&header, &bytes, limits, codec, level).map_err(|error| match error {
+            RecordError::Compress(CompressError::PackedTooLarge { .. }) => {
+                BatchRefusal::TooLarge { limit: rules.batch_bytes_max }
+            }
+            error => BatchRefusal::Undecodable(error),
+        })?;
+        own_bytes = bytes.len();
     }
     let producer = header.has_producer_id().then_some(ProducerStamp {
         id: header.producer_id,
         epoch: header.producer_epoch,
         base_sequence: header.base_sequence,
     });
-    Ok(Batch {
+    let batch = Batch {
         bytes,
         offset_count: header.last_offset_delta + 1,
         max_timestamp_ms: header.max_timestamp,
         base_timestamp_ms: header.base_timestamp,
         producer,
         has_keyless,
-    })
+    };
+    Ok(Checked { batch, own_bytes })
 }
 
 /// Answers of a read, and the budget that holds what they pin.
@@ -250,8 +282,13 @@ mod tests {
 
     use super::*;
 
-    const RULES: BatchRules =
-        BatchRules { compacted: false, zstd: true, codec: None, unpacked_bytes_max: 1 << 20 };
+    const RULES: BatchRules = BatchRules {
+        compacted: false,
+        zstd: true,
+        codec: None,
+        unpacked_bytes_max: 1 << 20,
+        batch_bytes_max: 1 << 20,
+    };
 
     fn batch(compression: Compression, keys: &[Option<&[u8]>]) -> Bytes {
         let mut builder = BatchBuilder::new(compression);
@@ -265,7 +302,7 @@ mod tests {
     #[test]
     fn a_batch_says_whether_a_key_is_missing() {
         let says = |compression, keys: &[Option<&[u8]>]| {
-            check_batch(batch(compression, keys), RULES).unwrap().has_keyless
+            check_batch(batch(compression, keys), RULES).unwrap().batch.has_keyless
         };
         assert!(says(Compression::None, &[Some(b"k"), None]));
         assert!(!says(Compression::None, &[Some(b"k"), Some(b"")]));

@@ -31,7 +31,7 @@ use kolk_engine::EngineError;
 use kolk_engine::door::{Accepted, Stream};
 use kolk_engine::metrics::RequestCost;
 use kolk_wire_kafka::ErrorCode;
-use kolk_wire_kafka::codec::{DecodeError, EncodeError};
+use kolk_wire_kafka::codec::{DecodeError, EncodeError, Message};
 use kolk_wire_kafka::frame::{self, FrameError, RequestHeader};
 use kolk_wire_kafka::messages::produce::ProduceRequest;
 use tokio::io::AsyncReadExt;
@@ -410,9 +410,14 @@ impl Connection {
             Service::Produce => {
                 self.shared.metrics.taken(apis::PRODUCE);
                 let mut permit = permit;
-                let request = self.decode_produce(body, header.api_version, &mut permit).await?;
-                let shared = &self.shared;
-                let decided = produce::decide(shared, &mut self.topics, &header, request, permit, whole)?;
+                let request = self.decode_produce(body.clone(), header.api_version, &mut permit).await?;
+                let request_bytes = permit.bytes();
+                let held = produce::Held { permit, buffer: whole, request_bytes, waited_bytes: 0 };
+                let decided = match produce::decide(&self.shared, &mut self.topics, &header, request, held)? {
+                    Ok(decided) => decided,
+                    Err(held) => self.decide_later(held, &header, body.clone()).await?,
+                };
+                drop(body);
                 self.waiting_bytes += decided.bytes();
                 self.waiting.push_back(Waiting { decided, taken: self.now, frame_bytes });
                 if self.waiting.len() >= PIPELINE_REQUESTS_MAX || self.waiting_bytes >= PIPELINE_BYTES_MAX {
@@ -478,6 +483,24 @@ impl Connection {
         self.flush().await?;
         let decoded = handlers::decode(&shared.broker, body, version, permit, LISTS_ALONE);
         unless_stopped_for(&shared, Duration::ZERO, decoded).await?
+    }
+
+    /// Decides a Produce request that found no room. What was decided before is answered first.
+    async fn decide_later(
+        &mut self,
+        mut held: produce::Held,
+        header: &RequestHeader,
+        body: Bytes,
+    ) -> Result<produce::Decided, Close> {
+        self.answer_all().await?;
+        self.flush().await?;
+        let shared = Arc::clone(&self.shared);
+        let bytes = held.request_bytes + held.waited_bytes;
+        let grown = held.permit.grow(shared.broker.admission(), bytes);
+        unless_stopped_for(&shared, Duration::ZERO, grown).await?;
+        let request = ProduceRequest::decode(body, header.api_version)?;
+        let decided = produce::decide(&shared, &mut self.topics, header, request, held)?;
+        Ok(decided.unwrap_or_else(|_| unreachable!("who has waited is decided")))
     }
 
     fn pop_waiting(&mut self) -> Waiting {

@@ -36,6 +36,8 @@ pub(crate) fn of_batch(refusal: &BatchRefusal) -> ErrorCode {
         BatchRefusal::ZstdTooEarly => ErrorCode::UnsupportedCompressionType,
         BatchRefusal::Transactional => ErrorCode::TransactionalIdAuthorizationFailed,
         BatchRefusal::Keyless(_) => ErrorCode::InvalidRecord,
+        BatchRefusal::TooLarge { .. } => ErrorCode::MessageTooLarge,
+        BatchRefusal::NoRoom => ErrorCode::KafkaStorageError,
     }
 }
 

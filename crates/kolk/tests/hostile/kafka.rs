@@ -377,6 +377,33 @@ pub fn bombs(server: &Server, scale: Scale) -> String {
     format!("batches that unpack to {size} MiB in 4 codecs; {readers} readers by Kinesis and by time")
 }
 
+/// Batches that their topic keeps unpacked, a thousand times as large.
+pub fn recompress(server: &Server, scale: Scale) -> String {
+    let mut client = Kafka::connect(server.kafka, PATIENCE);
+    let configs = [("compression.type", "uncompressed"), ("retention.bytes", "1000000")];
+    client.create_topic("unpacked", 1, &configs);
+    let mut builder = BatchBuilder::new(Compression::Zstd);
+    builder.append(now_ms(), Some(b"k"), Some(&vec![0; MIB - 1000]), &[]);
+    let frame = encoded(&produce_of("unpacked", 0, builder.build().expect("zeros can be packed")), 9);
+    let (connections, each) = (8, scale.of(128, 20));
+    let threads: Vec<_> = (0..connections)
+        .map(|_| {
+            let (kafka, frames) = (server.kafka, frame.repeat(each));
+            std::thread::spawn(move || {
+                let mut client = Kafka::connect(kafka, PATIENCE);
+                client.stream.write_all(&frames).expect("requests are taken");
+                for _ in 0..each {
+                    client.answer().expect("every batch is answered");
+                }
+            })
+        })
+        .collect();
+    for thread in threads {
+        thread.join().expect("every batch is answered");
+    }
+    format!("{} pipelined batches of {} bytes that are 1 MiB unpacked", connections * each, frame.len())
+}
+
 pub fn lists(server: &Server, scale: Scale) -> String {
     let count = scale.connections(64, 8);
     // Metadata 9: a list of a million empty names, 1 byte each but for their tags.

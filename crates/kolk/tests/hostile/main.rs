@@ -67,6 +67,7 @@ const ATTACKS: &[Attack] = &[
     attack("kafka-half-requests", kafka::half_requests),
     attack("kafka-bad-batches", kafka::bad_batches),
     attack("kafka-bombs", kafka::bombs),
+    attack("kafka-recompress", kafka::recompress),
     attack("kafka-lists", kafka::lists),
     attack("kafka-metadata", kafka::metadata_of_many),
     Attack { name: "kafka-metadata-unread", state_mib: 40, run: kafka::metadata_unread },

@@ -18,7 +18,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 use kolk_broker::Permit;
-use kolk_broker::partitions::{BatchRefusal, BatchRules, check_batch};
+use kolk_broker::partitions::{BatchRefusal, BatchRules, Checked, check_batch};
 use kolk_broker::topics::{TopicKey, find};
 use kolk_engine::map::HashMap;
 use kolk_engine::{Append, AppendError, Appended, PartitionId, Pending, TopicId};
@@ -108,7 +108,7 @@ pub(crate) struct Decided {
     appends: Option<Pending<Vec<Result<Appended, AppendError>>>>,
     failed: bool,
     buffer: Option<Bytes>,
-    _permit: Permit,
+    permit: Permit,
 }
 
 /// What the client is to get.
@@ -120,16 +120,30 @@ pub(crate) enum Answer {
     None,
 }
 
-/// Decides a request. `buffer` is the frame if it stands in a buffer of its own.
+/// What a request holds.
+pub(crate) struct Held {
+    pub permit: Permit,
+    /// The frame, if it stands in a buffer of its own.
+    pub buffer: Option<Bytes>,
+    /// Bytes of the permit that are for the request itself.
+    pub request_bytes: usize,
+    /// Bytes that were waited for beside these, for what batches are packed to anew.
+    pub waited_bytes: usize,
+}
+
+/// Decides a request. Where the first batch that its topic wants in another codec finds no room, nothing is decided: the
+/// room that `waited_bytes` then names is to be waited for, and the request to be decided again.
 pub(crate) fn decide(
     shared: &Shared,
     topics: &mut TopicCache,
     header: &RequestHeader,
     request: ProduceRequest,
-    permit: Permit,
-    buffer: Option<Bytes>,
-) -> Result<Decided, Close> {
-    let bytes = permit.bytes();
+    held: Held,
+) -> Result<Result<Decided, Held>, Close> {
+    let Held { permit, buffer, request_bytes, waited_bytes } = held;
+    let has_waited = waited_bytes > 0;
+    // What batches are packed to anew.
+    let mut own_bytes = 0;
     let version = header.api_version;
     let refusal = if version < VERSION_MIN {
         Some(ErrorCode::UnsupportedVersion)
@@ -146,13 +160,13 @@ pub(crate) fn decide(
         version,
         correlation_id: header.correlation_id,
         acks: request.acks,
-        bytes,
+        bytes: 0,
         response: ProduceResponse::default(),
         seen: None,
         appends: None,
         failed: false,
         buffer,
-        _permit: permit,
+        permit,
     };
     let mut appends = Vec::with_capacity(1);
     decided.response.responses.reserve_exact(request.topic_data.len());
@@ -178,13 +192,29 @@ pub(crate) fn decide(
                         Some(Records::Bytes(records)) => records,
                         _ => Bytes::new(),
                     };
-                    check_batch(records, rules)
-                        .map(|batch| Append {
-                            partition: PartitionId { topic: known.id, index: partition.index },
-                            shard: None,
-                            batch,
-                        })
-                        .map_err(|refusal| (errors::of_batch(&refusal), Some(refusal)))
+                    let fits = |checked: Checked| {
+                        let all = own_bytes + checked.own_bytes;
+                        let admission = shared.broker.admission();
+                        let has_room = checked.own_bytes == 0
+                            || all <= waited_bytes
+                            || decided.permit.try_grow(admission, request_bytes + all);
+                        has_room.then_some((checked.batch, all)).ok_or(all)
+                    };
+                    match check_batch(records, rules).map(fits) {
+                        Ok(Ok((batch, all))) => {
+                            own_bytes = all;
+                            let partition = PartitionId { topic: known.id, index: partition.index };
+                            Ok(Append { partition, shard: None, batch })
+                        }
+                        Ok(Err(waited_bytes)) if own_bytes == 0 && !has_waited => {
+                            let Decided { permit, buffer, .. } = decided;
+                            return Ok(Err(Held { permit, buffer, request_bytes, waited_bytes }));
+                        }
+                        // Its client sends it again, with less beside it.
+                        Ok(Err(_)) => Err(BatchRefusal::NoRoom),
+                        Err(refusal) => Err(refusal),
+                    }
+                    .map_err(|refusal| (errors::of_batch(&refusal), Some(refusal)))
                 }
             };
             partitions.push(match checked {
@@ -204,10 +234,11 @@ pub(crate) fn decide(
             partition_responses: partitions,
         });
     }
+    decided.bytes = decided.permit.bytes();
     if !appends.is_empty() {
         decided.appends = Some(shared.broker.engine().append(appends));
     }
-    Ok(decided)
+    Ok(Ok(decided))
 }
 
 fn refused(index: i32, code: ErrorCode, why: Option<BatchRefusal>) -> PartitionProduceResponse {

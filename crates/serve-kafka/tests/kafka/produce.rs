@@ -1,6 +1,8 @@
 //! Produce: what is taken, what is refused and how, acks 0, idempotent producers.
 
 use bytes::{Bytes, BytesMut};
+use kolk_broker::{Class, Settings};
+use kolk_wire_kafka::messages::api_versions::ApiVersionsRequest;
 use kolk_wire_kafka::messages::produce::{PartitionProduceData, ProduceRequest};
 use kolk_wire_kafka::records::crc::crc32c;
 use kolk_wire_kafka::records::{BatchBuilder, BatchHeader, Batches, Compression};
@@ -265,5 +267,49 @@ async fn a_topics_codec_keeps_idempotence_and_times_and_finds_damage() {
     let answer = client.produce("t", 0, damaged.freeze()).await;
     assert_eq!(answer.error_code, ErrorCode::CorruptMessage.code());
     assert_eq!(stored(&mut client, "t").await, [(Compression::Zstd, 1)]);
+    server.stop().await;
+}
+
+/// What a batch is in its topic's codec was in no budget: 1 KiB that comes in may be 1 MiB until the log has it.
+#[tokio::test]
+async fn what_batches_are_packed_to_anew_is_in_the_budget() {
+    let settings = Settings { memory_bytes_max: 8 << 20, ..Settings::default() };
+    let server = TestServer::start_with(settings, kolk_serve_kafka::Settings::default()).await;
+    let mut client = server.connect().await;
+    client.create_topic("t", 2, &[("compression.type", "uncompressed")]).await;
+    let zeros = |len| batch_with(Compression::Zstd, &["0".repeat(len).as_str()]);
+
+    // Not more than the topic takes is unpacked, and that is what is wrong with it.
+    let answer = client.produce("t", 0, zeros(2 << 20)).await;
+    assert_eq!(answer.error_code, ErrorCode::MessageTooLarge.code());
+
+    // Somebody holds nearly all of the budget, and what is set aside for growth.
+    let admission = server.broker.admission();
+    let mut held = admission.try_admit(1 << 20, Class::Data).unwrap();
+    let most = held.bytes() + admission.available() - (64 << 10);
+    assert!(held.try_grow(admission, most));
+    assert!(held.try_grow(admission, most + (500 << 10)));
+    let mut request = produce_request("t", 0, zeros(300 << 10));
+    request.topic_data[0]
+        .partition_data
+        .push(PartitionProduceData { index: 1, records: Some(Records::Bytes(zeros(300 << 10))) });
+    let id = client.send(9, &request).await;
+    let mut other = server.connect().await;
+    for _ in 0..50 {
+        other.call(3, &ApiVersionsRequest::default()).await;
+    }
+    assert_eq!(client.stream.try_read(&mut [0]).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+
+    // Room for one of the two: the other one is to be sent again.
+    held.shrink(most);
+    let answer = client.receive::<ProduceRequest>(9, id).await;
+    let codes: Vec<i16> =
+        answer.responses[0].partition_responses.iter().map(|partition| partition.error_code).collect();
+    assert_eq!(codes, [0, ErrorCode::KafkaStorageError.code()]);
+    drop(held);
+    let answer = client.call(9, &request).await;
+    assert!(answer.responses[0].partition_responses.iter().all(|partition| partition.error_code == 0));
+    assert_eq!(client.fetch("t", 0, 0).await.len(), 2);
+    assert_eq!(client.fetch("t", 1, 0).await.len(), 1);
     server.stop().await;
 }

@@ -3,7 +3,7 @@
 //! Formats are those that Kafka's clients write: gzip members; snappy in xerial's blocks (Java, Go) or as one raw block
 //! (librdkafka may); LZ4 frames of independent 64 KiB blocks (KIP-57); zstd frames (KIP-110).
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 
 use lz4_flex::frame::{BlockMode, BlockSize, FrameDecoder, FrameEncoder, FrameInfo};
 
@@ -15,6 +15,12 @@ pub enum CompressError {
     /// More comes out than the caller allows. Nothing larger than the limit was held.
     #[error("decompresses to more than {limit} bytes")]
     TooLarge {
+        /// The caller's limit.
+        limit: usize,
+    },
+    /// More would be packed than the caller allows. Nothing larger than the limit was held.
+    #[error("packed it is more than {limit} bytes")]
+    PackedTooLarge {
         /// The caller's limit.
         limit: usize,
     },
@@ -45,29 +51,66 @@ pub fn compress(codec: Compression, block: &[u8]) -> Result<Vec<u8>, CompressErr
     Ok(out)
 }
 
+/// What putting a block into another codec may take, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// What it unpacks to.
+    pub unpacked: usize,
+    /// What it is packed to.
+    pub packed: usize,
+}
+
 /// Puts a block into another codec, behind what is in `out`. It is packed while it is unpacked and never stands anywhere as
-/// a whole; more than `limit` unpacked bytes are an error. Levels are 1 to 9 for gzip and what the library knows for zstd;
-/// other codecs have none, and without one it is the codec's own.
+/// a whole; more than the limits allow is an error. Levels are 1 to 9 for gzip and what the library knows for zstd; other
+/// codecs have none, and without one it is the codec's own.
 pub fn recompress(
     from: Compression,
     block: &[u8],
-    limit: usize,
+    limits: Limits,
     to: Compression,
     level: Option<i32>,
     out: &mut Vec<u8>,
 ) -> Result<(), CompressError> {
-    let mut reader = reader(from, block, limit)?;
-    compress_from(to, level, &mut reader, out).map_err(|error| of_read(from, limit, error))
+    let mut reader = reader(from, block, limits.unpacked)?;
+    let mut out = Within { out, left: limits.packed, is_over: false };
+    let packed = compress_from(to, level, &mut reader, &mut out);
+    packed.map_err(|error| match out.is_over {
+        true => CompressError::PackedTooLarge { limit: limits.packed },
+        false => of_read(from, limits.unpacked, error),
+    })
+}
+
+/// Takes so many bytes and no more.
+struct Within<'a> {
+    out: &'a mut Vec<u8>,
+    left: usize,
+    is_over: bool,
+}
+
+impl Write for Within<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if bytes.len() > self.left {
+            self.is_over = true;
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.left -= bytes.len();
+        self.out.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 fn compress_from(
     codec: Compression,
     level: Option<i32>,
     from: &mut dyn Read,
-    out: &mut Vec<u8>,
+    out: &mut dyn Write,
 ) -> io::Result<()> {
     match codec {
-        Compression::None => from.read_to_end(out).map(drop),
+        Compression::None => io::copy(from, out).map(drop),
         Compression::Gzip => {
             let level = level.and_then(|level| u32::try_from(level).ok());
             let level =
@@ -154,11 +197,11 @@ impl<R: Read> Read for Limited<R> {
     }
 }
 
-fn snappy_compress(from: &mut dyn Read, out: &mut Vec<u8>) -> io::Result<()> {
+fn snappy_compress(from: &mut dyn Read, out: &mut dyn Write) -> io::Result<()> {
     let mut encoder = snap::raw::Encoder::new();
-    out.extend_from_slice(&XERIAL_MAGIC);
-    out.extend_from_slice(&1i32.to_be_bytes());
-    out.extend_from_slice(&1i32.to_be_bytes());
+    out.write_all(&XERIAL_MAGIC)?;
+    out.write_all(&1i32.to_be_bytes())?;
+    out.write_all(&1i32.to_be_bytes())?;
     let mut chunk = Vec::with_capacity(XERIAL_BLOCK_BYTES);
     loop {
         chunk.clear();
@@ -167,8 +210,8 @@ fn snappy_compress(from: &mut dyn Read, out: &mut Vec<u8>) -> io::Result<()> {
             return Ok(());
         }
         let compressed = encoder.compress_vec(&chunk).map_err(io::Error::other)?;
-        out.extend_from_slice(&(compressed.len() as i32).to_be_bytes());
-        out.extend_from_slice(&compressed);
+        out.write_all(&(compressed.len() as i32).to_be_bytes())?;
+        out.write_all(&compressed)?;
     }
 }
 
@@ -324,5 +367,28 @@ mod tests {
         assert!(decompress(Compression::Lz4, &old, 100).is_err());
         lz4_set_header_checksum(&mut old, false).unwrap();
         assert_eq!(old, right);
+    }
+
+    /// It was as large as it could be unpacked to before anybody looked at how large it was.
+    #[test]
+    fn what_is_packed_anew_stays_within_its_limit() {
+        let block: Vec<u8> =
+            (0..200_000u32).flat_map(|number| number.wrapping_mul(number).to_be_bytes()).collect();
+        let from = compress(Compression::Zstd, &block).unwrap();
+        for codec in ALL {
+            let into = |packed| {
+                let mut out = vec![7];
+                let limits = Limits { unpacked: 1 << 20, packed };
+                recompress(Compression::Zstd, &from, limits, codec, None, &mut out).map(|()| out)
+            };
+            let whole = into(usize::MAX).unwrap();
+            assert_eq!(decompress(codec, &whole[1..], 1 << 20).unwrap(), block);
+            assert_eq!(into(whole.len() - 1), Ok(whole.clone()));
+            let limit = whole.len() - 2;
+            assert_eq!(into(limit), Err(CompressError::PackedTooLarge { limit }), "{codec:?}");
+            let limits = Limits { unpacked: block.len() - 1, packed: usize::MAX };
+            let error = recompress(Compression::Zstd, &from, limits, codec, None, &mut Vec::new());
+            assert_eq!(error, Err(CompressError::TooLarge { limit: block.len() - 1 }));
+        }
     }
 }

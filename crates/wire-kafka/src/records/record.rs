@@ -78,18 +78,21 @@ pub fn decompressed(header: &BatchHeader, batch: &Bytes, limit: usize) -> Result
     }
 }
 
-/// The same batch in another codec: unpacked, to at most `limit` bytes, and packed again piece by piece. Level as in
-/// [`compress::recompress`].
+/// The same batch in another codec: unpacked and packed again piece by piece, in no more memory than the limits say; the
+/// packed one is the whole batch's. Level as in [`compress::recompress`].
 pub fn recompressed(
     header: &BatchHeader,
     batch: &[u8],
-    limit: usize,
+    limits: compress::Limits,
     codec: Compression,
     level: Option<i32>,
 ) -> Result<Bytes, RecordError> {
     let mut out = vec![0; HEADER_BYTES];
     let block = &batch[HEADER_BYTES..header.total_bytes];
-    compress::recompress(header.compression()?, block, limit, codec, level, &mut out)?;
+    let limits = compress::Limits { packed: limits.packed.saturating_sub(HEADER_BYTES), ..limits };
+    compress::recompress(header.compression()?, block, limits, codec, level, &mut out)?;
+    // It is kept until it is in the log: the room it grew in is not.
+    out.shrink_to_fit();
     let attributes = batch::with_codec(header.attributes, codec);
     Ok(sealed(BatchHeader { attributes, ..*header }, BytesMut::from(Bytes::from(out))))
 }
