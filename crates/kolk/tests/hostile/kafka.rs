@@ -588,9 +588,9 @@ pub fn parked(server: &Server, scale: Scale) -> String {
         parked.push(fetcher);
     }
     std::thread::sleep(Duration::from_millis(500));
-    // More than would be left beside one of them.
+    // More than would be left beside three of them.
     client.create_topic("large", 1, &[("max.message.bytes", "100000000")]);
-    let value = vec![b'x'; 3 * size];
+    let value = vec![b'x'; 2 * size];
     client.produce(&produce_request("large", 0, &value)).expect("what waits holds up nobody");
     format!("a group and 8 long polls, {} requests of {} MiB, wait 24 days", 4 + 8, size / MIB)
 }
