@@ -27,7 +27,7 @@ pub fn unzigzag(value: u64) -> i64 {
     (value >> 1) as i64 ^ -((value & 1) as i64)
 }
 
-pub use kolk_wire_kafka::records::crc::crc32c;
+pub use kolk_wire_kafka::records::crc::{crc32c, crc32c_combined};
 
 /// Reads front to back; every method answers `None` where the bytes end too early.
 #[derive(Clone, Copy, Debug)]
