@@ -23,8 +23,8 @@ fn ceiling(script: Script) -> Counted {
     match script {
         Script::ProduceOne => of([1, 0, 3, 1], 18, 2_500),
         // One durable write, and one answer, for all that came together.
-        Script::ProduceWindow => of([1, 0, 3, 1], 32 * 15, 48_000),
-        Script::ProduceWindowSpread => of([1, 0, 3, 1], 32 * 15, 56_000),
+        Script::ProduceWindow => of([1, 0, 3, 1], 32 * 8, 48_000),
+        Script::ProduceWindowSpread => of([1, 0, 3, 1], 32 * 8, 56_000),
         // Nothing of the batch is copied into fresh memory.
         Script::ProduceBatch => of([1, 0, 8, 1], 20, 2_200),
         Script::FetchMemory => of([0, 0, 2, 1], 35, 6_500),
