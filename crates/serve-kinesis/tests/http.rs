@@ -153,6 +153,7 @@ async fn both_http_versions_and_both_formats_meet_in_one_stream() {
 async fn a_stream_is_shown_in_the_mode_it_was_made_in() {
     let face = face(|_, _| {}).await;
     let on_demand = CreateStreamInput {
+        shard_count: None,
         stream_mode_details: Some(StreamModeDetails { stream_mode: StreamMode::OnDemand }),
         ..create("demanded")
     };
