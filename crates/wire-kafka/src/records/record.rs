@@ -394,7 +394,25 @@ fn varlong_bytes(value: i64) -> usize {
     bits.div_ceil(7).max(1)
 }
 
+/// Nearly all are of one byte or two.
+#[inline(always)]
 fn varlong(bytes: &mut &[u8]) -> Option<i64> {
+    match **bytes {
+        [first @ ..0x80, ref rest @ ..] => {
+            *bytes = rest;
+            Some(unzigzag(u64::from(first)))
+        }
+        [first, second @ ..0x80, ref rest @ ..] => {
+            *bytes = rest;
+            Some(unzigzag(u64::from(first & 0x7f) | u64::from(second) << 7))
+        }
+        _ => long_varlong(bytes),
+    }
+}
+
+/// One of any length.
+#[cold]
+fn long_varlong(bytes: &mut &[u8]) -> Option<i64> {
     let mut value = 0u64;
     for shift in (0..70).step_by(7) {
         let (byte, rest) = bytes.split_first()?;
@@ -404,17 +422,23 @@ fn varlong(bytes: &mut &[u8]) -> Option<i64> {
         }
         value |= u64::from(byte & 0x7f) << shift;
         if byte & 0x80 == 0 {
-            return Some((value >> 1) as i64 ^ -((value & 1) as i64));
+            return Some(unzigzag(value));
         }
     }
     None
 }
 
+fn unzigzag(value: u64) -> i64 {
+    (value >> 1) as i64 ^ -((value & 1) as i64)
+}
+
+#[inline(always)]
 fn varint(bytes: &mut &[u8]) -> Option<i32> {
     varlong(bytes)?.try_into().ok()
 }
 
 /// A length and its bytes; `Some(None)` for null, `None` when they do not fit.
+#[inline(always)]
 fn take_bytes<'a>(bytes: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
     let length = varint(bytes)?;
     if length == -1 {
