@@ -13,7 +13,7 @@ use std::path::Path;
 use kolk_engine::door::sim::FaultPoint;
 
 /// The methods through which the disk is called.
-const METHODS: [&str; 20] = [
+const METHODS: [&str; 19] = [
     "allocate",
     "create_dir_all",
     "free_bytes",
@@ -21,7 +21,6 @@ const METHODS: [&str; 20] = [
     "list",
     "lock",
     "open",
-    "punch",
     "read_at",
     "remove",
     "remove_dir",

@@ -290,9 +290,6 @@ pub trait File: Send + Sync + Debug {
     /// See `reserve` on `dyn File`.
     fn reserve_from(&self, site: Site, len: u64) -> BoxFuture<'_, io::Result<()>>;
 
-    /// See `punch` on `dyn File`.
-    fn punch_from(&self, site: Site, position: u64, len: u64) -> BoxFuture<'_, io::Result<()>>;
-
     /// See `set_len` on `dyn File`.
     fn set_len_from(&self, site: Site, len: u64) -> BoxFuture<'_, io::Result<()>>;
 
@@ -345,12 +342,6 @@ impl dyn File + '_ {
     #[track_caller]
     pub fn reserve(&self, len: u64) -> BoxFuture<'_, io::Result<()>> {
         self.reserve_from(Location::caller(), len)
-    }
-
-    /// Gives blocks of a range back; they read as zeros. A no-op where the file system cannot.
-    #[track_caller]
-    pub fn punch(&self, position: u64, len: u64) -> BoxFuture<'_, io::Result<()>> {
-        self.punch_from(Location::caller(), position, len)
     }
 
     /// Cuts or extends the file.

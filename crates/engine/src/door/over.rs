@@ -153,11 +153,6 @@ pub trait FileOver: Send + Sync + Debug {
     }
 
     /// See [`File`].
-    fn punch_from(&self, site: Site, position: u64, len: u64) -> BoxFuture<'_, io::Result<()>> {
-        self.below().punch_from(site, position, len)
-    }
-
-    /// See [`File`].
     fn set_len_from(&self, site: Site, len: u64) -> BoxFuture<'_, io::Result<()>> {
         self.below().set_len_from(site, len)
     }
@@ -200,10 +195,6 @@ impl<T: FileOver> File for T {
 
     fn reserve_from(&self, site: Site, len: u64) -> BoxFuture<'_, io::Result<()>> {
         FileOver::reserve_from(self, site, len)
-    }
-
-    fn punch_from(&self, site: Site, position: u64, len: u64) -> BoxFuture<'_, io::Result<()>> {
-        FileOver::punch_from(self, site, position, len)
     }
 
     fn set_len_from(&self, site: Site, len: u64) -> BoxFuture<'_, io::Result<()>> {

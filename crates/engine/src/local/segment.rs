@@ -1,7 +1,7 @@
 //! Segment files: batches that have left the write-ahead log, grouped by partition.
 //!
-//! A segment is written once, synced, and never changed (dead ranges may be punched). It holds one large
-//! partition or many small ones. An *extent* is a contiguous run of whole batches of one partition.
+//! A segment is written once, synced, and never changed. It holds one large partition or many small ones. An *extent* is a
+//! contiguous run of whole batches of one partition.
 //!
 //! ```text
 //!  0        extents, anywhere below the tables                     size

@@ -441,21 +441,6 @@ impl FileInner {
     }
 
     #[cfg(target_os = "linux")]
-    fn punch(&self, position: u64, len: u64) -> io::Result<()> {
-        use rustix::fs::FallocateFlags;
-        let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-        match rustix::fs::fallocate(&self.cached, flags, position, len) {
-            Ok(()) | Err(rustix::io::Errno::OPNOTSUPP) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    #[cfg(not(target_os = "linux"))]
-    fn punch(&self, _position: u64, _len: u64) -> io::Result<()> {
-        Ok(())
-    }
-
-    #[cfg(target_os = "linux")]
     fn evict(&self) -> io::Result<()> {
         rustix::fs::fadvise(&self.cached, 0, None, rustix::fs::Advice::DontNeed)?;
         Ok(())
@@ -562,10 +547,6 @@ impl File for RealFile {
         Box::pin(self.blocking(move |file| if file.reserve(len)? { Ok(()) } else { file.allocate(len) }))
     }
 
-    fn punch_from(&self, _site: Site, position: u64, len: u64) -> BoxFuture<'_, io::Result<()>> {
-        Box::pin(self.blocking(move |file| file.punch(position, len)))
-    }
-
     fn set_len_from(&self, _site: Site, len: u64) -> BoxFuture<'_, io::Result<()>> {
         Box::pin(self.blocking(move |file| file.cached.set_len(len)))
     }
@@ -606,7 +587,6 @@ mod tests {
             }
             let end = file.read_at((1 << 20) - 2, 3).await.unwrap_err();
             assert_eq!(end.kind(), io::ErrorKind::UnexpectedEof);
-            file.punch(0, 65536).await.unwrap();
             file.reserve(2 << 20).await.unwrap();
             file.write_durable(1 << 20, Bytes::from(vec![3; 4096])).await.unwrap();
             assert_eq!(file.read_at((1 << 20) + 4095, 2).await.unwrap()[..], [3, 0]);

@@ -93,7 +93,6 @@ struct Content {
 #[derive(Clone, Debug)]
 enum Write {
     Bytes(u64, Bytes),
-    Zeros(u64, u64),
     Len(u64),
 }
 
@@ -164,7 +163,6 @@ impl Pages {
     fn apply(&mut self, write: &Write) {
         match write {
             Write::Bytes(position, bytes) => self.write(*position, bytes),
-            Write::Zeros(position, len) => self.zero(*position, *len),
             Write::Len(len) => self.set_len(*len),
         }
     }
@@ -681,7 +679,6 @@ impl SimFile {
         let end = match &write {
             Write::Bytes(position, bytes) => position + bytes.len() as u64,
             Write::Len(len) => *len,
-            Write::Zeros(..) => 0,
         };
         self.must_have_space(site, end)?;
         self.disk.lock_inner().content(self.id)?.write(write);
@@ -784,13 +781,6 @@ impl File for SimFile {
 
     fn reserve_from(&self, site: Site, len: u64) -> BoxFuture<'_, io::Result<()>> {
         self.allocate_from(site, len)
-    }
-
-    fn punch_from(&self, site: Site, position: u64, len: u64) -> BoxFuture<'_, io::Result<()>> {
-        Box::pin(async move {
-            self.call(site, DiskCall::Write, "punch", position ^ len).await?;
-            self.write(site, Write::Zeros(position, len))
-        })
     }
 
     fn set_len_from(&self, site: Site, len: u64) -> BoxFuture<'_, io::Result<()>> {
