@@ -16,6 +16,8 @@ pub struct Client {
     pub name: &'static str,
     /// What the machine must have.
     pub needs: &'static [Need],
+    /// What it does at full length, and in how many minutes.
+    pub about: (&'static str, u32),
     server: Server,
     /// Fetches what the program needs and answers how to start it.
     command: fn() -> Result<Command>,
@@ -36,62 +38,84 @@ enum Server {
 pub const CLIENTS: &[Client] = &[
     Client {
         name: "compat/kafka-python",
+        about: ("its round of the Kafka API", 1),
         needs: &[Need::Python],
         server: Server::Given,
         command: || python("main.txt", "kafka_python_round.py"),
     },
     Client {
         name: "compat/kafka-python-2.0.2",
+        about: ("the same, with a client of 2020", 1),
         needs: &[Need::Python],
         server: Server::Given,
         command: || python("kafka-python-2.0.2.txt", "kafka_python_round.py"),
     },
     Client {
         name: "compat/confluent-kafka",
+        about: ("librdkafka's round of the Kafka API", 1),
         needs: &[Need::Python],
         server: Server::Given,
         command: || python("main.txt", "confluent_kafka_round.py"),
     },
     Client {
         name: "compat/kcat",
+        about: ("kcat's round", 1),
         needs: &[Need::Python, Need::Kcat],
         server: Server::Given,
         command: || python("main.txt", "kcat_round.py"),
     },
     Client {
         name: "compat/boto3",
+        about: ("its round of the Kinesis API", 2),
         needs: &[Need::Python],
         server: Server::Given,
         command: || python("main.txt", "boto3_round.py"),
     },
     Client {
         name: "compat/java-kafka-clients",
+        about: ("Kafka's own client", 1),
         needs: &[Need::Java],
         server: Server::Given,
         command: || java("KafkaClientsRound"),
     },
     Client {
         name: "compat/java-aws-sdk",
+        about: ("the AWS SDK for Java", 1),
         needs: &[Need::Java],
         server: Server::Given,
         command: || java("KinesisSdkRound"),
     },
     Client {
         name: "compat/js-aws-sdk",
+        about: ("the AWS SDK for JavaScript", 1),
         needs: &[Need::Node],
         server: Server::Given,
         command: || js("round.mjs"),
     },
-    Client { name: "compat/franz-go", needs: &[Need::Go], server: Server::Given, command: go },
-    Client { name: "compat/codec", needs: &[Need::Java], server: Server::None, command: codec },
+    Client {
+        name: "compat/franz-go",
+        about: ("franz-go", 1),
+        needs: &[Need::Go],
+        server: Server::Given,
+        command: go,
+    },
+    Client {
+        name: "compat/codec",
+        about: ("our codec beside three others, 300 random values a message", 3),
+        needs: &[Need::Java],
+        server: Server::None,
+        command: codec,
+    },
     Client {
         name: "flights",
+        about: ("the example over both protocols", 1),
         needs: &[Need::Python],
         server: Server::Given,
         command: || python("main.txt", FLIGHTS),
     },
     Client {
         name: "flights-kill",
+        about: ("the example, with kills", 1),
         needs: &[Need::Python],
         server: Server::Own,
         command: || {
@@ -102,12 +126,14 @@ pub const CLIENTS: &[Client] = &[
     },
     Client {
         name: "kill",
+        about: ("100 kills under load, a stop of 30 s, starts on 1, 4 and 16 GB of log", 40),
         needs: &[Need::Python],
         server: Server::Own,
         command: || python("main.txt", "kill_rounds.py"),
     },
     Client {
         name: "disk",
+        about: ("disks that fail in nine ways at ten moments each, that are read-only, that fill up", 30),
         needs: &[Need::Python, Need::Java, Need::C],
         server: Server::Own,
         command: || {

@@ -16,6 +16,7 @@ mod compat;
 mod docs;
 mod fetch;
 mod fuzz;
+mod page;
 mod run;
 mod server;
 mod sim;
@@ -42,8 +43,8 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
-    /// Run every suite at full length: what an issue's closing note quotes.
-    Full,
+    /// Run every suite at full length (`--list` says how long that takes); `docs/long-runs.md` tells what came of it.
+    Full(suite::FullArgs),
     /// Measure Kolk beside the durable probe and, if asked, the real Kafka; writes `docs/benchmarks/<date>.md`.
     Bench(bench::BenchArgs),
     /// Run many seeds of the simulation: the whole server, its clients and every fault in one seeded world.
@@ -66,7 +67,7 @@ fn main() -> Result<()> {
             codegen::run(tree::root(), check)?;
             true
         }
-        Command::Full => suite::full()?,
+        Command::Full(args) => suite::full(&args)?,
         Command::Sim(args) => sim::run(&args)?,
         Command::Bench(args) => bench::run(&args)? > 0,
         Command::Fuzz(args) => fuzz::run(&args)?.1 == 0,

@@ -11,8 +11,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 const SEEDS: u64 = 300;
 /// No further seed is begun after this long, so that a slow machine keeps to the suite's time.
 const SECONDS: u64 = 150;
-/// Fresh seeds of `cargo xtask full`: two hours and more of simulated time.
-const SEEDS_FULL: u64 = 3000;
+/// Seeds of a day: `cargo xtask full` begins fresh ones for two hours.
+const SEEDS_FULL: u64 = 1_000_000;
 
 /// What `cargo xtask sim` takes.
 #[derive(clap::Args)]
@@ -44,8 +44,8 @@ pub fn fresh(full: bool) -> Result<Count> {
         if full { ("sim", SEEDS_FULL, 2 * 3600) } else { ("dev", SEEDS, SECONDS) };
     let today = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs() / 86_400;
     // No two days share a seed.
-    let first = today * 1_000_000;
-    println!("    seeds {first} to {}", first + seeds - 1);
+    let first = today * SEEDS_FULL;
+    println!("    seeds from {first} on, {seeds} of them or for {seconds} s");
     let log = tree::work("logs")?.join("sim.log");
     let mut command = runner(profile)?;
     command.args(["--seed", &first.to_string(), "--seeds", &seeds.to_string()]);

@@ -2,9 +2,12 @@
 //!
 //! A part's count is that of its single cases: cargo's own summaries, the foreign programs' case lines, the
 //! documentation's commands. A missing toolchain skips a part; with `CI=true` it fails it.
+//!
+//! `cargo xtask full` runs the same at full length and more. Each of its parts can be run alone (`--part`) and tells what it did in
+//! `docs/long-runs.md`; those that measure put their rows into the page that shows them.
 
-use crate::{bench, compare, compat, docs, fuzz, run, server, sim, tree};
-use anyhow::Result;
+use crate::{bench, compare, compat, docs, fuzz, page, run, server, sim, tree};
+use anyhow::{Context, Result};
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -24,6 +27,17 @@ pub struct TestArgs {
     /// Long forms: more kill rounds, more seeds. `cargo xtask full` sets it.
     #[arg(skip)]
     pub full: bool,
+}
+
+/// What `cargo xtask full` takes.
+#[derive(clap::Args)]
+pub struct FullArgs {
+    /// Only this part (repeatable); a name ending in `/` takes all parts below it.
+    #[arg(long, value_name = "PART")]
+    pub part: Vec<String>,
+    /// Print what each part does and how long it takes, and stop.
+    #[arg(long)]
+    pub list: bool,
 }
 
 /// Single cases of a part or of all.
@@ -58,10 +72,14 @@ enum Part {
     Sim,
     Docs,
     Bench,
-    /// Only at full length: the same inputs are among the Rust tests otherwise.
-    Fuzz,
-    Compare,
     Client(&'static compat::Client),
+    /// Only at full length, as all below: the Rust tests have a short form of it.
+    Hostile,
+    /// All defects of which the Rust tests plant some.
+    Defects,
+    Compare,
+    /// The Rust tests feed the kept inputs.
+    Fuzz,
 }
 
 impl Part {
@@ -70,7 +88,7 @@ impl Part {
         let mut parts = vec![Part::Fmt, Part::Clippy, Part::Rust, Part::Sim, Part::Docs, Part::Bench];
         parts.extend(compat::CLIENTS.iter().map(Part::Client));
         if full {
-            parts.extend([Part::Compare, Part::Fuzz]);
+            parts.extend([Part::Hostile, Part::Defects, Part::Compare, Part::Fuzz]);
         }
         parts
     }
@@ -83,9 +101,28 @@ impl Part {
             Part::Sim => "sim",
             Part::Docs => "docs",
             Part::Bench => "bench-quick",
-            Part::Fuzz => "fuzz",
-            Part::Compare => "compare",
             Part::Client(client) => client.name,
+            Part::Hostile => "hostile",
+            Part::Defects => "defects",
+            Part::Compare => "compare",
+            Part::Fuzz => "fuzz",
+        }
+    }
+
+    /// What it does at full length, and how many minutes that takes on two cores where everything is built.
+    fn about(&self) -> (&'static str, u32) {
+        match self {
+            Part::Fmt => ("the format of all code", 1),
+            Part::Clippy => ("lints of all code", 2),
+            Part::Rust => ("all Rust tests, as in `cargo xtask test`", 9),
+            Part::Sim => ("fresh seeds of the simulation for two hours", 120),
+            Part::Docs => ("the documents' commands", 1),
+            Part::Bench => ("every row of the bench with tiny input", 1),
+            Part::Client(client) => client.about,
+            Part::Hostile => ("every attack at the size it is named for; rows of docs/hostile.md", 8),
+            Part::Defects => ("all defects planted, and 100 seeds of the workload", 15),
+            Part::Compare => ("two thousand questions to Kolk and Apache Kafka", 3),
+            Part::Fuzz => ("each decoder 30 minutes under libFuzzer, two at a time", 190),
         }
     }
 
@@ -98,7 +135,14 @@ impl Part {
             Part::Docs => docs::NEEDS,
             Part::Compare => compare::NEEDS,
             Part::Client(client) => client.needs,
-            Part::Fmt | Part::Clippy | Part::Rust | Part::Sim | Part::Bench | Part::Fuzz => &[],
+            Part::Fmt
+            | Part::Clippy
+            | Part::Rust
+            | Part::Sim
+            | Part::Bench
+            | Part::Hostile
+            | Part::Defects
+            | Part::Fuzz => &[],
         }
     }
 
@@ -109,7 +153,7 @@ impl Part {
                 "clippy",
                 &["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"],
             ),
-            Part::Rust => rust_tests(run.full),
+            Part::Rust => cargo_tests(&["--workspace"], "rust", is_failure, &[]).map(|(count, _)| count),
             Part::Sim => sim::fresh(run.full),
             Part::Docs => docs::run(&run.server()?),
             Part::Bench => {
@@ -126,13 +170,19 @@ impl Part {
                 };
                 Ok(Count { passed: bench::run(&args)?, ..Count::default() })
             }
+            Part::Client(client) => compat::run(client, run),
+            Part::Hostile => hostile(&run.commit),
+            Part::Defects => {
+                let tests =
+                    ["--package", "kolk-sim", "--profile", "sim", "--test", "whole", "--test", "defects"];
+                cargo_tests(&tests, "defects", is_told, &[("KOLK_FULL", "1")]).map(|(count, _)| count)
+            }
+            Part::Compare => compare::run(),
             Part::Fuzz => {
                 let args = fuzz::FuzzArgs { target: Vec::new(), seconds: 1800, jobs: 2, keep: false };
                 let (count, failed) = fuzz::run(&args)?;
                 Ok(Count { passed: count - failed, failed, skipped: 0 })
             }
-            Part::Compare => compare::run(),
-            Part::Client(client) => compat::run(client, run),
         }
     }
 }
@@ -141,6 +191,8 @@ impl Part {
 pub struct Run {
     /// True under `cargo xtask full`; programs see it as `KOLK_FULL=1`.
     pub full: bool,
+    /// What is run, as git names it.
+    commit: String,
     server: Option<PathBuf>,
 }
 
@@ -177,8 +229,15 @@ pub fn test(args: &TestArgs) -> Result<bool> {
 }
 
 /// Every suite at full length.
-pub fn full() -> Result<bool> {
-    test(&TestArgs { full: true, ..Default::default() })
+pub fn full(args: &FullArgs) -> Result<bool> {
+    if args.list {
+        for part in Part::all(true) {
+            let (what, minutes) = part.about();
+            println!("{:<28} {minutes:>4} min  {what}", part.name());
+        }
+        return Ok(true);
+    }
+    test(&TestArgs { only: args.part.clone(), full: true, ..Default::default() })
 }
 
 fn matches(wanted: &str, name: &str) -> bool {
@@ -198,11 +257,15 @@ fn run_parts(parts: &[Part], full: bool) -> Result<bool> {
     // Fetching waits for networks, building for processors: let them overlap.
     let prefetch = (!clients.is_empty()).then(|| std::thread::spawn(move || compat::prefetch(&clients)));
     let mut prefetch = prefetch;
-    let mut run = Run { full, server: None };
+    let mut run = Run { full, commit: commit(), server: None };
     let mut total = Count::default();
     let mut lines = Vec::new();
     for part in parts {
-        println!("== {}", part.name());
+        let (about, expected) = part.about();
+        match full {
+            true => println!("== {}: {about}, some {expected} min", part.name()),
+            false => println!("== {}", part.name()),
+        }
         let start = Instant::now();
         let missing: Vec<_> =
             part.needs().iter().filter(|need| !need.is_met()).map(|need| need.text()).collect();
@@ -229,6 +292,9 @@ fn run_parts(parts: &[Part], full: bool) -> Result<bool> {
         );
         println!("   {line}");
         lines.push(line);
+        if full && LESS.iter().all(|name| std::env::var_os(name).is_none()) {
+            told(part, &run.commit, minutes, count)?;
+        }
     }
     println!("\n{}", lines.join("\n"));
     println!("{} passed, {} failed, {} skipped", total.passed, total.failed, total.skipped);
@@ -247,21 +313,56 @@ fn cargo(name: &str, args: &[&str]) -> Result<Count> {
     Ok(Count::of(outcome.success()))
 }
 
-/// Unit, property, conformance, simulation, layering and black-box tests: all that cargo knows of.
-fn rust_tests(full: bool) -> Result<Count> {
-    let log = tree::work("logs")?.join("rust.log");
+/// Variables that make a part run less than all of it.
+const LESS: &[&str] = &["KOLK_HOSTILE_ONLY", "KOLK_ROUNDS", "KOLK_LOG_GB", "KOLK_DEFECT"];
+
+/// The commit of this tree, and whether anything but documents differs from it.
+fn commit() -> String {
+    let commit =
+        run::answers("git", &["rev-parse", "--short", "HEAD"]).unwrap_or_else(|| "unknown".to_owned());
+    let same = run::answers("git", &["diff", "--quiet", "HEAD", "--", ":/", ":!/docs"]).is_some();
+    format!("{}{}", commit.trim(), if same { "" } else { "-dirty" })
+}
+
+/// One part's row of `docs/long-runs.md`: what an issue's closing note quotes.
+fn told(part: &Part, commit: &str, minutes: f64, count: Count) -> Result<()> {
+    let date = run::answers("date", &["-u", "+%Y-%m-%d"]).context("no date")?;
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = load.split(' ').nth(1).unwrap_or("?");
+    let Count { passed, failed, skipped } = count;
+    let row = format!(
+        "| {} | {} | {commit} | {minutes:.1} | {load} | {passed} | {failed} | {skipped} |",
+        part.name(),
+        date.trim()
+    );
+    page::put_rows(&tree::root().join("docs/long-runs.md"), "parts", &[row], false)
+}
+
+fn is_failure(line: &str) -> bool {
+    (line.starts_with("test ") && line.ends_with("FAILED")) || line.starts_with("error")
+}
+
+/// Failures, and what a long test says on its way.
+fn is_told(line: &str) -> bool {
+    is_failure(line) || line.starts_with("row ") || line.contains(" seeds, ")
+}
+
+/// `cargo test` of these; its count and its lines.
+fn cargo_tests(
+    what: &[&str],
+    log: &str,
+    show: fn(&str) -> bool,
+    environment: &[(&str, &str)],
+) -> Result<(Count, Vec<String>)> {
+    let log = tree::work("logs")?.join(format!("{log}.log"));
     let mut command = Command::new(env!("CARGO"));
-    command.args(["test", "--workspace", "--no-fail-fast"]).current_dir(tree::root());
-    if full {
-        command.env("KOLK_FULL", "1");
-        command.env("KOLK_HOSTILE_REPORT", tree::root().join("docs/hostile.md"));
-        if let Some(commit) = run::answers("git", &["rev-parse", "--short", "HEAD"]) {
-            command.env("KOLK_HOSTILE_COMMIT", commit.trim());
-        }
+    command.arg("test").args(what).arg("--no-fail-fast").current_dir(tree::root());
+    command.envs(environment.iter().copied());
+    if !environment.is_empty() {
+        // What they say on their way.
+        command.args(["--", "--nocapture"]);
     }
-    let outcome = run::logged(&mut command, &log, Duration::from_secs(3600), |line| {
-        (line.starts_with("test ") && line.ends_with("FAILED")) || line.starts_with("error")
-    })?;
+    let outcome = run::logged(&mut command, &log, Duration::from_secs(3600), show)?;
     let mut count = read_cargo_summaries(&outcome.lines);
     if !outcome.success() {
         print_tail(&outcome.lines, 120);
@@ -269,6 +370,19 @@ fn rust_tests(full: bool) -> Result<Count> {
             count.failed = 1;
         }
     }
+    Ok((count, outcome.lines))
+}
+
+/// Every attack and load at its full size; their rows go into the tables of `docs/hostile.md`.
+fn hostile(commit: &str) -> Result<Count> {
+    let tests = ["--package", "kolk", "--test", "hostile"];
+    let (count, lines) = cargo_tests(&tests, "hostile", is_told, &[("KOLK_HOSTILE_FULL", "1")])?;
+    let page = tree::root().join("docs/hostile.md");
+    let all = count.failed == 0 && std::env::var_os("KOLK_HOSTILE_ONLY").is_none();
+    // The first one may stand behind the test's name.
+    let rows = lines.iter().filter_map(|line| line.split_once("row attacks "));
+    let rows: Vec<String> = rows.map(|(_, row)| format!("{row} {commit} |")).collect();
+    page::put_rows(&page, "attacks", &rows, all)?;
     Ok(count)
 }
 
