@@ -73,6 +73,7 @@ impl Counter {
             .kinesis(any())
             .http(any())
             .create(script::TOPIC, script::PARTITIONS)
+            .create(script::SPREAD, script::PARTITIONS)
             .create(script::STREAM, 1)
             .create(script::READ_STREAM, 1)
             .start()

@@ -1,5 +1,7 @@
 //! The fixed scripts: what is sent, over and over.
 
+use std::ops::Range;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -14,7 +16,9 @@ use crate::Counter;
 
 /// What is written to and read over Kafka's protocol.
 pub const TOPIC: &str = "counted";
-/// Partitions of [`TOPIC`].
+/// What is read of many partitions at once, over Kafka's protocol.
+pub const SPREAD: &str = "spread";
+/// Partitions of [`TOPIC`] and [`SPREAD`].
 pub const PARTITIONS: i32 = 100;
 /// What is written to over Kinesis.
 pub const STREAM: &str = "written";
@@ -57,6 +61,8 @@ pub enum Script {
     FetchFile,
     /// Fetch 100 batches of one record, which were written one by one, from a file.
     FetchSmall,
+    /// Fetch 1,000 batches of 1 KiB, ten of each partition, which were written in turns, from a file.
+    FetchSpread,
     /// PutRecord, 1 KiB.
     PutRecord,
     /// PutRecords, 500 records of 1 KiB.
@@ -67,7 +73,7 @@ pub enum Script {
 
 impl Script {
     /// All of them.
-    pub const ALL: [Script; 10] = [
+    pub const ALL: [Script; 11] = [
         Script::ProduceOne,
         Script::ProduceWindow,
         Script::ProduceWindowSpread,
@@ -75,6 +81,7 @@ impl Script {
         Script::FetchMemory,
         Script::FetchFile,
         Script::FetchSmall,
+        Script::FetchSpread,
         Script::PutRecord,
         Script::PutRecords,
         Script::GetRecords,
@@ -87,7 +94,14 @@ impl Script {
 
     /// True if its answers say that something is durable.
     pub fn is_write(self) -> bool {
-        !matches!(self, Script::FetchMemory | Script::FetchFile | Script::FetchSmall | Script::GetRecords)
+        !matches!(
+            self,
+            Script::FetchMemory
+                | Script::FetchFile
+                | Script::FetchSmall
+                | Script::FetchSpread
+                | Script::GetRecords
+        )
     }
 
     /// Rounds that are counted: fewer of what costs much.
@@ -111,27 +125,38 @@ impl Script {
             answers: requests.len(),
             request: requests.concat().into(),
         };
-        let one = |partition| produce(partition, batch(1, 100));
+        let one = |partition| produce(TOPIC, partition, batch(1, 100));
         match self {
             Script::ProduceOne => kafka(vec![one(0)]),
             Script::ProduceWindow => kafka(vec![one(0); WINDOW]),
             Script::ProduceWindowSpread => {
                 kafka((0..WINDOW as i32).map(|number| one(number * 3 % PARTITIONS)).collect())
             }
-            Script::ProduceBatch => kafka(vec![produce(1, batch(BATCH, 1024))]),
+            Script::ProduceBatch => kafka(vec![produce(TOPIC, 1, batch(BATCH, 1024))]),
             Script::FetchMemory => {
-                counter.exchange(&kafka(vec![produce(2, batch(BATCH, 1024))])).await;
-                kafka(vec![fetch(2)])
+                counter.exchange(&kafka(vec![produce(TOPIC, 2, batch(BATCH, 1024))])).await;
+                kafka(vec![fetch(TOPIC, 2..3)])
             }
             Script::FetchFile => {
-                counter.exchange(&kafka(vec![produce(4, batch(BATCH, 1024))])).await;
+                counter.exchange(&kafka(vec![produce(TOPIC, 4, batch(BATCH, 1024))])).await;
                 self.leave_memory(counter).await;
-                kafka(vec![fetch(4)])
+                kafka(vec![fetch(TOPIC, 4..5)])
             }
             Script::FetchSmall => {
-                counter.rounds(&kafka(vec![produce(5, batch(1, 100))]), 100).await;
+                counter.rounds(&kafka(vec![produce(TOPIC, 5, batch(1, 100))]), 100).await;
                 self.leave_memory(counter).await;
-                kafka(vec![fetch(5)])
+                kafka(vec![fetch(TOPIC, 5..6)])
+            }
+            Script::FetchSpread => {
+                let all = |from: i32| {
+                    kafka((from..from + 50).map(|at| produce(SPREAD, at, batch(1, 1024))).collect())
+                };
+                for _ in 0..10 {
+                    counter.exchange(&all(0)).await;
+                    counter.exchange(&all(50)).await;
+                }
+                self.leave_memory(counter).await;
+                kafka(vec![fetch(SPREAD, 0..PARTITIONS)])
             }
             Script::PutRecord => {
                 let data = STANDARD.encode(noise(1024));
@@ -160,7 +185,7 @@ impl Script {
 impl Script {
     /// Writes so much that what was written before is only in files.
     async fn leave_memory(self, counter: &mut Counter) {
-        let (request, answers) = (produce(1, batch(BATCH, 1024)), 1);
+        let (request, answers) = (produce(TOPIC, 1, batch(BATCH, 1024)), 1);
         let times = 2 * crate::TAIL_CACHE_BYTES / request.len();
         counter.rounds(&Exchange { face: Face::Kafka, request, answers }, times).await;
     }
@@ -201,16 +226,20 @@ fn framed<R: Request>(version: i16, request: &R) -> Bytes {
     frame::encode_request(&header, request).unwrap().to_bytes().unwrap()
 }
 
-fn produce(index: i32, records: Bytes) -> Bytes {
+fn produce(topic: &str, index: i32, records: Bytes) -> Bytes {
     let data = PartitionProduceData { index, records: Some(Records::Bytes(records)) };
-    let topic = TopicProduceData { name: TOPIC.into(), partition_data: vec![data], ..Default::default() };
+    let topic = TopicProduceData { name: topic.into(), partition_data: vec![data], ..Default::default() };
     framed(9, &ProduceRequest { acks: -1, timeout_ms: 1000, topic_data: vec![topic], ..Default::default() })
 }
 
-fn fetch(partition: i32) -> Bytes {
-    let partition_max_bytes = 1 << 20;
-    let partition = FetchPartition { partition, fetch_offset: 0, partition_max_bytes, ..Default::default() };
-    let topic = FetchTopic { topic: TOPIC.into(), partitions: vec![partition], ..Default::default() };
+fn fetch(topic: &str, partitions: Range<i32>) -> Bytes {
+    let partitions = partitions.map(|partition| FetchPartition {
+        partition,
+        fetch_offset: 0,
+        partition_max_bytes: 1 << 20,
+        ..Default::default()
+    });
+    let topic = FetchTopic { topic: topic.into(), partitions: partitions.collect(), ..Default::default() };
     let request =
         FetchRequest { max_bytes: 10 << 20, session_epoch: -1, topics: vec![topic], ..Default::default() };
     framed(11, &request)

@@ -30,7 +30,9 @@ fn ceiling(script: Script) -> Counted {
         Script::FetchMemory => of([0, 0, 2, 1], 35, 6_500),
         // What lies in a file goes to the socket by itself where the system can do that.
         Script::FetchFile => of([0, 0, 2, 2], 35, 6_500),
-        Script::FetchSmall => of([0, 100, 2, 100], 480, 82_000),
+        // Small batches of files are read and written together.
+        Script::FetchSmall => of([0, 2, 2, 1], 480, 82_000),
+        Script::FetchSpread => of([0, 70, 2, 5], 1_050, 1_630_000),
         Script::PutRecord => of([1, 0, 4, 1], 52, 16_500),
         Script::PutRecords => of([1, 0, 40, 1], 11 * 500, 2_400_000),
         Script::GetRecords => of([0, 0, 4, 7], 7 * 1000, 2_900_000),

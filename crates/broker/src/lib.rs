@@ -5,6 +5,7 @@
 
 pub mod admission;
 pub mod configs;
+pub mod gather;
 pub mod groups;
 mod metrics;
 pub mod partitions;
@@ -34,6 +35,7 @@ struct Inner {
     door: Door,
     settings: Settings,
     admission: Admission,
+    gatherer: gather::Gatherer,
     groups: groups::Groups,
     producer_ids: producers::ProducerIds,
     catalogue_epoch: CatalogueEpoch,
@@ -58,6 +60,7 @@ impl Broker {
             door,
             settings,
             admission,
+            gatherer: gather::Gatherer::default(),
             groups: groups::Groups::default(),
             producer_ids: producers::ProducerIds::default(),
             catalogue_epoch,
@@ -146,6 +149,11 @@ impl Broker {
     /// The byte budget that every request passes before it is decoded.
     pub fn admission(&self) -> &Admission {
         &self.0.admission
+    }
+
+    /// Brings small pieces of files into memory.
+    pub fn gatherer(&self) -> &gather::Gatherer {
+        &self.0.gatherer
     }
 
     /// Wall clock, ms since the epoch.

@@ -17,6 +17,7 @@ use kolk_wire_kafka::records::compress::Limits;
 use kolk_wire_kafka::records::record::{self, RecordError};
 use kolk_wire_kafka::records::{self, BatchError, BatchHeader, CompressError, Compression, RecordIter};
 
+use crate::gather::{self, GATHERED_BYTES_MAX};
 use crate::topics::is_compacted;
 use crate::{Broker, Class, Permit};
 
@@ -182,8 +183,9 @@ const READ_BYTES_MIN: usize = 64 * 1024;
 const CROWDED_WAIT_MS: u64 = 500;
 
 impl Broker {
-    /// [`kolk_engine::Engine::read`] within the byte budget: what lies in memory is charged. While the budget is full
-    /// the read waits, pinning nothing, and is then done again.
+    /// [`kolk_engine::Engine::read`] within the byte budget: what lies in memory is charged, and what is brought there to be
+    /// sent. While the budget is full the read waits, pinning nothing, and is then done again. Small pieces that lie in
+    /// files are read at once, the first of them: what of a partition cannot be read can still be its error.
     ///
     /// `held` is what the caller's request holds itself, `kept_bytes` what of it stays while the read waits for records.
     /// All of it is given back before the answer is charged, or two readers could wait for each other; and all but what
@@ -207,22 +209,52 @@ impl Broker {
         let share = (self.admission().available() / 4).max(READ_BYTES_MIN);
         request.max_bytes = request.max_bytes.min(share);
         request.min_bytes = request.min_bytes.min(request.max_bytes);
-        let partitions = self.engine().read(request.clone()).await?;
+        let mut partitions = self.engine().read(request.clone()).await?;
         drop(held);
-        let bytes = in_memory(&partitions);
+        let bytes = to_hold(&partitions);
         if bytes == 0 {
             return Ok(ReadReply { partitions, permit: None });
         }
         if let Some(permit) = self.admission().try_admit(bytes, Class::Data) {
+            self.read_ahead(&mut partitions).await?;
             return Ok(ReadReply { partitions, permit: Some(permit) });
         }
         drop(partitions);
         let mut permit = self.admission().admit(bytes, Class::Data).await;
         request.max_bytes = request.max_bytes.min(bytes);
         request.max_wait_ms = 0;
-        let partitions = self.engine().read(request).await?;
-        permit.shrink(in_memory(&partitions));
+        let mut partitions = self.engine().read(request).await?;
+        permit.shrink(to_hold(&partitions));
+        self.read_ahead(&mut partitions).await?;
         Ok(ReadReply { partitions, permit: Some(permit) })
+    }
+
+    /// Gathers the first small pieces. What of a partition comes before one that cannot be read is its answer; nothing
+    /// before it, an error.
+    async fn read_ahead(
+        &self,
+        partitions: &mut [Result<PartitionRead, ReadError>],
+    ) -> Result<(), EngineError> {
+        let mut places = Vec::new();
+        let mut pieces = Vec::new();
+        for (partition, read) in partitions.iter_mut().enumerate() {
+            let read = read.iter_mut().flat_map(|read| read.pieces.iter_mut().enumerate());
+            for (index, piece) in read.filter(|(_, piece)| gather::is_small(piece)) {
+                places.push((partition, index));
+                pieces.push(piece);
+            }
+        }
+        for (failed, error) in self.gatherer().gather(&mut pieces).await {
+            let EngineError::Read(reason) = error else { return Err(error) };
+            let (partition, index) = places[failed];
+            if let Ok(read) = &mut partitions[partition] {
+                read.pieces.truncate(index);
+                if read.is_empty() {
+                    partitions[partition] = Err(ReadError::Unreadable { reason });
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Moves a partition's log start forward (DeleteRecords); `None` means to the high watermark. Answers the new one.
@@ -240,14 +272,16 @@ impl Broker {
     }
 }
 
-fn in_memory(partitions: &[Result<PartitionRead, ReadError>]) -> usize {
-    let pieces = partitions.iter().flatten().flat_map(|read| &read.pieces);
-    pieces
-        .map(|piece| match &piece.source {
-            Source::Memory(bytes) => bytes.len(),
-            Source::File(_) => 0,
-        })
-        .sum()
+/// Memory that an answer takes until it is sent: what of it is there already, and one buffer for what lies in files.
+fn to_hold(partitions: &[Result<PartitionRead, ReadError>]) -> usize {
+    let (mut in_memory, mut in_files) = (0, 0);
+    for piece in partitions.iter().flatten().flat_map(|read| &read.pieces) {
+        match &piece.source {
+            Source::Memory(bytes) => in_memory += bytes.len(),
+            Source::File(range) => in_files += range.len,
+        }
+    }
+    in_memory + in_files.min(GATHERED_BYTES_MAX)
 }
 
 /// Where a batch is looked into, it may unpack to so much at the most, whatever the topic says.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::{Buf, Bytes, BytesMut};
 use kolk_broker::Permit;
 use kolk_broker::admission::Admission;
+use kolk_broker::gather::{self, GATHERED_BYTES_MAX, Gatherer, SMALL_BYTES_MAX};
 use kolk_engine::door::Stream;
 use kolk_engine::{EngineError, FileRange, Piece, Source};
 use kolk_wire_kafka::ApiKey;
@@ -21,21 +22,53 @@ const FILE_CHUNK_BYTES: usize = 256 * 1024;
 
 /// Bytes that the page cache is asked for and the socket gets from there in one call, at most.
 const SEND_BYTES_MAX: usize = 1024 * 1024;
-/// Fewer are read and written: with their neighbours they make fuller packets.
-const SEND_BYTES_MIN: usize = 32 * 1024;
 
 /// Replies up to so many bytes are collected with others into one write.
 const COPIED_BYTES_MAX: usize = 16 * 1024;
 
 /// Pieces of memory handed to one vectored write.
-const SLICES_MAX: usize = 64;
+const SLICES_MAX: usize = 512;
+/// So many of them are written from where they are; among more, the small ones are put together.
+const SLICES_UNCOPIED_MAX: usize = 32;
+/// What is put together, at most, in bytes a piece.
+const COPIED_SLICE_BYTES_MAX: usize = 1024;
+/// And in all before it is written.
+const COPIED_SLICES_BYTES_MAX: usize = 64 * 1024;
+
+/// Records of an answer that lie elsewhere.
+#[derive(Debug, Default)]
+pub(crate) struct External {
+    /// What `Segment::External { token }` stands for, by token.
+    pub sources: Vec<Vec<Piece>>,
+    /// Brings small pieces into memory.
+    pub gatherer: Gatherer,
+}
+
+impl External {
+    /// Brings the small piece at `index` of a source into memory, and with it as many of those behind it as one buffer
+    /// takes.
+    async fn gather_from(&mut self, token: usize, index: usize) -> Result<(), EngineError> {
+        let later = self.sources[token..].iter_mut().flatten().skip(index);
+        let mut room = GATHERED_BYTES_MAX;
+        let fitting = later.filter(|piece| gather::is_small(piece)).take_while(|piece| {
+            let is_fitting = piece.len() <= room;
+            room = room.saturating_sub(piece.len());
+            is_fitting
+        });
+        let mut pieces: Vec<&mut Piece> = fitting.collect();
+        match self.gatherer.gather(&mut pieces).await.into_iter().next() {
+            Some((0, error)) => Err(error),
+            // Whoever comes to the others tries again.
+            _ => Ok(()),
+        }
+    }
+}
 
 /// An answer ready to be sent.
 #[derive(Debug)]
 pub(crate) struct Reply {
     frame: Frame,
-    /// What `Segment::External { token }` stands for, by token.
-    sources: Vec<Vec<Piece>>,
+    records: External,
     /// Error codes in it, each with how many there are.
     errors: Vec<(i16, u32)>,
     /// Holds the memory of the frame and of what the sources pin.
@@ -50,20 +83,20 @@ impl Reply {
         correlation_id: i32,
         body: &M,
     ) -> Result<Self, EncodeError> {
-        Self::with_sources(api, version, correlation_id, body, Vec::new(), None)
+        Self::with_records(api, version, correlation_id, body, External::default(), None)
     }
 
-    /// An answer whose external records are `sources`.
-    pub fn with_sources<M: Message>(
+    /// An answer with external records. `permit` holds the memory of what of them is in memory, and of what is gathered.
+    pub fn with_records<M: Message>(
         api: ApiKey,
         version: i16,
         correlation_id: i32,
         body: &M,
-        sources: Vec<Vec<Piece>>,
+        records: External,
         permit: Option<Permit>,
     ) -> Result<Self, EncodeError> {
         let frame = frame::encode_response(api, version, correlation_id, body)?;
-        Ok(Reply { frame, sources, errors: error_codes(body), permit })
+        Ok(Reply { frame, records, errors: error_codes(body), permit })
     }
 
     /// Error codes in the reply other than NONE, each with how many partitions, topics or groups have it.
@@ -93,13 +126,13 @@ impl Reply {
     /// Copies a small reply behind what `out` holds. A large one, or one with records from elsewhere, is to be sent from
     /// where it is: until the client has taken it, it stands in memory once, and its permit with it.
     pub fn copy_to(&self, out: &mut BytesMut) -> bool {
-        if !self.sources.is_empty() || self.frame.length > COPIED_BYTES_MAX {
+        if !self.records.sources.is_empty() || self.frame.length > COPIED_BYTES_MAX {
             return false;
         }
         for segment in &self.frame.segments {
             match segment {
                 Segment::Bytes(bytes) => out.extend_from_slice(bytes),
-                Segment::External { .. } => unreachable!("a reply without sources has no external records"),
+                Segment::External { .. } => unreachable!("a reply without sources is all here"),
             }
         }
         true
@@ -147,46 +180,61 @@ pub(crate) async fn flush(
     Ok(())
 }
 
-/// Writes a reply, reading what lies in files chunk by chunk. Its permit is given back at the end.
+/// Writes a reply: what is in memory and small pieces of files in as few calls as they fit into, large pieces of files by
+/// themselves. Its permit is given back at the end.
 pub(crate) async fn send(stream: &mut dyn Stream, reply: Reply, pace: Pace<'_>) -> Result<(), SendError> {
     let sending = Sending::new(pace, reply.len());
-    let _permit = reply.permit;
+    let Reply { frame, mut records, permit: _permit, .. } = reply;
     let mut queue = Queue::default();
-    for segment in reply.frame.segments {
-        match segment {
-            Segment::Bytes(bytes) => queue.push(bytes),
-            Segment::External { token, length } => {
-                let pieces = &reply.sources[token as usize];
-                debug_assert_eq!(length, pieces.iter().map(Piece::len).sum::<usize>());
-                for piece in pieces {
-                    match &piece.source {
-                        Source::Memory(bytes) => queue.push(bytes.clone()),
-                        Source::File(range) => {
-                            let mut start = 0;
-                            while start < piece.len() {
-                                let left = piece.len() - start;
-                                if left >= SEND_BYTES_MIN
-                                    && let Some(sent) =
-                                        send_file(range, start, left, &mut queue, stream, &sending).await?
-                                {
-                                    start += sent;
-                                    continue;
-                                }
-                                let len = FILE_CHUNK_BYTES.min(left);
-                                queue.push(piece.bytes(start, len).await?);
-                                queue.write(stream, &sending).await?;
-                                start += len;
-                            }
-                        }
-                    }
-                    if queue.slices.len() >= SLICES_MAX {
-                        queue.write(stream, &sending).await?;
-                    }
-                }
+    for segment in frame.segments {
+        let (token, length) = match segment {
+            Segment::Bytes(bytes) => {
+                queue.push(bytes, stream, &sending).await?;
+                continue;
+            }
+            Segment::External { token, length } => (token as usize, length),
+        };
+        debug_assert_eq!(length, records.sources[token].iter().map(Piece::len).sum::<usize>());
+        for index in 0..records.sources[token].len() {
+            if gather::is_small(&records.sources[token][index]) {
+                // What was gathered before goes first: it takes the memory that the next has room in.
+                queue.write(stream, &sending).await?;
+                records.gather_from(token, index).await?;
+            }
+            let piece = &mut records.sources[token][index];
+            match &mut piece.source {
+                // The frame buffer that it is a part of is let go with it, once it is sent.
+                Source::Memory(bytes) => queue.push(std::mem::take(bytes), stream, &sending).await?,
+                Source::File(range) => send_large(range, &mut queue, stream, &sending).await?,
             }
         }
     }
     queue.write(stream, &sending).await
+}
+
+/// Sends what lies in a file chunk by chunk, from the page cache without a copy where that goes.
+async fn send_large(
+    range: &FileRange,
+    queue: &mut Queue,
+    stream: &mut dyn Stream,
+    sending: &Sending<'_>,
+) -> Result<(), SendError> {
+    let mut start = 0;
+    while start < range.len {
+        let left = range.len - start;
+        if left >= SMALL_BYTES_MAX
+            && let Some(sent) = send_file(range, start, left, queue, stream, sending).await?
+        {
+            start += sent;
+            continue;
+        }
+        let len = FILE_CHUNK_BYTES.min(left);
+        let chunk = range.file.read_at(range.position + start as u64, len).await?;
+        queue.push(chunk, stream, sending).await?;
+        queue.write(stream, sending).await?;
+        start += len;
+    }
+    Ok(())
 }
 
 /// Sends what is queued and then some bytes of a file, from the page cache without a copy. The answer is how many of them;
@@ -202,6 +250,7 @@ async fn send_file(
     let (position, len) = (range.position + start as u64, left.min(SEND_BYTES_MAX));
     let Some(file) = range.file.file() else { return Ok(None) };
     let Some(descriptor) = file.resident(position, len) else { return Ok(None) };
+    queue.close();
     for bytes in &mut queue.slices {
         while !bytes.is_empty() {
             let written = sending.progress(poll_fn(|cx| stream.poll_write_more(cx, bytes))).await?;
@@ -209,6 +258,7 @@ async fn send_file(
         }
     }
     queue.slices.clear();
+    queue.copied = 0;
     match sending.progress(poll_fn(|cx| stream.poll_send_file(cx, descriptor, position, len))).await {
         Ok(sent) => Ok(Some(sent)),
         Err(SendError::Io(error)) if error.kind() == io::ErrorKind::Unsupported => Ok(None),
@@ -216,30 +266,53 @@ async fn send_file(
     }
 }
 
+/// What is to be written together.
 #[derive(Default)]
 struct Queue {
     slices: Vec<Bytes>,
+    /// The latest small ones, put together; they come behind the slices.
+    small: BytesMut,
+    /// Bytes put together so far.
+    copied: usize,
 }
 
 impl Queue {
-    fn push(&mut self, bytes: Bytes) {
-        if !bytes.is_empty() {
+    /// Adds bytes, and writes what there is when that is enough.
+    async fn push(
+        &mut self,
+        bytes: Bytes,
+        stream: &mut dyn Stream,
+        sending: &Sending<'_>,
+    ) -> Result<(), SendError> {
+        if self.slices.len() >= SLICES_UNCOPIED_MAX && bytes.len() <= COPIED_SLICE_BYTES_MAX {
+            self.small.extend_from_slice(&bytes);
+            self.copied += bytes.len();
+        } else if !bytes.is_empty() {
+            self.close();
             self.slices.push(bytes);
+        }
+        if self.slices.len() >= SLICES_MAX || self.copied >= COPIED_SLICES_BYTES_MAX {
+            self.write(stream, sending).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes a slice of what was put together.
+    fn close(&mut self) {
+        if !self.small.is_empty() {
+            self.slices.push(self.small.split().freeze());
         }
     }
 
     async fn write(&mut self, stream: &mut dyn Stream, sending: &Sending<'_>) -> Result<(), SendError> {
+        self.close();
         let mut at = 0;
         while at < self.slices.len() {
             let mut written = sending
                 .progress(poll_fn(|cx| {
-                    let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-                    let mut count = 0;
-                    for (slot, bytes) in slices.iter_mut().zip(&self.slices[at..]) {
-                        *slot = IoSlice::new(bytes);
-                        count += 1;
-                    }
-                    Pin::new(&mut *stream).poll_write_vectored(cx, &slices[..count])
+                    let left = self.slices[at..].iter().take(SLICES_MAX);
+                    let slices: Vec<IoSlice<'_>> = left.map(|bytes| IoSlice::new(bytes)).collect();
+                    Pin::new(&mut *stream).poll_write_vectored(cx, &slices)
                 }))
                 .await?;
             while written > 0 {
@@ -255,6 +328,7 @@ impl Queue {
             }
         }
         self.slices.clear();
+        self.copied = 0;
         Ok(())
     }
 }
@@ -326,17 +400,16 @@ mod tests {
         use tokio::io::AsyncReadExt;
         let (near, mut far) = tokio::io::duplex(7);
         let mut near: Box<dyn Stream> = Box::new(near);
-        let mut queue = Queue::default();
-        let mut expected = Vec::new();
-        for i in 0..200u8 {
-            let bytes = vec![i; usize::from(i) % 23];
-            expected.extend_from_slice(&bytes);
-            queue.push(bytes.into());
-        }
+        let slices: Vec<Vec<u8>> = (0..2000).map(|i| vec![i as u8; i * 37 % 2000]).collect();
+        let expected = slices.concat();
         let write = async move {
             let admission = Admission::new(0);
             let pace = Pace { stall: Duration::from_secs(1), admission: &admission };
-            queue.write(&mut *near, &Sending::new(pace, 1)).await.unwrap();
+            let (mut queue, sending) = (Queue::default(), Sending::new(pace, 1));
+            for bytes in slices {
+                queue.push(bytes.into(), &mut *near, &sending).await.unwrap();
+            }
+            queue.write(&mut *near, &sending).await.unwrap();
             drop(near);
         };
         let mut found = Vec::new();

@@ -25,7 +25,7 @@ use super::{Context, LEADER_EPOCH, check_leader_epoch, topic_key};
 use crate::connection::Close;
 use crate::errors;
 use crate::fetch_sessions::{Asked, Topic};
-use crate::reply::Reply;
+use crate::reply::{External, Reply};
 
 /// From here on topics come by id (KIP-516).
 const TOPIC_ID_VERSION_MIN: i16 = 13;
@@ -192,7 +192,8 @@ fn shape(
     }
     let response = FetchResponse { session_id, responses, ..Default::default() };
     let (version, correlation_id) = (context.version(), context.header.correlation_id);
-    Ok(Reply::with_sources(ApiKey::Fetch, version, correlation_id, &response, sources, permit)?)
+    let records = External { sources, gatherer: context.broker().gatherer().clone() };
+    Ok(Reply::with_records(ApiKey::Fetch, version, correlation_id, &response, records, permit)?)
 }
 
 fn partition_data(
