@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use kolk_engine::door::Door;
 use kolk_engine::state::{CatalogueEpoch, Command, Outcome, Refusal};
-use kolk_engine::{Engine, Pending};
+use kolk_engine::{Engine, EngineExt, Pending};
 
 pub use admission::{Admission, Class, Permit};
 pub use settings::Settings;
@@ -53,8 +53,7 @@ impl Broker {
     /// A broker over `engine`.
     pub fn new(engine: Arc<dyn Engine>, door: Door, settings: Settings) -> Self {
         let admission = Admission::new(settings.memory_bytes_max);
-        let mut catalogue_epoch = CatalogueEpoch::default();
-        drop(engine.with_state(&mut |state| catalogue_epoch = state.catalogue_epoch().clone()));
+        let catalogue_epoch = engine.peek(|state| state.catalogue_epoch().clone());
         Broker(Arc::new(Inner {
             engine,
             door,

@@ -1,5 +1,6 @@
 //! What the broker tells of itself: the memory budget, groups, and how much state there is.
 
+use kolk_engine::EngineExt;
 use kolk_engine::metrics::{Family, Page, Source};
 
 use crate::Broker;
@@ -40,12 +41,12 @@ impl Source for Broker {
         page.count(&WAITS, &[], self.admission().waits());
         page.count(&UNDECODABLE, &[], self.undecodable().batches.get());
         // What is shown need not be durable: nothing follows from it.
-        drop(self.engine().with_state(&mut |state| {
+        self.engine().peek(|state| {
             page.count(&TOPICS, &[], state.topic_count() as u64);
             page.count(&PARTITIONS, &[], state.partition_count() as u64);
             page.count(&SHARDS, &[], state.shard_count() as u64);
             page.count(&PRODUCERS, &[], state.producer_count() as u64);
-        }));
+        });
         for (phase, count) in self.groups().phase_counts() {
             page.count(&GROUPS, &[phase.name()], count as u64);
         }

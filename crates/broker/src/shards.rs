@@ -145,10 +145,10 @@ impl Shards {
     /// Looks at the state's tail. What was seen need not be durable: whatever is appended by it is answered later.
     fn route_again(&self, name: &str) -> Option<Arc<Route>> {
         let epoch = self.broker.catalogue_epoch();
-        let mut route = None;
-        drop(self.broker.engine().with_state(&mut |state| {
-            route = state.topic_by_name(name).map(|topic| Arc::new(Route::new(state, topic, epoch)));
-        }));
+        let route = self
+            .broker
+            .engine()
+            .peek(|state| state.topic_by_name(name).map(|topic| Arc::new(Route::new(state, topic, epoch))));
         let mut routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(route) = route else {
             routes.remove(name);

@@ -57,12 +57,10 @@ impl Broker {
         &self,
         keys: &[TopicKey<'_>],
     ) -> Result<Vec<Option<Arc<Topic>>>, EngineError> {
-        let mut found = Vec::new();
-        let seen = self.engine().with_state(&mut |state| {
-            found = keys.iter().map(|key| find(state, key)).collect();
-        });
+        let (found, durable) =
+            self.engine().look(|state| keys.iter().map(|key| find(state, key)).collect::<Vec<_>>());
         if found.iter().any(Option::is_none) {
-            seen.await?;
+            durable.await?;
         }
         Ok(found)
     }

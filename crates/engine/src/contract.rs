@@ -41,7 +41,7 @@ pub trait Engine: Send + Sync + 'static {
     fn validate(&self, command: &Command) -> Pending<Result<Outcome, Refusal>>;
 
     /// Looks at the tail of the state under its lock: be short, do not block. The returned reply resolves
-    /// once everything seen is durable. Use [`EngineExt::query`].
+    /// once everything seen is durable. Use [`EngineExt::query`], `look` or `peek`.
     fn with_state(&self, view: &mut dyn FnMut(&State)) -> Pending<()>;
 
     /// Reads many partitions, waiting up to `max_wait_ms` for `min_bytes` in total. Errors of single
@@ -72,17 +72,29 @@ pub trait Engine: Send + Sync + 'static {
     fn close(&self) -> BoxFuture<'_, Result<(), EngineError>>;
 }
 
-/// Typed conveniences over [`Engine`].
+/// Three ways to see the tail of the state, by who waits until that is durable: `query` does, after `look` the caller
+/// does where it matters, after `peek` nobody can.
 pub trait EngineExt: Engine {
     /// Computes something from the tail of the state; resolves when what was seen is durable.
     fn query<R: Send + 'static>(&self, view: impl FnOnce(&State) -> R) -> Pending<R> {
+        let (answer, durable) = self.look(view);
+        durable.map(move |()| answer)
+    }
+
+    /// What is seen now, which a power cut may take back: tell nobody of it, and decide nothing by it that is not
+    /// checked or waited for once more.
+    fn peek<R>(&self, view: impl FnOnce(&State) -> R) -> R {
+        self.look(view).0
+    }
+
+    /// [`EngineExt::peek`], with what makes it safe to tell: the pending resolves when what was seen is durable.
+    fn look<R>(&self, view: impl FnOnce(&State) -> R) -> (R, Pending<()>) {
         let mut view = Some(view);
         let mut answer = None;
         let pending = self.with_state(&mut |state| {
             answer = view.take().map(|view| view(state));
         });
-        let answer = answer.expect("with_state calls its view once before it returns");
-        pending.map(move |()| answer)
+        (answer.expect("with_state calls its view once before it returns"), pending)
     }
 }
 

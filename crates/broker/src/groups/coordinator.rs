@@ -170,17 +170,10 @@ impl Broker {
 
     /// Brings back every group that had members when the log was closed, so that their sessions can end.
     pub(crate) fn load_groups(&self) {
-        let ids: Vec<Arc<str>> = {
-            let mut ids = Vec::new();
-            drop(self.engine().with_state(&mut |state| {
-                ids = state
-                    .groups()
-                    .filter(|group| !group.membership.members.is_empty())
-                    .map(|group| group.id.clone())
-                    .collect();
-            }));
-            ids
-        };
+        let ids: Vec<Arc<str>> = self.engine().peek(|state| {
+            let groups = state.groups().filter(|group| !group.membership.members.is_empty());
+            groups.map(|group| group.id.clone()).collect()
+        });
         for id in ids {
             // A group that cannot be loaded now is loaded when its first request comes.
             let _ = self.with_group(&id, false, |_, _| ());
@@ -194,11 +187,7 @@ impl Broker {
 
     /// What is stored of a group, at the tail of the state.
     fn stored_membership(&self, id: &str) -> Option<Arc<Membership>> {
-        let mut stored = None;
-        drop(self.engine().with_state(&mut |state| {
-            stored = state.group(id).map(|group| Arc::clone(&group.membership));
-        }));
-        stored
+        self.engine().peek(|state| state.group(id).map(|group| Arc::clone(&group.membership)))
     }
 
     /// Runs `act` on a group under its lock, then stores and answers what it brought about. `None` if the group has no

@@ -133,9 +133,7 @@ impl Broker {
     }
 
     fn is_stored(&self, group: &str) -> bool {
-        let mut stored = false;
-        drop(self.engine().with_state(&mut |state| stored = state.group(group).is_some()));
-        stored
+        self.engine().peek(|state| state.group(group).is_some())
     }
 
     /// How many committed offsets groups have, of certain partitions or (`None`) all, and how many bytes of metadata:
@@ -146,7 +144,7 @@ impl Broker {
             count += 1;
             metadata_bytes += committed.metadata.len();
         };
-        drop(self.engine().with_state(&mut |state| {
+        self.engine().peek(|state| {
             for (group, partitions) in asked {
                 let Some(known) = state.group(group) else { continue };
                 match partitions {
@@ -156,7 +154,7 @@ impl Broker {
                     }
                 }
             }
-        }));
+        });
         (count, metadata_bytes)
     }
 

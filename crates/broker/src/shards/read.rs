@@ -9,8 +9,8 @@ use bytes::Bytes;
 use kolk_engine::defects::{Defect, defect};
 use kolk_engine::state::Shard;
 use kolk_engine::{
-    BatchAt, EngineError, Isolation, Offset, PartitionId, Pending, Piece, Published, Read, ReadError,
-    ReadRequest, ShardId, TopicId,
+    BatchAt, EngineError, EngineExt, Isolation, Offset, PartitionId, Pending, Piece, Published, Read,
+    ReadError, ReadRequest, ShardId, TopicId,
 };
 use kolk_wire_kafka::records::{
     BatchHeader, CompressError, Compression, Record, RecordError, RecordIter, record::decompressed,
@@ -142,14 +142,12 @@ impl Shards {
 
     /// The tail of the state; the pending resolves when what was seen is durable.
     fn look(&self, topic: TopicId, shard: ShardId) -> (Result<(Stream, Shard), ShardsError>, Pending<()>) {
-        let mut seen = Err(ShardsError::UnknownStream);
-        let durable = self.broker.engine().with_state(&mut |state| {
-            if let Some(found) = state.topic(topic) {
-                let stream = Stream::of(state, found);
-                seen = stream.shard(shard).copied().map(|shard| (stream, shard));
-            }
-        });
-        (seen, durable)
+        self.broker.engine().look(|state| {
+            let found = state.topic(topic).ok_or(ShardsError::UnknownStream)?;
+            let stream = Stream::of(state, found);
+            let shard = *stream.shard(shard)?;
+            Ok((stream, shard))
+        })
     }
 
     /// Fills the page with what can be read now.

@@ -21,7 +21,7 @@ use kolk_broker::Permit;
 use kolk_broker::partitions::{BatchRefusal, BatchRules, Checked, check_batch};
 use kolk_broker::topics::{TopicKey, find};
 use kolk_engine::map::HashMap;
-use kolk_engine::{Append, AppendError, Appended, PartitionId, Pending, TopicId};
+use kolk_engine::{Append, AppendError, Appended, EngineExt, PartitionId, Pending, TopicId};
 use kolk_wire_kafka::frame::{self, RequestHeader};
 use kolk_wire_kafka::messages::produce::{
     BatchIndexAndErrorMessage, PartitionProduceResponse, ProduceRequest, ProduceResponse,
@@ -74,10 +74,9 @@ impl TopicCache {
             return Some(*known);
         }
         let key = if by_id { TopicKey::Id(id) } else { TopicKey::Name(name) };
-        let mut found = None;
-        let pending = shared.broker.engine().with_state(&mut |state| {
-            found = find(state, &key)
-                .map(|topic| Cached { id: topic.id, rules: BatchRules::of(&topic, state.config_defaults()) });
+        let (found, pending) = shared.broker.engine().look(|state| {
+            find(state, &key)
+                .map(|topic| Cached { id: topic.id, rules: BatchRules::of(&topic, state.config_defaults()) })
         });
         let Some(cached) = found else {
             *seen = Some(pending);
