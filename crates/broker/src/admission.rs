@@ -41,6 +41,12 @@ pub const REQUEST_BYTES: usize = 1024;
 /// The smallest budget that is taken; less is raised to this.
 pub const MEMORY_BYTES_MIN: usize = 8 * 1024 * 1024;
 
+/// An answer up to this size is kept while it waits for room.
+const KEPT_BYTES_MAX: usize = 4 * 1024;
+
+/// How often an answer that there was no room for is made anew; after that it waits as it is.
+pub const REPEATS_MAX: u32 = 2;
+
 /// While memory is short, who sends or takes what holds it must be as fast as this, in bytes a second.
 pub const SLOWEST_BYTES_PER_SECOND: usize = 256 * 1024;
 
@@ -269,10 +275,12 @@ impl Permit {
     /// Gives back all but `bytes`.
     pub fn shrink(&mut self, bytes: usize) {
         let mut surplus = self.bytes().saturating_sub(bytes);
-        if let Some(grown) = &mut self.grown {
+        if let Some(mut grown) = self.grown.take() {
             let from_growth = surplus.min(grown.num_permits());
             drop(grown.split(from_growth));
             surplus -= from_growth;
+            // Growth that is all given back may be taken again.
+            self.grown = Some(grown).filter(|grown| grown.num_permits() > 0);
         }
         drop(self.held.split(surplus));
         if self.oversized.as_ref().is_some_and(|(limit, _)| self.bytes() <= *limit) {
@@ -310,6 +318,33 @@ impl Permit {
         self.grown = None;
         let missing = bytes.saturating_sub(self.held.num_permits());
         self.grown = Some(acquire(&admission.0.growth, clamp(missing, admission.0.growth_bytes)).await);
+    }
+
+    /// Makes the permit hold an answer that is there, `bytes` in all, and no more. An answer that there is no room for
+    /// is no longer there while it waits, or the waiting would hold what the budget does not know of: `None`, and the
+    /// permit holds room to make it again, which takes one of `repeats`. Without any left, and if it is small, it waits
+    /// as it is.
+    pub async fn keep<A>(
+        &mut self,
+        admission: &Admission,
+        answer: A,
+        bytes: usize,
+        repeats: &mut u32,
+    ) -> Option<A> {
+        if self.try_grow(admission, bytes) {
+            self.shrink(bytes);
+            return Some(answer);
+        }
+        let kept = match repeats.checked_sub(1) {
+            Some(left) if bytes > KEPT_BYTES_MAX => {
+                *repeats = left;
+                drop(answer);
+                None
+            }
+            _ => Some(answer),
+        };
+        self.grow(admission, bytes).await;
+        kept
     }
 
     /// Bytes that the permit holds.
@@ -420,6 +455,42 @@ mod tests {
         assert_eq!(other.bytes(), 3 * MIB, "more than there is stands alone");
         drop((permit, other, others, rest));
         assert_eq!(admission.available(), Admission::new(32 * MIB).available());
+    }
+
+    #[test]
+    fn an_answer_without_room_is_made_again_at_most_so_often() {
+        let admission = Admission::new(8 * MIB);
+        let mut permit = admission.try_admit(MIB, Class::Data).expect("fits");
+        let mut repeats = 1;
+        let answer = Arc::new(());
+        {
+            let kept = pin!(permit.keep(&admission, Arc::clone(&answer), 10, &mut repeats));
+            assert!(matches!(poll(kept), Poll::Ready(Some(_))));
+        }
+        assert_eq!((permit.bytes(), repeats), (10, 1), "there is room: what is too much goes back");
+
+        let growth = admission.0.growth_bytes;
+        let mut other = admission.try_admit(100, Class::Data).expect("fits");
+        let _rest = admission.try_admit(admission.available(), Class::Data);
+        assert!(other.try_grow(&admission, 100 + growth));
+        let all = 10 + growth;
+        {
+            let mut kept = pin!(permit.keep(&admission, Arc::clone(&answer), all, &mut repeats));
+            assert!(poll(kept.as_mut()).is_pending());
+            assert_eq!(Arc::strong_count(&answer), 1, "what waits for room is not there meanwhile");
+            other.shrink(100);
+            assert!(matches!(poll(kept), Poll::Ready(None)), "there is room now: make it again");
+        }
+        assert_eq!((permit.bytes(), repeats), (all, 0));
+
+        // Made again it is larger still: now it waits as it is, and so does a small one of another request.
+        permit.shrink(10);
+        assert!(other.try_grow(&admission, 100 + growth));
+        for (bytes, mut repeats) in [(all, 0), (KEPT_BYTES_MAX, REPEATS_MAX)] {
+            let mut kept = pin!(permit.keep(&admission, Arc::clone(&answer), bytes, &mut repeats));
+            assert!(poll(kept.as_mut()).is_pending());
+            assert_eq!(Arc::strong_count(&answer), 2);
+        }
     }
 
     #[test]

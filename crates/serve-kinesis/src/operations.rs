@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use kolk_broker::Permit;
-use kolk_broker::admission::REQUEST_BYTES;
+use kolk_broker::admission::{REPEATS_MAX, REQUEST_BYTES};
 use kolk_wire_kinesis::codec::RecordsPieces;
 use kolk_wire_kinesis::requests::*;
 use kolk_wire_kinesis::{
@@ -29,12 +29,6 @@ pub(crate) struct Answer {
     pub content: Content,
     pub permit: Option<Permit>,
 }
-
-/// An answer up to this size is kept while it waits for room; a larger one is dropped and made again, if the operation
-/// only looks.
-const KEPT_BYTES_MAX: usize = 4 * 1024;
-/// How often an answer is made, when there was no room for it.
-const TURNS_MAX: usize = 3;
 
 /// The bytes of an answer.
 pub(crate) enum Content {
@@ -133,8 +127,9 @@ fn is_repeatable(operation: Operation) -> bool {
 pub(crate) async fn run(service: &Service, operation: Operation, mut call: Call) -> Answer {
     let format = call.format;
     let admission = service.broker().admission();
-    for turn in 1.. {
-        let mut answer = match dispatch(service, operation, &mut call).await {
+    let mut repeats = if is_repeatable(operation) { REPEATS_MAX } else { 0 };
+    loop {
+        let answer = match dispatch(service, operation, &mut call).await {
             Ok(answer) => answer,
             Err(error) => {
                 if error.code.status() >= 500 {
@@ -148,18 +143,10 @@ pub(crate) async fn run(service: &Service, operation: Operation, mut call: Call)
             return answer;
         };
         let bytes = bytes.len() + REQUEST_BYTES;
-        if permit.try_grow(admission, bytes) {
-            permit.shrink(bytes);
-        } else if bytes <= KEPT_BYTES_MAX || !is_repeatable(operation) || turn == TURNS_MAX {
-            permit.grow(admission, bytes).await;
-        } else {
-            drop(answer);
-            permit.grow(admission, bytes).await;
-            call.permit = Some(permit);
-            continue;
+        if let Some(mut answer) = permit.keep(admission, answer, bytes, &mut repeats).await {
+            answer.permit = Some(permit);
+            return answer;
         }
-        answer.permit = Some(permit);
-        return answer;
+        call.permit = Some(permit);
     }
-    unreachable!("the last turn keeps its answer")
 }

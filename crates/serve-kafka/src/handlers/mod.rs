@@ -35,7 +35,7 @@ mod sync_group;
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use kolk_broker::admission::REQUEST_BYTES;
+use kolk_broker::admission::{REPEATS_MAX, REQUEST_BYTES};
 use kolk_broker::topics::TopicKey;
 use kolk_broker::{Admission, Broker, Permit};
 use kolk_engine::TopicId;
@@ -89,10 +89,6 @@ impl<'a> Context<'a> {
 /// Memory that the lists of one request may take once they are decoded, in bytes: room for a Metadata request of a
 /// quarter million topics.
 const LIST_BYTES_MAX: usize = 16 << 20;
-/// An answer up to this size is kept while it waits for room; a larger one is dropped and made again.
-const KEPT_BYTES_MAX: usize = 4 * 1024;
-/// How often an answer is made, when there was no room for it.
-const TURNS_MAX: usize = 3;
 
 /// What the lists of a request whose answer takes no more than they do are charged for.
 pub(crate) const LISTS_ALONE: usize = 1;
@@ -177,7 +173,8 @@ pub(crate) async fn handle(
         false => None,
     };
     let mut is_granted = false;
-    for turn in 1.. {
+    let mut repeats = if apis::is_repeatable(api) { REPEATS_MAX } else { 0 };
+    loop {
         let mut room = Room { admission, permit: &mut permit, is_granted };
         let reply = match answer(&context, api, body.clone(), &mut room).await? {
             Ok(reply) => reply,
@@ -188,19 +185,10 @@ pub(crate) async fn handle(
             }
         };
         let bytes = reply.own_bytes() + REQUEST_BYTES;
-        if permit.try_grow(admission, bytes) {
-            permit.shrink(bytes);
+        if let Some(reply) = permit.keep(admission, reply, bytes, &mut repeats).await {
             return Ok(reply.holding(permit));
         }
-        let is_kept = bytes <= KEPT_BYTES_MAX || !apis::is_repeatable(api) || turn >= TURNS_MAX;
-        if is_kept {
-            permit.grow(admission, bytes).await;
-            return Ok(reply.holding(permit));
-        }
-        drop(reply);
-        permit.grow(admission, bytes).await;
     }
-    unreachable!("the last turn keeps its answer")
 }
 
 /// Holds the memory of an answer whose request holds none any more.
