@@ -13,8 +13,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::Failure;
 use super::common::{Out, OutputArgs, ServerArgs, run};
 use super::format::{Format, to_json, unescape};
+use super::place::{Bounds, Where};
 use super::produce::Progress;
-use super::time::When;
 
 /// Prints records: from where you say, to the present end or onwards.
 ///
@@ -72,36 +72,6 @@ pub struct Consume {
     server: ServerArgs,
     #[command(flatten)]
     output: OutputArgs,
-}
-
-/// A place in a partition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Where {
-    Earliest,
-    Latest,
-    Offset(i64),
-    Last(i64),
-    Time(When),
-}
-
-impl std::str::FromStr for Where {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if let Some(time) = text.strip_prefix('@') {
-            return time.parse().map(Where::Time);
-        }
-        match text {
-            "earliest" | "beginning" => return Ok(Where::Earliest),
-            "latest" | "end" => return Ok(Where::Latest),
-            _ => {}
-        }
-        match text.parse::<i64>() {
-            Ok(offset @ 0..) => Ok(Where::Offset(offset)),
-            Ok(last) => Ok(Where::Last(-last)),
-            Err(_) => Err("it is earliest, latest, an offset, -N or @TIME".to_owned()),
-        }
-    }
 }
 
 /// Prints records until there are enough.
@@ -199,44 +169,16 @@ impl Consume {
         // Where each partition ends; empty when following.
         let mut ends: BTreeMap<(String, i32), i64> = BTreeMap::new();
         for topic in &self.topics {
-            let described = kafka.topic(topic).await?;
-            let chosen: Vec<i32> = if self.partition.is_empty() {
-                described.partitions.keys().copied().collect()
-            } else {
-                self.partition.clone()
-            };
-            let ask = |spec| chosen.iter().map(|p| (*p, spec)).collect::<Vec<_>>();
-            let earliest = kafka.list_offsets(topic, &ask(OffsetSpec::Earliest)).await?;
-            let latest = kafka.list_offsets(topic, &ask(OffsetSpec::Latest)).await?;
-            let place = async |place: Where| -> Result<BTreeMap<i32, i64>, Failure> {
-                let by_time = match place {
-                    Where::Time(when) => {
-                        kafka.list_offsets(topic, &ask(OffsetSpec::Timestamp(when.ms(now_ms)))).await?
-                    }
-                    _ => BTreeMap::new(),
-                };
-                let offsets = chosen.iter().map(|p| {
-                    let (first, end) = (earliest[p].0, latest[p].0);
-                    let offset = match place {
-                        Where::Earliest => first,
-                        Where::Latest => end,
-                        Where::Offset(offset) => offset.clamp(first, end),
-                        Where::Last(count) => (end - count).max(first),
-                        Where::Time(_) => by_time.get(p).map(|(o, _)| *o).filter(|o| *o >= 0).unwrap_or(end),
-                    };
-                    (*p, offset)
-                });
-                Ok(offsets.collect())
-            };
-            let begin = place(self.from).await?;
-            let end = place(self.until.unwrap_or(Where::Latest)).await?;
-            for partition in &chosen {
-                let (begin, end) = (begin[partition], end[partition]);
+            let bounds = Bounds::of(kafka, topic, &self.partition).await?;
+            let begin = bounds.offsets(self.from, now_ms).await?;
+            let end = bounds.offsets(self.until.unwrap_or(Where::Latest), now_ms).await?;
+            for (partition, begin) in begin {
+                let end = end[&partition];
                 if self.follow {
-                    fetcher.seek(topic, *partition, begin);
+                    fetcher.seek(topic, partition, begin);
                 } else if begin < end {
-                    fetcher.seek(topic, *partition, begin);
-                    ends.insert((topic.clone(), *partition), end);
+                    fetcher.seek(topic, partition, begin);
+                    ends.insert((topic.clone(), partition), end);
                 }
             }
         }
@@ -270,10 +212,11 @@ impl Consume {
         door: &Door,
         printer: &mut Printer,
     ) -> Result<(), Failure> {
+        let now_ms = door.clock.now_ms();
         let options = GroupOptions {
             reset: match self.from {
                 Where::Latest => OffsetSpec::Latest,
-                Where::Time(when) => OffsetSpec::Timestamp(when.ms(door.clock.now_ms())),
+                Where::Time(when) => OffsetSpec::Timestamp(when.ms(now_ms)),
                 _ => OffsetSpec::Earliest,
             },
             fetch: self.options(),
@@ -282,7 +225,7 @@ impl Consume {
             ..Default::default()
         };
         let mut member = GroupConsumer::new(kafka.clone(), group, &self.topics, options);
-        let done = self.member_loop(&mut member, kafka, printer).await;
+        let done = self.member_loop(&mut member, kafka, now_ms, printer).await;
         // Whatever happened, the group does not wait for this member.
         let left = member.leave().await;
         done?;
@@ -293,6 +236,7 @@ impl Consume {
         &self,
         member: &mut GroupConsumer,
         kafka: &Kafka,
+        now_ms: i64,
         printer: &mut Printer,
     ) -> Result<(), Failure> {
         let failed = |error| Failure::Failed(anyhow::Error::new(error).context("cannot wait for signals"));
@@ -311,11 +255,13 @@ impl Consume {
                     let mut left = BTreeMap::new();
                     let committed = kafka.committed(member_group(self)).await?;
                     for (topic, partition) in assignment.into_iter().filter(|_| !self.follow) {
-                        let ask = [(partition, OffsetSpec::Earliest), (partition, OffsetSpec::Latest)];
-                        let first = kafka.list_offsets(&topic, &ask[..1]).await?[&partition].0;
-                        let end = kafka.list_offsets(&topic, &ask[1..]).await?[&partition].0;
-                        let begin = committed.get(&(topic.clone(), partition)).map_or(first, |c| c.offset);
-                        if begin < end && self.from != Where::Latest {
+                        let bounds = Bounds::of(kafka, &topic, &[partition]).await?;
+                        let end = bounds.all()[&partition].1;
+                        let begin = match committed.get(&(topic.clone(), partition)) {
+                            Some(committed) => committed.offset,
+                            None => bounds.offsets(self.from, now_ms).await?[&partition],
+                        };
+                        if begin < end {
                             left.insert((topic, partition), end);
                         }
                     }
@@ -355,27 +301,4 @@ impl Consume {
 
 fn member_group(consume: &Consume) -> &str {
     consume.group.as_deref().expect("only called in a group")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn places_read() {
-        for (text, place) in [
-            ("earliest", Where::Earliest),
-            ("end", Where::Latest),
-            ("0", Where::Offset(0)),
-            ("17", Where::Offset(17)),
-            ("-5", Where::Last(5)),
-            ("@1000", Where::Time(When::At(1000))),
-            ("@15m", Where::Time(When::Ago(900_000))),
-        ] {
-            assert_eq!(text.parse(), Ok(place), "{text}");
-        }
-        for text in ["", "x", "@", "1.5"] {
-            assert!(text.parse::<Where>().is_err(), "{text}");
-        }
-    }
 }

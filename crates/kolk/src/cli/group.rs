@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::Failure;
 use super::common::{Out, OutputArgs, ServerArgs, row, run};
+use super::place::{Bounds, Where};
 use super::time::When;
 
 #[derive(Subcommand)]
@@ -245,31 +246,16 @@ impl Reset {
                 self.group
             )));
         }
+        let place = match (self.to_offset, self.to_time) {
+            _ if self.to_earliest => Where::Earliest,
+            (Some(offset), _) => Where::Offset(offset),
+            (None, Some(when)) => Where::Time(when),
+            (None, None) => Where::Latest,
+        };
         let mut moves = Vec::new();
         for topic in &topics {
-            let described = kafka.topic(topic).await?;
-            let chosen: Vec<i32> = if self.partition.is_empty() {
-                described.partitions.keys().copied().collect()
-            } else {
-                self.partition.clone()
-            };
-            let ask = |spec| chosen.iter().map(|p| (*p, spec)).collect::<Vec<_>>();
-            let earliest = kafka.list_offsets(topic, &ask(OffsetSpec::Earliest)).await?;
-            let latest = kafka.list_offsets(topic, &ask(OffsetSpec::Latest)).await?;
-            let by_time = match self.to_time {
-                Some(when) => kafka.list_offsets(topic, &ask(OffsetSpec::Timestamp(when.ms(now_ms)))).await?,
-                None => BTreeMap::new(),
-            };
-            for partition in chosen {
-                let (first, end) = (earliest[&partition].0, latest[&partition].0);
-                let to = if self.to_earliest {
-                    first
-                } else if let Some(offset) = self.to_offset {
-                    offset.clamp(first, end)
-                } else {
-                    // Nothing at or after the time: behind the last record.
-                    by_time.get(&partition).map(|(offset, _)| *offset).filter(|o| *o >= 0).unwrap_or(end)
-                };
+            let bounds = Bounds::of(&kafka, topic, &self.partition).await?;
+            for (partition, to) in bounds.offsets(place, now_ms).await? {
                 let from = committed.get(&(topic.clone(), partition)).map(|c| c.offset);
                 moves.push((topic.clone(), partition, from, to));
             }

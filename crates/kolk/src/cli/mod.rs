@@ -10,6 +10,7 @@ mod consume;
 mod format;
 mod group;
 mod inspect;
+mod place;
 mod produce;
 mod repair;
 mod settings;

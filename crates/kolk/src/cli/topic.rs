@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 
 use clap::{Args, Subcommand};
 use kolk_broker::configs::RETIRED_PARTITIONS;
-use kolk_client::kafka::{ConfigSource, Kafka, NewTopic, OffsetSpec};
+use kolk_client::kafka::{ConfigSource, Kafka, NewTopic};
 use kolk_wire_kafka::ErrorCode;
 use serde_json::json;
 
 use super::Failure;
 use super::common::{Out, OutputArgs, ServerArgs, row, run};
+use super::place::Bounds;
 
 #[derive(Subcommand)]
 pub enum Topic {
@@ -204,9 +205,8 @@ impl Describe {
         let mut out = Out::new();
         for (at, name) in self.names.iter().enumerate() {
             let topic = kafka.topic(name).await?;
-            let ask = |spec| topic.partitions.keys().map(move |p| (*p, spec)).collect::<Vec<_>>();
-            let earliest = kafka.list_offsets(name, &ask(OffsetSpec::Earliest)).await?;
-            let latest = kafka.list_offsets(name, &ask(OffsetSpec::Latest)).await?;
+            let bounds = Bounds::of(&kafka, name, &[]).await?;
+            let bounds = bounds.all();
             let mut configs = kafka.topic_configs(name).await?;
             let retired = configs.iter().find(|config| config.name == RETIRED_PARTITIONS);
             let retired: BTreeSet<i32> = retired
@@ -231,8 +231,8 @@ impl Describe {
                         "leader_epoch": p.leader_epoch,
                         "replicas": p.replicas,
                         "isr": p.isr,
-                        "earliest": earliest.get(index).map(|(offset, _)| offset),
-                        "latest": latest.get(index).map(|(offset, _)| offset),
+                        "earliest": bounds.get(index).map(|(first, _)| first),
+                        "latest": bounds.get(index).map(|(_, end)| end),
                         "retired": retired.contains(index),
                     })
                 });
@@ -260,8 +260,7 @@ impl Describe {
             let mut rows =
                 vec![row!["PARTITION", "LEADER", "REPLICAS", "ISR", "EARLIEST", "LATEST", "RECORDS"]];
             for (index, partition) in &topic.partitions {
-                let first = earliest.get(index).map_or(0, |(offset, _)| *offset);
-                let end = latest.get(index).map_or(0, |(offset, _)| *offset);
+                let (first, end) = bounds.get(index).copied().unwrap_or_default();
                 let list = |ids: &[i32]| ids.iter().map(i32::to_string).collect::<Vec<_>>().join(",");
                 let (replicas, isr) = (list(&partition.replicas), list(&partition.isr));
                 rows.push(row![index, partition.leader, replicas, isr, first, end, end - first]);

@@ -192,6 +192,11 @@ fn groups_commit_what_was_printed_and_can_be_moved() {
     server.done(&["group", "reset", "g", "--to-earliest"]);
     assert_eq!(server.done(&["consume", "t", "-g", "g", "-c", "1"]), "0\n");
 
+    // Where nothing was committed, a time without records is the end: there is nothing to wait for.
+    assert_eq!(server.done(&["consume", "t", "-g", "h", "--from", "@now"]), "");
+    // Where something was, what is behind that is read wherever else it was to begin.
+    assert_eq!(server.done(&["consume", "t", "-g", "g", "--from", "latest"]), "1\n2\n3\n4\n");
+
     assert_eq!(server.done(&["group", "delete", "g"]), "");
     server.run(&["group", "describe", "g"]).failed("there is no group g");
     server.run(&["group", "delete", "g"]).failed("cannot delete group g");
