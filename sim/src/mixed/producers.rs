@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use kolk_client::Error;
 use kolk_client::kafka::{Connection, Producer, ProducerOptions, RecordBody};
-use kolk_wire_kafka::messages::init_producer_id::InitProducerIdRequest;
 use kolk_wire_kafka::messages::produce::{PartitionProduceData, ProduceRequest, TopicProduceData};
 use kolk_wire_kafka::records::{BatchBuilder, Compression};
 use kolk_wire_kafka::{ErrorCode, Records};
@@ -326,19 +325,9 @@ pub(super) async fn producer_id(client: &Client) -> Option<(i64, i16)> {
     let mut epoch = 0;
     let told = client
         .act(|told| What::ProducerId { told }, async {
-            let kafka = client.world.kafka();
-            let connection = kafka.any().await?;
-            let request = InitProducerIdRequest {
-                transactional_id: None,
-                transaction_timeout_ms: i32::MAX,
-                producer_id: -1,
-                producer_epoch: -1,
-                ..Default::default()
-            };
-            let answer = connection.call(&request, PATIENCE).await?;
-            Error::check(answer.error_code, None, || "producer id".to_owned())?;
-            epoch = answer.producer_epoch;
-            Ok(answer.producer_id)
+            let (id, its_epoch) = client.world.kafka().producer_id(PATIENCE).await?;
+            epoch = its_epoch;
+            Ok(id)
         })
         .await;
     told.ok().map(|id| (*id, epoch))

@@ -106,7 +106,7 @@ impl Producer {
     /// A producer; an idempotent one asks for its id first.
     pub async fn new(kafka: Kafka, options: ProducerOptions) -> Result<Producer, Error> {
         let identity = if options.idempotent && options.acks == -1 {
-            Some(kafka.retrying(|| producer_id(&kafka)).await?)
+            Some(kafka.retrying(|| kafka.producer_id(kafka.options().timeout)).await?)
         } else {
             None
         };
@@ -138,19 +138,22 @@ impl Producer {
     }
 }
 
-async fn producer_id(kafka: &Kafka) -> Result<(i64, i16), Error> {
-    let connection = kafka.any().await?;
-    let request = InitProducerIdRequest {
-        // Null; the field's own default is the empty string.
-        transactional_id: None,
-        transaction_timeout_ms: i32::MAX,
-        producer_id: -1,
-        producer_epoch: -1,
-        ..Default::default()
-    };
-    let answer = connection.call(&request, kafka.options().timeout).await?;
-    Error::check(answer.error_code, None, || "cannot get a producer id".to_owned())?;
-    Ok((answer.producer_id, answer.producer_epoch))
+impl Kafka {
+    /// A new producer id and its epoch, for a producer without transactions. Asked once, of any broker.
+    pub async fn producer_id(&self, timeout: Duration) -> Result<(i64, i16), Error> {
+        let connection = self.any().await?;
+        let request = InitProducerIdRequest {
+            // Null; the field's own default is the empty string.
+            transactional_id: None,
+            transaction_timeout_ms: i32::MAX,
+            producer_id: -1,
+            producer_epoch: -1,
+            ..Default::default()
+        };
+        let answer = connection.call(&request, timeout).await?;
+        Error::check(answer.error_code, None, || "cannot get a producer id".to_owned())?;
+        Ok((answer.producer_id, answer.producer_epoch))
+    }
 }
 
 impl Inner {
@@ -260,7 +263,7 @@ impl Writer {
                 let error = Arc::new(error);
                 // Whether the batch is in the log may be unknown, so its sequence numbers cannot be used for others.
                 if self.identity.is_some()
-                    && let Ok(fresh) = producer_id(&self.kafka).await
+                    && let Ok(fresh) = self.kafka.producer_id(self.kafka.options().timeout).await
                 {
                     self.identity = Some(fresh);
                     self.sequence = 0;
