@@ -11,6 +11,7 @@
 //!  read / offsets  ◄── index ◄──────────────── published tuple ◄─────────────┘
 //! ```
 
+mod by_time;
 pub mod codec;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;

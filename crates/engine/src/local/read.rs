@@ -1,30 +1,23 @@
 //! Reading: batches from the archive and from the log's index, waiting for more, and looking offsets up.
 
-use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use kolk_wire_kafka::records::glance::glance;
-use kolk_wire_kafka::records::record::RecordError;
-use kolk_wire_kafka::records::{BatchHeader, Batches, CompressError, TimestampType};
+use kolk_wire_kafka::records::{BatchHeader, Batches};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 use super::archive::{Archive, ByTime};
 use super::index::Index;
+use crate::by_time;
 use crate::contract::{
     EngineError, FoundOffset, Isolation, OffsetQuery, PartitionRead, Piece, Published, Read, ReadError,
     ReadRequest,
 };
 use crate::seldom::Seldom;
 use crate::types::{Offset, PartitionId};
-
-/// What the batches that one lookup by time looks into may be unpacked to in all, in bytes. The first one whose header
-/// promises the time has it, unless its producer counts wrong: where more would have to be looked through, the beginning
-/// of the batch that it came to will do.
-const DECOMPRESSED_MAX: usize = 64 << 20;
 
 /// The readers' side of the engine.
 ///
@@ -288,7 +281,7 @@ impl Reader {
         let log_start = published.log_start;
         // Nothing before it matches.
         let mut from = log_start;
-        let mut left = DECOMPRESSED_MAX;
+        let mut left = by_time::DECOMPRESSED_MAX;
         loop {
             let archived_to = self.archive.end(partition);
             // A batch whose header promises the timestamp may hold it only before the log start.
@@ -367,8 +360,7 @@ impl Reader {
         Ok(greatest)
     }
 
-    /// The first record of a batch at or after a timestamp and not before the log start. Of a batch that cannot be
-    /// decoded, or unpacks to more than is `left`, its beginning.
+    /// [`by_time::first_record`]; what cannot be decoded is counted.
     fn first_record(
         &self,
         batch: &Bytes,
@@ -376,43 +368,18 @@ impl Reader {
         log_start: Offset,
         left: &mut usize,
     ) -> Option<FoundOffset> {
-        let header = BatchHeader::parse(batch).ok()?;
-        let base = Offset(header.base_offset).max(log_start);
-        if header.timestamp_type() == TimestampType::LogAppendTime {
-            return Some(FoundOffset { offset: base, timestamp_ms: header.max_timestamp });
-        }
-        let beginning = Some(FoundOffset { offset: base, timestamp_ms: header.max_timestamp });
-        let mut found = None;
-        // It may unpack to far more than it is: looked over, not held.
-        let looked = glance(&header, batch, *left, |record| {
-            if record.timestamp >= at && record.offset >= log_start.0 {
-                found = Some(FoundOffset { offset: Offset(record.offset), timestamp_ms: record.timestamp });
+        by_time::first_record(batch, at, log_start, left, |header, error| {
+            self.undecodable.fetch_add(1, Ordering::Relaxed);
+            let base_offset = header.base_offset;
+            if let Some(unsaid) = self.undecodable_told.say() {
+                tracing::warn!(
+                    base_offset,
+                    %error,
+                    unsaid,
+                    "a batch cannot be decoded; its first offset is used"
+                );
             }
-            match found {
-                Some(_) => ControlFlow::Break(()),
-                None => ControlFlow::Continue(()),
-            }
-        });
-        match looked {
-            Ok(seen) => {
-                *left -= seen;
-                found
-            }
-            Err(RecordError::Compress(CompressError::TooLarge { .. })) => beginning,
-            Err(error) => {
-                self.undecodable.fetch_add(1, Ordering::Relaxed);
-                let base_offset = header.base_offset;
-                if let Some(unsaid) = self.undecodable_told.say() {
-                    tracing::warn!(
-                        base_offset,
-                        %error,
-                        unsaid,
-                        "a batch cannot be decoded; its first offset is used"
-                    );
-                }
-                beginning
-            }
-        }
+        })
     }
 }
 

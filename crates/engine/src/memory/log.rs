@@ -1,12 +1,10 @@
 //! One partition's batches, in offset order.
 
 use std::collections::VecDeque;
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use kolk_wire_kafka::records::glance::glance;
-use kolk_wire_kafka::records::{BatchHeader, TimestampType, batch};
+use kolk_wire_kafka::records::batch;
 use tokio::sync::Notify;
 
 use crate::contract::{BatchAt, FoundOffset, Piece, Source};
@@ -15,9 +13,6 @@ use crate::types::Offset;
 
 /// There is one leader and it never changes.
 const LEADER_EPOCH: i32 = 0;
-
-/// What a batch may grow to when a lookup by time decompresses it, in bytes.
-const DECOMPRESSED_MAX: usize = 128 << 20;
 
 #[derive(Debug, Default)]
 pub(super) struct PartitionLog {
@@ -34,7 +29,7 @@ pub(super) struct StoredBatch {
     pub(super) last_offset: Offset,
     append_ms: i64,
     max_timestamp_ms: i64,
-    bytes: Bytes,
+    pub(super) bytes: Bytes,
 }
 
 /// Copies a batch out of its request, so that it does not hold the whole of it, and fills in what the log knows.
@@ -137,35 +132,4 @@ impl PartitionLog {
         let start = self.batches.partition_point(|batch| batch.last_offset < from);
         self.batches.range(start..).find(|batch| batch.max_timestamp_ms >= timestamp_ms).cloned()
     }
-}
-
-/// The first record of a batch at or after a timestamp, and not before the log start. Of a batch that cannot be
-/// decoded, its beginning.
-pub(super) fn first_record(batch: &StoredBatch, at_ms: i64, log_start: Offset) -> Option<FoundOffset> {
-    let whole = || {
-        Some(FoundOffset { offset: batch.base_offset.max(log_start), timestamp_ms: batch.max_timestamp_ms })
-    };
-    let undecodable = || {
-        tracing::debug!(
-            base_offset = batch.base_offset.0,
-            "a batch cannot be decoded; its first offset is used"
-        );
-        whole()
-    };
-    let Ok(header) = BatchHeader::parse(&batch.bytes) else { return undecodable() };
-    if header.timestamp_type() == TimestampType::LogAppendTime {
-        return whole();
-    }
-    let mut found = None;
-    // It may unpack to far more than it is: looked over, not held.
-    let looked = glance(&header, &batch.bytes, DECOMPRESSED_MAX, |record| {
-        if record.timestamp >= at_ms && record.offset >= log_start.0 {
-            found = Some(FoundOffset { offset: Offset(record.offset), timestamp_ms: record.timestamp });
-        }
-        match found {
-            Some(_) => ControlFlow::Break(()),
-            None => ControlFlow::Continue(()),
-        }
-    });
-    if looked.is_err() { undecodable() } else { found }
 }

@@ -14,10 +14,13 @@ mod tests;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use kolk_wire_kafka::records::BatchHeader;
+use kolk_wire_kafka::records::record::RecordError;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use self::log::{PartitionLog, first_record, store};
+use self::log::{PartitionLog, store};
+use crate::by_time;
 use crate::contract::{
     Append, AppendError, Appended, BoxFuture, Engine, EngineError, FoundOffset, Isolation, OffsetQuery,
     PartitionRead, Pending, Published, Read, ReadError, ReadRequest,
@@ -402,9 +405,16 @@ impl Engine for MemoryEngine {
             // timestamp that no record has, or only one before the log start: then the next one is looked at.
             let mut candidate = log.reaching(timestamp_ms, log_start);
             drop(inner);
+            let mut left = by_time::DECOMPRESSED_MAX;
             while let Some(batch) = candidate {
-                if let Some(found) = first_record(&batch, timestamp_ms, log_start) {
-                    return Ok(Ok(Some(found)));
+                let undecodable = |header: &BatchHeader, error: RecordError| {
+                    let base_offset = header.base_offset;
+                    tracing::debug!(base_offset, %error, "a batch cannot be decoded; its first offset is used");
+                };
+                let (bytes, left) = (&batch.bytes, &mut left);
+                let found = by_time::first_record(bytes, timestamp_ms, log_start, left, undecodable);
+                if found.is_some() {
+                    return Ok(Ok(found));
                 }
                 let inner = self.shared.lock();
                 let log = inner.logs.get(&partition);
