@@ -11,7 +11,7 @@ use kolk_wire_kafka::records::{BatchHeader, Compression};
 
 use super::frame::Frame;
 use super::manifest::Manifest;
-use super::recovery::{self, OpenError, Purpose, Visit};
+use super::recovery::{self, Missing, OpenError, Purpose, Visit};
 use super::segment::{Extent, Handles, Segment, SegmentId};
 use super::snapshot;
 use super::wal::{WalFile, WalHeader};
@@ -194,7 +194,7 @@ impl Checks<'_> {
 }
 
 impl Visit for Checks<'_> {
-    fn file(&mut self, _header: &WalHeader, file: &WalFile, path: &Path) -> Result<(), String> {
+    fn file(&mut self, _header: &WalHeader, file: &WalFile, path: &Path) -> Result<(), Missing> {
         self.report.wal_files += 1;
         (self.progress)(path, file.capacity);
         Ok(())
@@ -325,7 +325,7 @@ struct Telling<'a> {
 }
 
 impl Visit for Telling<'_> {
-    fn file(&mut self, header: &WalHeader, file: &WalFile, path: &Path) -> Result<(), String> {
+    fn file(&mut self, header: &WalHeader, file: &WalFile, path: &Path) -> Result<(), Missing> {
         (self.out)(entry(
             "wal-file",
             [

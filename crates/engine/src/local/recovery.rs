@@ -18,7 +18,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::archive::Archive;
-use super::frame::{self, Found, Frame, Life};
+use super::frame::{self, Found, Frame, FrameId, Life};
 use super::index::Index;
 use super::manifest::{self, LifeEntry, Manifest, ManifestError};
 use super::segment::{self, Handles, Segment, SegmentError, SegmentId};
@@ -323,8 +323,8 @@ struct FoundFile {
 
 /// Who is shown a log, front to back.
 pub(super) trait Visit: Send {
-    /// The next file of the log; an error in words refuses it.
-    fn file(&mut self, header: &WalHeader, file: &WalFile, path: &Path) -> Result<(), String>;
+    /// The next file of the log, or which frames are missing before it.
+    fn file(&mut self, header: &WalHeader, file: &WalFile, path: &Path) -> Result<(), Missing>;
 
     /// The next frame, at a position of that file.
     fn frame(&mut self, frame: &Frame, header: &WalHeader, position: u64) -> Result<(), CorruptState>;
@@ -341,6 +341,14 @@ pub(super) trait Visit: Send {
     fn salvages(&self) -> bool {
         false
     }
+}
+
+/// Frames that should stand before a file.
+#[derive(Debug)]
+pub(super) struct Missing {
+    pub what: String,
+    /// The first of them.
+    pub from: u64,
 }
 
 /// Where the log does not go on as it should.
@@ -435,7 +443,7 @@ pub(super) async fn walk(
     let mut expected: Option<Expected> = None;
     for (at, found) in chain.iter().enumerate() {
         let header = found.header.expect("only files with a header are in the log");
-        let begins = Expected { number: header.first_frame, before_crc: header.before_crc };
+        let begins = Expected::at_start_of(&header);
         let gap = |position, what, frames| Gap { file: found.path.clone(), position, what, frames };
         let mut next = expected.unwrap_or(begins);
         if header.sequence != sequence {
@@ -450,11 +458,11 @@ pub(super) async fn walk(
             visit.gap(gap(0, what, (next.number, begins.number)))?;
             next = begins;
         }
-        if let Err(what) = visit.file(&header, &found.file, &found.path) {
-            visit.gap(gap(0, what, (begins.number, begins.number)))?;
+        if let Err(missing) = visit.file(&header, &found.file, &found.path) {
+            visit.gap(gap(0, missing.what, (missing.from, begins.number)))?;
         }
         let promised = match chain.get(at + 1).and_then(|next| next.header) {
-            Some(next) => Some(Expected { number: next.first_frame, before_crc: next.before_crc }),
+            Some(next) => Some(Expected::at_start_of(&next)),
             None => {
                 let entry = manifest.lives.iter().find(|entry| entry.life.id == header.life);
                 let end = entry.and_then(|entry| entry.end);
@@ -462,7 +470,7 @@ pub(super) async fn walk(
             }
         };
         let life = lives.iter().find(|life| life.id == header.life).expect("decoded with its life");
-        let mut scan = Scan { disk_file: found, window: Bytes::new(), window_at: 0 };
+        let mut scan = Scan::new(found);
         let mut position = wal::HEADER_LEN;
         loop {
             let end = match scan.frame_at(position, life).await? {
@@ -528,7 +536,7 @@ pub(super) async fn walk(
     // A damaged header of the newest file must not hide its frames.
     if let Some(open) = manifest.lives.last().filter(|entry| entry.end.is_none()) {
         for found in unused.iter().filter(|found| found.header.is_none()) {
-            let mut scan = Scan { disk_file: found, window: Bytes::new(), window_at: 0 };
+            let mut scan = Scan::new(found);
             if let Ok(frame) = scan.frame_at(wal::HEADER_LEN, &open.life).await?
                 && frame.id.number >= expected.number
             {
@@ -560,36 +568,81 @@ async fn take_headless(
     manifest: &Manifest,
     visit: &mut dyn Visit,
 ) -> Result<(), OpenError> {
-    let oldest = chain.first().and_then(|found| found.header).map(|header| header.first_frame);
-    let oldest = oldest.or(manifest.lives.first().map(|life| life.first_frame)).unwrap_or(1);
-    for mut found in std::mem::take(unused) {
+    let mut headless = Vec::new();
+    for found in std::mem::take(unused) {
         let mut begins = None;
         if found.header.is_none() {
-            let mut scan = Scan { disk_file: &found, window: Bytes::new(), window_at: 0 };
+            let mut scan = Scan::new(&found);
             for life in lives {
-                begins = begins.or(scan
-                    .frame_at(wal::HEADER_LEN, life)
-                    .await?
-                    .ok()
-                    .map(|frame| (life.id, frame.id)));
+                let frame = scan.frame_at(wal::HEADER_LEN, life).await?;
+                begins = begins.or(frame.ok().map(|frame| (*life, frame.id)));
             }
         }
-        let Some((life, id)) = begins.filter(|(_, id)| id.number >= oldest) else {
-            unused.push(found);
-            continue;
-        };
-        let what = "its header does not check; the frames in it are there".to_owned();
-        visit.gap(Gap { file: found.path.clone(), position: 0, what, frames: (id.number, id.number) })?;
+        match begins {
+            Some((life, id)) => headless.push((found, life, id)),
+            None => unused.push(found),
+        }
+    }
+    headless.sort_by_key(|(.., id)| id.number);
+
+    let oldest = chain.first().and_then(|found| found.header).map(|header| header.first_frame);
+    let oldest = oldest.or(manifest.lives.first().map(|life| life.first_frame)).unwrap_or(1);
+    let later = headless.split_off(headless.partition_point(|(.., id)| id.number < oldest));
+    // Where the log's first files are missing, they are those whose frames lead up to the first that is there. What
+    // else begins earlier is left from before the log's start.
+    for (found, life, id) in headless.into_iter().rev() {
+        let first = chain.first().and_then(|found| found.header);
+        match first.filter(|first| first.sequence > manifest.wal_from) {
+            Some(first) if leads_to(&found, &life, Expected::at_start_of(&first)).await? => {
+                take_in(chain, 0, found, (&life, id, first.sequence - 1), visit)?;
+            }
+            _ => unused.push(found),
+        }
+    }
+    for (found, life, id) in later {
         let at =
             chain.partition_point(|other| other.header.is_some_and(|header| header.first_frame < id.number));
-        let sequence = match at.checked_sub(1).and_then(|before| chain[before].header) {
-            Some(before) => before.sequence + 1,
-            None => manifest.wal_from,
-        };
-        let (first_frame, before_crc, capacity) = (id.number, id.before_crc, found.file.capacity);
-        found.header = Some(WalHeader { sequence, life, first_frame, before_crc, capacity });
-        chain.insert(at, found);
+        let before = at.checked_sub(1).and_then(|before| chain[before].header);
+        let sequence = before.map_or(manifest.wal_from, |before| before.sequence + 1);
+        take_in(chain, at, found, (&life, id, sequence), visit)?;
     }
+    Ok(())
+}
+
+/// Whether the frames of a file follow one another up to `wanted`.
+async fn leads_to(found: &FoundFile, life: &Life, wanted: Expected) -> Result<bool, OpenError> {
+    let mut scan = Scan::new(found);
+    let mut position = wal::HEADER_LEN;
+    let mut next = None;
+    while let Ok(frame) = scan.frame_at(position, life).await? {
+        let is = Expected { number: frame.id.number, before_crc: frame.id.before_crc };
+        if next.is_some_and(|next| next != is) {
+            break;
+        }
+        let after = Expected { number: is.number + 1, before_crc: frame.crc };
+        if after == wanted {
+            return Ok(true);
+        }
+        next = Some(after);
+        position += u64::from(frame.len);
+    }
+    Ok(false)
+}
+
+/// Makes a file without a header part of the log, by its life, its first frame and the sequence that its place tells.
+fn take_in(
+    chain: &mut Vec<FoundFile>,
+    at: usize,
+    mut found: FoundFile,
+    (life, id, sequence): (&Life, FrameId, u64),
+    visit: &mut dyn Visit,
+) -> Result<(), OpenError> {
+    let what = "its header does not check; the frames in it are there".to_owned();
+    visit.gap(Gap { file: found.path.clone(), position: 0, what, frames: (id.number, id.number) })?;
+    let FrameId { number: first_frame, before_crc, .. } = id;
+    found.header =
+        Some(WalHeader { sequence, life: life.id, first_frame, before_crc, capacity: found.file.capacity });
+    chain.insert(at, found);
     Ok(())
 }
 
@@ -652,6 +705,12 @@ struct Expected {
     before_crc: u32,
 }
 
+impl Expected {
+    fn at_start_of(header: &WalHeader) -> Self {
+        Self { number: header.first_frame, before_crc: header.before_crc }
+    }
+}
+
 /// Where replay puts what it reads.
 pub(super) struct Replayed<'a> {
     pub state: State,
@@ -662,14 +721,15 @@ pub(super) struct Replayed<'a> {
 
 impl Replayed<'_> {
     /// Checks that no decision lies between the snapshot and the log.
-    fn needs_from(&self, first_frame: u64) -> Result<(), String> {
+    fn needs_from(&self, first_frame: u64) -> Result<(), Missing> {
         let covered = self.covered.iter().copied().max().unwrap_or(0);
         let least = self.covered.iter().copied().min().unwrap_or(0);
         if covered == 0 && first_frame == 1 || first_frame <= least + 1 || !self.index.lock().files.is_empty()
         {
             return Ok(());
         }
-        Err(format!("the log begins with frame {first_frame}, the snapshot ends with frame {least}"))
+        let what = format!("the log begins with frame {first_frame}, the snapshot ends with frame {least}");
+        Err(Missing { what, from: least + 1 })
     }
 }
 
@@ -685,7 +745,7 @@ impl Replayed<'_> {
 }
 
 impl Visit for Replayed<'_> {
-    fn file(&mut self, header: &WalHeader, file: &WalFile, _path: &Path) -> Result<(), String> {
+    fn file(&mut self, header: &WalHeader, file: &WalFile, _path: &Path) -> Result<(), Missing> {
         self.needs_from(header.first_frame)?;
         self.take_file(header, file);
         Ok(())
@@ -754,7 +814,11 @@ struct Scan<'a> {
 /// Bytes read at a time.
 const WINDOW: u64 = 4 << 20;
 
-impl Scan<'_> {
+impl<'a> Scan<'a> {
+    fn new(disk_file: &'a FoundFile) -> Self {
+        Self { disk_file, window: Bytes::new(), window_at: 0 }
+    }
+
     /// At least `len` bytes at `position`; `None` past the end.
     async fn bytes(&mut self, position: u64, len: u64) -> Result<Option<Bytes>, OpenError> {
         let capacity = self.disk_file.file.capacity;

@@ -19,7 +19,7 @@ use super::frame::Frame;
 use super::index::Index;
 use super::inspect;
 use super::manifest::Manifest;
-use super::recovery::{self, Gap, OpenError, Purpose, Replayed, Visit, io_at};
+use super::recovery::{self, Gap, Missing, OpenError, Purpose, Replayed, Visit, io_at};
 use super::segment::{Extent, Handles, Segment, SegmentError, SegmentId, SegmentWriter, TableEntry};
 use super::snapshot::{self, SnapshotError};
 use super::wal::{WalFile, WalHeader};
@@ -289,6 +289,22 @@ impl Examined {
     }
 }
 
+/// A segment's damage for the report; what the disk refuses ends the repair.
+fn unless_io<T>(result: Result<T, SegmentError>, path: &Path) -> Result<Result<T, SegmentError>, OpenError> {
+    match result {
+        Err(error @ SegmentError::Io { .. }) => Err(failed(error, path)),
+        judged => Ok(judged),
+    }
+}
+
+fn failed(error: SegmentError, path: &Path) -> OpenError {
+    let source = match error {
+        SegmentError::Io { source, .. } => source,
+        damaged => std::io::Error::other(damaged.to_string()),
+    };
+    OpenError::Io { path: path.to_path_buf(), source }
+}
+
 async fn examine(
     handles: &Arc<Handles>,
     directory: &Path,
@@ -316,15 +332,17 @@ async fn examine(
         examined.is_damaged = true;
     }
     for extent in extents {
-        let bytes = segment.checked_extent(&extent).await;
-        let table = segment.table(&extent).await;
+        // What cannot be read now is not damaged: a device that fails for a moment must cost nothing.
+        let bytes = unless_io(segment.checked_extent(&extent).await, &path)?;
+        let table = unless_io(segment.table(&extent).await, &path)?;
         let mut batches = None;
         for error in [bytes.as_ref().err(), table.as_ref().err()].into_iter().flatten() {
             report.damage.push(error.to_string());
         }
         if bytes.is_err() || table.is_err() {
             examined.is_damaged = true;
-            let raw = segment.read(extent.position, extent.len as usize).await.unwrap_or_default();
+            let raw = segment.read(extent.position, extent.len as usize).await;
+            let raw = raw.map_err(|error| failed(error, &path))?;
             batches = Some(match table {
                 Ok(table) => those_that_check(&raw, &table),
                 Err(_) => {
@@ -391,11 +409,8 @@ async fn write_again(
     examined: &ExaminedSegment,
 ) -> Result<bool, OpenError> {
     let Some(segment) = &examined.segment else { return Ok(false) };
-    let part = recovery::segment_directory(directory);
-    let failed = |error: SegmentError| OpenError::Io {
-        path: part.join(id.file_name()),
-        source: std::io::Error::other(error.to_string()),
-    };
+    let path = recovery::segment_directory(directory).join(id.file_name());
+    let failed = |error| failed(error, &path);
     let mut writer = SegmentWriter::create(handles, id).await.map_err(failed)?;
     let mut extents: Vec<&Examined> = examined.extents.iter().collect();
     extents.sort_unstable_by_key(|examined| (examined.extent.partition, examined.extent.first));
@@ -430,7 +445,7 @@ struct Salvage<'a, 'b> {
 }
 
 impl Visit for Salvage<'_, '_> {
-    fn file(&mut self, header: &WalHeader, file: &WalFile, path: &Path) -> Result<(), String> {
+    fn file(&mut self, header: &WalHeader, file: &WalFile, path: &Path) -> Result<(), Missing> {
         if self.lanes_lost {
             self.replayed.take_file(header, file);
             return Ok(());

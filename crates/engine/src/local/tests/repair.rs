@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::AtomicU64;
 
 use super::rewrite::options;
 use super::*;
@@ -267,4 +268,122 @@ async fn a_log_file_with_a_second_name_outlives_a_repair() {
         assert_eq!((lost_too, found_too), (lost, found), "{second_name_of:?}");
     }
     assert!(repaired.len() > 2);
+}
+
+/// The header of the oldest log file did not check: its frames were taken for left-overs of an earlier use and thrown away,
+/// and nothing was said of the decisions in them. Where the file is gone altogether, that is told.
+#[tokio::test]
+async fn the_oldest_log_file_is_salvaged_without_its_header_and_missed_if_it_is_gone() {
+    let dir = Dir::new();
+    let engine = dir.open().await;
+    create_topic(&engine, 1).await;
+    drop(engine);
+    for value in ["one", "two", "three"] {
+        let engine = dir.open().await;
+        engine.append(vec![append_of(0, value.as_bytes(), 0)]).await.unwrap().remove(0).unwrap();
+    }
+    let good = files(&dir.path());
+    let disk = door(DiskOptions::default());
+    let first = recovery::wal_directory(&dir.path()).join(wal::file_name(1));
+
+    let mut bad = good[&first].clone();
+    bad[9] ^= 1;
+    std::fs::write(&first, &bad).unwrap();
+    let refused = dir.try_open(LocalOptions::default()).await.unwrap_err().to_string();
+    assert!(refused.contains("file 1 before it is missing"), "{refused}");
+    let done = repair(&disk, &dir.path(), LocalOptions::default(), true).await.unwrap();
+    assert!(done.repaired && !done.decisions_lost && done.lost.is_empty(), "{done:?}");
+    let engine = dir.open().await;
+    assert_eq!(values(&engine, 0, 0).await, ["0:one", "1:two", "2:three"]);
+    engine.close().await.unwrap();
+    drop(engine);
+
+    put_back(&good, &dir.path());
+    std::fs::remove_file(&first).unwrap();
+    let told = repair(&disk, &dir.path(), LocalOptions::default(), false).await.unwrap();
+    assert!(told.decisions_lost, "{told:?}");
+    assert!(told.notes.iter().any(|note| note.starts_with("frames 1 to 1 of the log are lost")), "{told:?}");
+}
+
+/// Reads that fail once while the directory is judged.
+#[derive(Debug)]
+struct FailingDisk {
+    below: Arc<dyn Disk>,
+    reads_left: Arc<AtomicU64>,
+}
+
+impl DiskOver for FailingDisk {
+    fn below(&self) -> &dyn Disk {
+        &*self.below
+    }
+
+    fn open_from(&self, site: Site, path: &Path, how: Open) -> BoxFuture<'_, io::Result<Arc<dyn File>>> {
+        let opened = self.below.open_from(site, path, how);
+        Box::pin(async move {
+            let file = FailingFile { below: opened.await?, reads_left: self.reads_left.clone() };
+            Ok(Arc::new(file) as Arc<dyn File>)
+        })
+    }
+}
+
+#[derive(Debug)]
+struct FailingFile {
+    below: Arc<dyn File>,
+    reads_left: Arc<AtomicU64>,
+}
+
+impl FileOver for FailingFile {
+    fn below(&self) -> &dyn File {
+        &*self.below
+    }
+
+    fn read_at_from(&self, site: Site, position: u64, len: usize) -> BoxFuture<'_, io::Result<Bytes>> {
+        if self.reads_left.fetch_sub(1, Ordering::SeqCst) == 1 {
+            return Box::pin(async { Err(io::Error::other("for a moment")) });
+        }
+        self.below.read_at_from(site, position, len)
+    }
+}
+
+/// A read that failed for a moment was taken for damage: batches and append times that were healthy were dropped for good.
+#[tokio::test]
+async fn a_read_that_fails_for_a_moment_costs_a_repair_nothing() {
+    let dir = directory(u64::MAX).await;
+    let good = files(&dir.path());
+    let log = good.keys().find(|path| path.extension().is_some_and(|e| e == "wal")).unwrap();
+    let healthy = door(DiskOptions::default());
+    let engine = dir.try_open(options()).await.unwrap();
+    let mut original = Vec::new();
+    for index in 0..PARTITIONS {
+        original.push(everything(&engine, index).await);
+    }
+    engine.close().await.unwrap();
+    drop(engine);
+
+    let mut failures = 0;
+    for read in (1..).step_by(3) {
+        put_back(&good, &dir.path());
+        // Something is to be repaired: a header of the log.
+        let mut bad = good[log].clone();
+        bad[9] ^= 1;
+        std::fs::write(log, &bad).unwrap();
+        let reads_left = Arc::new(AtomicU64::new(read));
+        let disk = FailingDisk { below: healthy.disk.clone(), reads_left: reads_left.clone() };
+        let failing = Door { disk: Arc::new(disk), ..healthy.clone() };
+        let first = repair(&failing, &dir.path(), options(), true).await;
+        let has_failed = reads_left.load(Ordering::SeqCst) as i64 <= 0;
+        if first.is_err() {
+            failures += 1;
+            repair(&healthy, &dir.path(), options(), true).await.unwrap();
+        }
+        let engine = dir.try_open(options()).await.unwrap();
+        for (index, original) in (0..).zip(&original) {
+            assert_eq!(everything(&engine, index).await, *original, "read {read} failed: {first:?}");
+        }
+        engine.close().await.unwrap();
+        if !has_failed {
+            break;
+        }
+    }
+    assert!(failures > 10, "{failures}");
 }
