@@ -25,6 +25,8 @@ const PREFACE_BYTES: u64 = 24;
 pub(crate) struct Activity {
     start: Instant,
     bytes_read: AtomicU64,
+    /// Bytes read since its task was woken last.
+    turn_bytes: AtomicU64,
     /// Requests whose head was read.
     requests: AtomicU64,
     /// Requests between their head and their answer.
@@ -56,6 +58,7 @@ impl Activity {
         Arc::new(Activity {
             start: Instant::now(),
             bytes_read: AtomicU64::new(0),
+            turn_bytes: AtomicU64::new(0),
             requests: AtomicU64::new(0),
             answering: AtomicUsize::new(0),
             write_blocked_ms: AtomicU64::new(0),
@@ -90,6 +93,11 @@ impl Activity {
             return Some("memory is short, and the peer takes its answer too slowly");
         }
         None
+    }
+
+    /// Its task was woken.
+    pub(crate) fn begin_turn(&self) {
+        self.turn_bytes.store(0, Ordering::Relaxed);
     }
 
     fn taking(&self) -> std::sync::MutexGuard<'_, Taking> {
@@ -192,6 +200,9 @@ impl Drop for AnswerGuard {
 
 /// What a connection may be sent without asking: the head of any request that a client of ours sends.
 const HEAD_BYTES: u64 = 8 * 1024;
+/// What an HTTP/2 connection reads before it lets others have their turn. The library goes on as long as there are bytes,
+/// and frames of a few bytes each, such as SETTINGS, cost it far more than reading them did.
+const TURN_BYTES: u64 = 16 * 1024;
 /// How every HTTP/2 connection begins.
 const PREFACE_START: &[u8; 4] = b"PRI ";
 
@@ -273,10 +284,15 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         out: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         ready!(self.poll_grant(cx));
+        if self.is_http2 && self.activity.turn_bytes.load(Ordering::Relaxed) >= TURN_BYTES {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let before = out.filled().len();
         let poll = Pin::new(&mut self.stream).poll_read(cx, out);
         let count = out.filled().len() - before;
         let total = self.activity.bytes_read.fetch_add(count as u64, Ordering::Relaxed);
+        self.activity.turn_bytes.fetch_add(count as u64, Ordering::Relaxed);
         self.head_bytes += count as u64;
         if total == 0 && out.filled()[before..].starts_with(PREFACE_START) {
             self.is_http2 = true;
@@ -311,5 +327,55 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Has sent for ever: this, again and again.
+    struct Endless(&'static [u8]);
+
+    impl AsyncRead for Endless {
+        fn poll_read(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            out: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            let count = out.remaining().min(self.0.len());
+            out.put_slice(&self.0[..count]);
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    /// Bytes that are read before the connection lets go, of so many that it asks for.
+    fn read_in_a_turn(stream: &mut Watched<Endless>, bytes_max: usize) -> usize {
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let mut buffer = [0; 1024];
+        let mut count = 0;
+        while count < bytes_max {
+            let mut out = ReadBuf::new(&mut buffer);
+            match Pin::new(&mut *stream).poll_read(&mut cx, &mut out) {
+                Poll::Ready(read) => read.expect("it reads"),
+                Poll::Pending => break,
+            }
+            count += out.filled().len();
+        }
+        count
+    }
+
+    /// Sixteen connections that sent SETTINGS without end kept others waiting for seconds.
+    #[test]
+    fn an_http2_peer_that_sends_without_end_is_read_in_turns() {
+        let (activity, buffers) = (Activity::new(), Arc::new(Semaphore::new(BUFFER_BYTES)));
+        let sent = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+        let mut stream = Watched::new(Endless(sent), Arc::clone(&activity), buffers);
+        for _ in 0..3 {
+            let count = read_in_a_turn(&mut stream, 1 << 20) as u64;
+            assert!((TURN_BYTES..TURN_BYTES + 1024).contains(&count), "{count} bytes");
+            assert_eq!(read_in_a_turn(&mut stream, 1 << 20), 0, "it is the turn of others");
+            activity.begin_turn();
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Connections: accepts them up to a cap, serves each in a task of its own, stops them cleanly.
 
 use std::convert::Infallible;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -291,9 +291,13 @@ async fn serve_connection(accepted: Accepted, service: impl Service, shared: &Sh
     let mut connection = pin!(builder.serve_connection(stream, requests));
     let mut look = tokio::time::interval(settings.stall / 4);
     loop {
+        let turn = poll_fn(|cx| {
+            activity.begin_turn();
+            connection.as_mut().poll(cx)
+        });
         tokio::select! {
             biased;
-            ended = connection.as_mut() => {
+            ended = turn => {
                 let Err(error) = ended else { return "client left" };
                 tracing::debug!(error = &*error, "a connection ended early");
                 return "broken off";

@@ -9,6 +9,7 @@ use kolk_engine::Seldom;
 use kolk_engine::metrics::Face;
 use kolk_wire_kinesis::Operation;
 use kolk_wire_kinesis::token::{NONCE_BYTES, Sealer};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// What the Kinesis face can be told; what concerns meaning is in the broker's settings.
 #[derive(Clone)]
@@ -67,6 +68,7 @@ struct Inner {
     settings: Settings,
     metrics: Arc<Face>,
     failure_told: Seldom,
+    wide: Semaphore,
 }
 
 impl Service {
@@ -82,6 +84,7 @@ impl Service {
             settings,
             metrics,
             failure_told: Seldom::new(Duration::from_secs(1)),
+            wide: Semaphore::new(1),
         }))
     }
 
@@ -110,6 +113,12 @@ impl Service {
         if let Some(unsaid) = self.0.failure_told.say() {
             tracing::error!(operation = operation.name(), %error, unsaid, "an operation failed");
         }
+    }
+
+    /// The turn of an answer that shows very many things: one of these at a time. It waits for nothing while it is made, and
+    /// takes the processor for long: among hundreds of them others would wait for theirs.
+    pub(crate) async fn wide_turn(&self) -> SemaphorePermit<'_> {
+        self.0.wide.acquire().await.expect("the semaphore is never closed")
     }
 
     /// Makes and reads tokens.

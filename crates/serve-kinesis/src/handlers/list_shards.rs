@@ -20,6 +20,9 @@ use crate::texts::token_error;
 
 const SHARDS_DEFAULT: usize = 1000;
 
+/// Listings of more shards than this are made one at a time.
+const WIDE_SHARDS_MIN: usize = 100;
+
 pub(crate) async fn handle(
     service: &Service,
     input: ListShardsInput,
@@ -30,6 +33,10 @@ pub(crate) async fn handle(
         None => first_page(service, &input, now_ms).await?,
     };
     let limit = input.max_results.map_or(SHARDS_DEFAULT, |limit| limit as usize);
+    let _turn = match limit.min(stream.topic.shards.len()) > WIDE_SHARDS_MIN {
+        true => Some(service.wide_turn().await),
+        false => None,
+    };
     let page = stream.list(listing, now_ms, after, limit);
     let next_token = page.shards.last().filter(|_| page.more).map(|last| {
         let next = ShardsPage {
@@ -131,4 +138,55 @@ fn filter_of(asked: &Asked) -> Result<ShardFilter, ServiceError> {
         ShardFilterType::AtTimestamp => ShardFilter::AtTimestamp(at_ms()?),
         ShardFilterType::FromTimestamp => ShardFilter::FromTimestamp(at_ms()?),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use kolk_broker::shards::Shards;
+    use kolk_broker::{Broker, Settings as BrokerSettings};
+    use kolk_engine::door::real;
+    use kolk_engine::memory::{MemoryEngine, MemoryOptions};
+    use kolk_wire_kinesis::requests::CreateStreamInput;
+
+    use super::*;
+    use crate::service::Settings;
+
+    fn list(name: &str, max_results: Option<i32>) -> ListShardsInput {
+        ListShardsInput { stream_name: Some(name.to_owned()), max_results, ..Default::default() }
+    }
+
+    /// Beside 500 clients that listed 1000 shards again and again and read no answer, a put took up to 9 s: it waited for its
+    /// turn of the processor among all of them.
+    #[tokio::test]
+    async fn long_listings_are_made_one_at_a_time_and_short_ones_do_not_wait() {
+        let door = real::door(real::DiskOptions::default());
+        let engine = Arc::new(MemoryEngine::new(door.clone(), MemoryOptions::default()));
+        let broker = Broker::new(engine, door, BrokerSettings::default());
+        let service = Service::new(Shards::new(broker), Settings::new([7; 32]));
+        for (name, shards) in [("wide", 200), ("narrow", 2)] {
+            let create = CreateStreamInput {
+                shard_count: Some(shards),
+                stream_name: name.to_owned(),
+                ..Default::default()
+            };
+            super::super::create_stream::handle(&service, create).await.expect("a stream");
+        }
+        let turn = service.wide_turn().await;
+        let short = async {
+            for short in [list("wide", Some(100)), list("narrow", None)] {
+                handle(&service, short).await.expect("a listing that waits for nobody");
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            _ = handle(&service, list("wide", None)) => panic!("it is not its turn"),
+            () = short => {}
+        }
+        drop(turn);
+        let shards = handle(&service, list("wide", None)).await.expect("a listing").shards;
+        assert_eq!(shards.map(|shards| shards.len()), Some(200));
+    }
 }
