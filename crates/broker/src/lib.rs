@@ -14,6 +14,7 @@ pub mod settings;
 pub mod shards;
 pub mod streams;
 pub mod topics;
+mod unreadable;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,7 +22,7 @@ use std::time::Duration;
 
 use kolk_engine::door::Door;
 use kolk_engine::state::{CatalogueEpoch, Command, Outcome, Refusal};
-use kolk_engine::{Engine, EngineExt, Pending};
+use kolk_engine::{Engine, EngineExt, PartitionId, Pending};
 
 pub use admission::{Admission, Class, Permit};
 pub use settings::Settings;
@@ -40,6 +41,7 @@ struct Inner {
     producer_ids: producers::ProducerIds,
     catalogue_epoch: CatalogueEpoch,
     undecodable: shards::Undecodable,
+    unreadable: unreadable::Unreadable,
     started: AtomicBool,
 }
 
@@ -64,6 +66,7 @@ impl Broker {
             producer_ids: producers::ProducerIds::default(),
             catalogue_epoch,
             undecodable: shards::Undecodable::default(),
+            unreadable: unreadable::Unreadable::default(),
             started: AtomicBool::new(false),
         }))
     }
@@ -124,6 +127,16 @@ impl Broker {
 
     pub(crate) fn undecodable(&self) -> &shards::Undecodable {
         &self.0.undecodable
+    }
+
+    pub(crate) fn unreadable(&self) -> &unreadable::Unreadable {
+        &self.0.unreadable
+    }
+
+    /// Batches of a partition could not be read while an answer with them was sent: nothing but the end of the connection
+    /// can tell the client. From now on they are read before they are promised.
+    pub fn answer_broke_off(&self, partition: PartitionId, reason: &str) {
+        self.unreadable().note(partition, reason, unreadable::Met::Within);
     }
 
     pub(crate) fn producer_ids(&self) -> &producers::ProducerIds {

@@ -22,6 +22,12 @@ static UNDECODABLE: Family = Family::counter(
     "Batches that readers of shards were not shown, or not all of, because their records cannot be read; counted at each \
      reading.",
 );
+static UNREADABLE: Family = Family::counter(
+    "kolk_fetch_unreadable_total",
+    &["met"],
+    "Reads of a Fetch that failed on the disk: before its answer was made, which tells the partition's error, or within the \
+     answer, which broke off and ended the connection.",
+);
 static TOPICS: Family = Family::gauge("kolk_topics", &[], "Topics (= streams).");
 static PARTITIONS: Family = Family::gauge("kolk_partitions", &[], "Partitions of all topics.");
 static SHARDS: Family = Family::gauge("kolk_shards", &[], "Shards of all streams, closed ones included.");
@@ -40,6 +46,8 @@ impl Source for Broker {
         }
         page.count(&WAITS, &[], self.admission().waits());
         page.count(&UNDECODABLE, &[], self.undecodable().batches.get());
+        page.count(&UNREADABLE, &["before"], self.unreadable().before.get());
+        page.count(&UNREADABLE, &["within"], self.unreadable().within.get());
         // What is shown need not be durable: nothing follows from it.
         self.engine().peek(|state| {
             page.count(&TOPICS, &[], state.topic_count() as u64);

@@ -19,6 +19,7 @@ use kolk_wire_kafka::records::{self, BatchError, BatchHeader, CompressError, Com
 
 use crate::gather::{self, GATHERED_BYTES_MAX};
 use crate::topics::is_compacted;
+use crate::unreadable::{self, Met};
 use crate::{Broker, Class, Permit};
 
 /// Why a batch is refused before anything is decided.
@@ -209,32 +210,38 @@ impl Broker {
         let share = (self.admission().available() / 4).max(READ_BYTES_MIN);
         request.max_bytes = request.max_bytes.min(share);
         request.min_bytes = request.min_bytes.min(request.max_bytes);
+        let ids: Vec<PartitionId> = request.reads.iter().map(|read| read.partition).collect();
+        // What is cut is cut between batches.
+        request.with_batches |= !self.unreadable().among(ids.iter().copied()).is_empty();
         let mut partitions = self.engine().read(request.clone()).await?;
         drop(held);
         let bytes = to_hold(&partitions);
-        if bytes == 0 {
-            return Ok(ReadReply { partitions, permit: None });
+        let mut permit = None;
+        if bytes > 0 {
+            permit = self.admission().try_admit(bytes, Class::Data);
+            if permit.is_none() {
+                drop(partitions);
+                let mut granted = self.admission().admit(bytes, Class::Data).await;
+                request.max_bytes = request.max_bytes.min(bytes);
+                request.max_wait_ms = 0;
+                partitions = self.engine().read(request).await?;
+                granted.shrink(to_hold(&partitions));
+                permit = Some(granted);
+            }
         }
-        if let Some(permit) = self.admission().try_admit(bytes, Class::Data) {
-            self.read_ahead(&mut partitions).await?;
-            return Ok(ReadReply { partitions, permit: Some(permit) });
-        }
-        drop(partitions);
-        let mut permit = self.admission().admit(bytes, Class::Data).await;
-        request.max_bytes = request.max_bytes.min(bytes);
-        request.max_wait_ms = 0;
-        let mut partitions = self.engine().read(request).await?;
-        permit.shrink(to_hold(&partitions));
-        self.read_ahead(&mut partitions).await?;
-        Ok(ReadReply { partitions, permit: Some(permit) })
+        self.read_ahead(&ids, &mut partitions).await?;
+        Ok(ReadReply { partitions, permit })
     }
 
-    /// Gathers the first small pieces. What of a partition comes before one that cannot be read is its answer; nothing
-    /// before it, an error.
+    /// Gathers the first small pieces, and looks whether suspected partitions can be read. What of a partition comes before
+    /// what cannot be read is its answer; nothing before it, an error.
     async fn read_ahead(
         &self,
+        ids: &[PartitionId],
         partitions: &mut [Result<PartitionRead, ReadError>],
     ) -> Result<(), EngineError> {
+        let told = partitions.iter().filter(|read| matches!(read, Err(ReadError::Unreadable { .. })));
+        self.unreadable().before.add(told.count() as u64);
         let mut places = Vec::new();
         let mut pieces = Vec::new();
         for (partition, read) in partitions.iter_mut().enumerate() {
@@ -244,15 +251,37 @@ impl Broker {
                 pieces.push(piece);
             }
         }
+        // The first failure of each partition comes first.
         for (failed, error) in self.gatherer().gather(&mut pieces).await {
-            let EngineError::Read(reason) = error else { return Err(error) };
             let (partition, index) = places[failed];
-            if let Ok(read) = &mut partitions[partition] {
-                read.pieces.truncate(index);
-                if read.is_empty() {
-                    partitions[partition] = Err(ReadError::Unreadable { reason });
-                }
+            if let Ok(read) = &mut partitions[partition]
+                && index < read.pieces.len()
+            {
+                unreadable::cut(read, index).await;
+                self.tell(ids[partition], &mut partitions[partition], error)?;
             }
+        }
+        for suspect in self.unreadable().among(ids.iter().copied()) {
+            if let Ok(read) = &mut partitions[suspect]
+                && let Some(error) = unreadable::check(read).await
+            {
+                self.tell(ids[suspect], &mut partitions[suspect], error)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the error the answer of a partition of which nothing else is left to answer.
+    fn tell(
+        &self,
+        id: PartitionId,
+        answer: &mut Result<PartitionRead, ReadError>,
+        error: EngineError,
+    ) -> Result<(), EngineError> {
+        let EngineError::Read(reason) = error else { return Err(error) };
+        self.unreadable().note(id, &reason, Met::Before);
+        if answer.as_ref().is_ok_and(PartitionRead::is_empty) {
+            *answer = Err(ReadError::Unreadable { reason });
         }
         Ok(())
     }

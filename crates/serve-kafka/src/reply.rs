@@ -7,11 +7,11 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
-use kolk_broker::Permit;
 use kolk_broker::admission::Admission;
-use kolk_broker::gather::{self, GATHERED_BYTES_MAX, Gatherer, SMALL_BYTES_MAX};
+use kolk_broker::gather::{self, GATHERED_BYTES_MAX, SMALL_BYTES_MAX};
+use kolk_broker::{Broker, Permit};
 use kolk_engine::door::Stream;
-use kolk_engine::{EngineError, FileRange, Piece, Source};
+use kolk_engine::{EngineError, FileRange, PartitionId, Piece, Source};
 use kolk_wire_kafka::ApiKey;
 use kolk_wire_kafka::codec::{EncodeError, Message, Segment};
 use kolk_wire_kafka::frame::{self, Frame};
@@ -36,19 +36,19 @@ const COPIED_SLICE_BYTES_MAX: usize = 1024;
 const COPIED_SLICES_BYTES_MAX: usize = 64 * 1024;
 
 /// Records of an answer that lie elsewhere.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct External {
     /// What `Segment::External { token }` stands for, by token.
-    pub sources: Vec<Vec<Piece>>,
-    /// Brings small pieces into memory.
-    pub gatherer: Gatherer,
+    pub sources: Vec<(PartitionId, Vec<Piece>)>,
+    /// Brings small pieces into memory, and is told what cannot be read.
+    pub broker: Broker,
 }
 
 impl External {
     /// Brings the small piece at `index` of a source into memory, and with it as many of those behind it as one buffer
     /// takes.
     async fn gather_from(&mut self, token: usize, index: usize) -> Result<(), EngineError> {
-        let later = self.sources[token..].iter_mut().flatten().skip(index);
+        let later = self.sources[token..].iter_mut().flat_map(|(_, pieces)| pieces).skip(index);
         let mut room = GATHERED_BYTES_MAX;
         let fitting = later.filter(|piece| gather::is_small(piece)).take_while(|piece| {
             let is_fitting = piece.len() <= room;
@@ -56,7 +56,7 @@ impl External {
             is_fitting
         });
         let mut pieces: Vec<&mut Piece> = fitting.collect();
-        match self.gatherer.gather(&mut pieces).await.into_iter().next() {
+        match self.broker.gatherer().gather(&mut pieces).await.into_iter().next() {
             Some((0, error)) => Err(error),
             // Whoever comes to the others tries again.
             _ => Ok(()),
@@ -68,7 +68,7 @@ impl External {
 #[derive(Debug)]
 pub(crate) struct Reply {
     frame: Frame,
-    records: External,
+    records: Option<External>,
     /// Error codes in it, each with how many there are.
     errors: Vec<(i16, u32)>,
     /// Holds the memory of the frame and of what the sources pin.
@@ -83,7 +83,7 @@ impl Reply {
         correlation_id: i32,
         body: &M,
     ) -> Result<Self, EncodeError> {
-        Self::with_records(api, version, correlation_id, body, External::default(), None)
+        Self::with_records(api, version, correlation_id, body, None, None)
     }
 
     /// An answer with external records. `permit` holds the memory of what of them is in memory, and of what is gathered.
@@ -92,7 +92,7 @@ impl Reply {
         version: i16,
         correlation_id: i32,
         body: &M,
-        records: External,
+        records: Option<External>,
         permit: Option<Permit>,
     ) -> Result<Self, EncodeError> {
         let frame = frame::encode_response(api, version, correlation_id, body)?;
@@ -126,13 +126,15 @@ impl Reply {
     /// Copies a small reply behind what `out` holds. A large one, or one with records from elsewhere, is to be sent from
     /// where it is: until the client has taken it, it stands in memory once, and its permit with it.
     pub fn copy_to(&self, out: &mut BytesMut) -> bool {
-        if !self.records.sources.is_empty() || self.frame.length > COPIED_BYTES_MAX {
+        if self.records.is_some() || self.frame.length > COPIED_BYTES_MAX {
             return false;
         }
         for segment in &self.frame.segments {
             match segment {
                 Segment::Bytes(bytes) => out.extend_from_slice(bytes),
-                Segment::External { .. } => unreachable!("a reply without sources is all here"),
+                Segment::External { .. } => {
+                    unreachable!("a reply without records from elsewhere is all here")
+                }
             }
         }
         true
@@ -194,22 +196,38 @@ pub(crate) async fn send(stream: &mut dyn Stream, reply: Reply, pace: Pace<'_>) 
             }
             Segment::External { token, length } => (token as usize, length),
         };
-        debug_assert_eq!(length, records.sources[token].iter().map(Piece::len).sum::<usize>());
-        for index in 0..records.sources[token].len() {
-            if gather::is_small(&records.sources[token][index]) {
-                // What was gathered before goes first: it takes the memory that the next has room in.
-                queue.write(stream, &sending).await?;
-                records.gather_from(token, index).await?;
-            }
-            let piece = &mut records.sources[token][index];
-            match &mut piece.source {
-                // The frame buffer that it is a part of is let go with it, once it is sent.
-                Source::Memory(bytes) => queue.push(std::mem::take(bytes), stream, &sending).await?,
-                Source::File(range) => send_large(range, &mut queue, stream, &sending).await?,
-            }
+        let records = records.as_mut().expect("a token stands for records");
+        debug_assert_eq!(length, records.sources[token].1.iter().map(Piece::len).sum::<usize>());
+        let sent = send_records(records, token, &mut queue, stream, &sending).await;
+        if let Err(SendError::Engine(EngineError::Read(reason))) = &sent {
+            records.broker.answer_broke_off(records.sources[token].0, reason);
         }
+        sent?;
     }
     queue.write(stream, &sending).await
+}
+
+/// Sends the records that a token stands for.
+async fn send_records(
+    records: &mut External,
+    token: usize,
+    queue: &mut Queue,
+    stream: &mut dyn Stream,
+    sending: &Sending<'_>,
+) -> Result<(), SendError> {
+    for index in 0..records.sources[token].1.len() {
+        if gather::is_small(&records.sources[token].1[index]) {
+            // What was gathered before goes first: it takes the memory that the next has room in.
+            queue.write(stream, sending).await?;
+            records.gather_from(token, index).await?;
+        }
+        match &mut records.sources[token].1[index].source {
+            // The frame buffer that it is a part of is let go with it, once it is sent.
+            Source::Memory(bytes) => queue.push(std::mem::take(bytes), stream, sending).await?,
+            Source::File(range) => send_large(range, queue, stream, sending).await?,
+        }
+    }
+    Ok(())
 }
 
 /// Sends what lies in a file chunk by chunk, from the page cache without a copy where that goes.

@@ -98,7 +98,8 @@ impl TaskHandle {
 /// A byte stream with a peer.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {
     /// Hands up to `len` bytes of a file ([`File::resident`]) from `position` to the peer without copying them through
-    /// this process. The answer is how many, at least one. `Unsupported`: nothing was sent, read and write instead.
+    /// this process. The answer is how many, at least one. `Unsupported`: nothing was sent, read and write instead, which
+    /// also tells what is wrong with the file, if that is why.
     fn poll_send_file(
         &mut self,
         _cx: &mut Context<'_>,

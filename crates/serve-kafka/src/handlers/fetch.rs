@@ -37,7 +37,7 @@ const ASKED_BYTES: usize = 512;
 /// What became of one asked partition.
 enum Found {
     Error(ErrorCode),
-    Read(PartitionRead),
+    Read(PartitionId, PartitionRead),
     /// The client's log left ours: it read past our end in an older epoch (KIP-595).
     Diverged(Published),
 }
@@ -97,13 +97,14 @@ pub(crate) async fn handle(
     if !read.reads.is_empty() {
         let asked_bytes = turn.asked.iter().map(|asked| ASKED_BYTES + asked.topic.name.len());
         let kept_bytes = REQUEST_BYTES + asked_bytes.sum::<usize>();
+        let ids: Vec<PartitionId> = read.reads.iter().map(|read| read.partition).collect();
         let reply: ReadReply = context.broker().read(read, held, kept_bytes).await?;
         permit = reply.permit;
-        let mut results = reply.partitions.into_iter();
+        let mut results = ids.into_iter().zip(reply.partitions);
         for slot in found.iter_mut().filter(|slot| slot.is_none()) {
-            let result = results.next().expect("a read has a result for each partition");
+            let (id, result) = results.next().expect("a read has a result for each partition");
             *slot = Some(match result {
-                Ok(read) => Found::Read(read),
+                Ok(read) => Found::Read(id, read),
                 Err(error) => Found::Error(errors::of_read(&error)),
             });
         }
@@ -172,9 +173,11 @@ fn shape(
     let (session_id, included) = context.shared.fetch_sessions.end(turn, |index| match &found[index] {
         Found::Error(_) => (-1, -1, true),
         Found::Diverged(published) => (published.high_watermark.0, published.log_start.0, true),
-        Found::Read(read) => (read.published.high_watermark.0, read.published.log_start.0, !read.is_empty()),
+        Found::Read(_, read) => {
+            (read.published.high_watermark.0, read.published.log_start.0, !read.is_empty())
+        }
     });
-    let mut sources: Vec<Vec<Piece>> = Vec::new();
+    let mut sources: Vec<(PartitionId, Vec<Piece>)> = Vec::new();
     let mut responses: Vec<FetchableTopicResponse> = Vec::new();
     for (((topic, index), found), included) in names.into_iter().zip(found.drain(..)).zip(included) {
         if !included {
@@ -192,7 +195,7 @@ fn shape(
     }
     let response = FetchResponse { session_id, responses, ..Default::default() };
     let (version, correlation_id) = (context.version(), context.header.correlation_id);
-    let records = External { sources, gatherer: context.broker().gatherer().clone() };
+    let records = (!sources.is_empty()).then(|| External { sources, broker: context.broker().clone() });
     Ok(Reply::with_records(ApiKey::Fetch, version, correlation_id, &response, records, permit)?)
 }
 
@@ -200,7 +203,7 @@ fn partition_data(
     index: i32,
     found: Found,
     read_committed: bool,
-    sources: &mut Vec<Vec<Piece>>,
+    sources: &mut Vec<(PartitionId, Vec<Piece>)>,
 ) -> PartitionData {
     let mut data = PartitionData {
         partition_index: index,
@@ -224,7 +227,7 @@ fn partition_data(
             data.diverging_epoch =
                 EpochEndOffset { epoch: LEADER_EPOCH, end_offset: published.high_watermark.0 };
         }
-        Found::Read(read) => {
+        Found::Read(id, read) => {
             data.high_watermark = read.published.high_watermark.0;
             data.last_stable_offset = read.published.last_stable.0;
             data.log_start_offset = read.published.log_start.0;
@@ -240,7 +243,7 @@ fn partition_data(
             let length = read.len();
             if length > 0 {
                 data.records = Some(Records::External { token: sources.len() as u64, length });
-                sources.push(read.pieces);
+                sources.push((id, read.pieces));
             }
         }
     }

@@ -13,4 +13,5 @@ mod groups;
 mod produce;
 mod support;
 mod topics;
+mod unreadable;
 mod versions;

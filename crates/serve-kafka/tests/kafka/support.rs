@@ -130,6 +130,11 @@ impl Client {
     /// The next answer, which must be to request `id`, decoded to its last byte.
     pub async fn receive<R: Request>(&mut self, version: i16, id: i32) -> R::Response {
         let frame = self.receive_frame().await.expect("an answer, not the end of the connection");
+        self.decode::<R>(version, id, frame)
+    }
+
+    /// The answer to request `id`, decoded to its last byte.
+    pub fn decode<R: Request>(&self, version: i16, id: i32, frame: Bytes) -> R::Response {
         let (found, body) = frame::decode_response_header(frame, R::KEY, version).unwrap();
         assert_eq!(found, id, "answers come in the order of requests");
         let (response, rest) = R::Response::decode_rest(body, version).unwrap();

@@ -63,10 +63,16 @@ impl Stream for TcpStream {
             });
             return Poll::Ready(match sent {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
-                Err(error) if matches!(Errno::from_io_error(&error), Some(Errno::INVAL | Errno::NOSYS)) => {
+                // What is wrong with the file is for a read of it to tell: here it would be the peer's fault.
+                Err(error)
+                    if matches!(
+                        Errno::from_io_error(&error),
+                        Some(Errno::INVAL | Errno::NOSYS | Errno::IO)
+                    ) =>
+                {
                     Err(io::ErrorKind::Unsupported.into())
                 }
-                Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(0) => Err(io::ErrorKind::Unsupported.into()),
                 other => other,
             });
         }
