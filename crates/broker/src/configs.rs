@@ -178,11 +178,10 @@ pub fn of_topic(topic: &Topic, defaults: &ConfigDefaults) -> Vec<ConfigEntry> {
 /// What merges of shards have left of partitions, so that Kafka's tools can show it; nothing on most topics.
 fn retired_partitions(topic: &Topic) -> Option<ConfigEntry> {
     let open: BTreeSet<i32> = topic.open_shards().filter_map(|shard| shard.partition).collect();
-    let retired: Vec<String> =
-        (0..topic.partitions).filter(|index| !open.contains(index)).map(|index| index.to_string()).collect();
+    let retired = ranges((0..topic.partitions).filter(|index| !open.contains(index)));
     (!retired.is_empty()).then(|| ConfigEntry {
         name: RETIRED_PARTITIONS,
-        value: Some(retired.join(",")),
+        value: Some(retired),
         source: Source::Default,
         kind: Kind::List,
         doc: "Partitions that a merge of shards has retired: they are read as before, and records produced to them are \
@@ -190,6 +189,32 @@ fn retired_partitions(topic: &Topic) -> Option<ConfigEntry> {
         read_only: true,
         synonyms: Vec::new(),
     })
+}
+
+/// Ascending numbers as text, `0,5-9999`: of 10,000 at most that takes less than the 32,767 bytes of a string in Kafka's
+/// protocol, however they lie; one by one they could not be told.
+fn ranges(ascending: impl Iterator<Item = i32>) -> String {
+    let mut runs: Vec<(i32, i32)> = Vec::new();
+    for number in ascending {
+        match runs.last_mut() {
+            Some((_, last)) if *last + 1 == number => *last = number,
+            _ => runs.push((number, number)),
+        }
+    }
+    let told = runs.into_iter().map(|(first, last)| match first == last {
+        true => first.to_string(),
+        false => format!("{first}-{last}"),
+    });
+    told.collect::<Vec<_>>().join(",")
+}
+
+/// The partitions that a value of [`RETIRED_PARTITIONS`] names; what is no number is passed over.
+pub fn retired_in(value: &str) -> BTreeSet<i32> {
+    let runs = value.split(',').filter_map(|run| {
+        let (first, last) = run.split_once('-').unwrap_or((run, run));
+        Some(first.parse().ok()?..=last.parse().ok()?)
+    });
+    runs.flatten().collect()
 }
 
 /// What [`of_topic`] calls partitions without an open shard.
@@ -276,6 +301,23 @@ impl Broker {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// They were told one by one: 48,880 bytes for 10,000 of them, and no DescribeConfigs of the topic could be answered.
+    #[test]
+    fn retired_partitions_fit_into_a_string_however_they_lie() {
+        use kolk_wire_kafka::codec::STRING_BYTES_MAX;
+        assert_eq!(ranges([0, 5, 6, 7, 9].into_iter()), "0,5-7,9");
+        let most = kolk_engine::state::Limits::default().partitions_per_topic;
+        for period in 1..10 {
+            for open in 0..period {
+                let retired: BTreeSet<i32> = (0..most).filter(|index| index % period >= open).collect();
+                let told = ranges(retired.iter().copied());
+                assert!(told.len() <= STRING_BYTES_MAX, "{open} of {period}: {}", told.len());
+                assert_eq!(retired_in(&told), retired);
+            }
+        }
+        assert_eq!(retired_in(""), BTreeSet::new());
+    }
 
     #[test]
     fn broker_entries_are_sorted_and_name_what_holds() {

@@ -45,6 +45,12 @@ pub enum DecodeError {
         /// Bytes that were allowed.
         limit: usize,
     },
+    /// A string over [`STRING_BYTES_MAX`], which a compact length could announce.
+    #[error("string of {length} bytes is over the limit of {STRING_BYTES_MAX}")]
+    StringTooLong {
+        /// Bytes the string was to have.
+        length: usize,
+    },
     /// A string that is not UTF-8.
     #[error("string is not UTF-8")]
     NotUtf8,
@@ -83,7 +89,7 @@ pub enum EncodeError {
         /// The version asked for.
         version: i16,
     },
-    /// A string over 32767 bytes or an array, byte field or frame over 2^31 - 1.
+    /// A string over [`STRING_BYTES_MAX`] or an array, byte field or frame over 2^31 - 1.
     #[error("{length} is over what the length field can hold")]
     TooLong {
         /// Length in bytes or elements.
@@ -93,6 +99,10 @@ pub enum EncodeError {
     #[error("external records cannot be copied into a buffer")]
     ExternalRecords,
 }
+
+/// The longest string, in bytes: what the plain dialect's length field holds. Kafka reads and writes no longer one in the
+/// flexible dialect either, so that whatever comes in can go out in every version.
+pub const STRING_BYTES_MAX: usize = i16::MAX as usize;
 
 /// Memory that the lists of one message may take once they are decoded, in bytes. An element of a few bytes on
 /// the wire can be a struct of a hundred: without a bound a frame of 100 MiB would become gigabytes. Lists of
@@ -216,6 +226,7 @@ impl Decoder {
 
     fn opt_bytes(&mut self, short: bool) -> Result<Option<Bytes>, DecodeError> {
         match self.length(short)? {
+            Some(length) if short && length > STRING_BYTES_MAX => Err(DecodeError::StringTooLong { length }),
             Some(length) => self.take(length).map(Some),
             None => Ok(None),
         }
@@ -438,7 +449,7 @@ impl Encoder {
     }
 
     fn put_length(&mut self, short: bool, length: Option<usize>) {
-        let limit = if short { i16::MAX as usize } else { i32::MAX as usize };
+        let limit = if short { STRING_BYTES_MAX } else { i32::MAX as usize };
         if let Some(length) = length
             && length > limit
         {

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use kolk_engine::state::{Member as StoredMember, Membership};
+use kolk_wire_kafka::codec::STRING_BYTES_MAX;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::Instant;
 
@@ -268,7 +269,11 @@ impl Group {
         }
         if request.member_id.is_empty() {
             let prefix = request.instance_id.as_deref().unwrap_or(&request.client_id);
-            let id: Arc<str> = format!("{prefix}-{}", fresh_id()).into();
+            let fresh_id = fresh_id();
+            // As Kafka makes it, but short enough to be told: with what a client calls itself it could be longer than a
+            // string may be in the protocol, and would break every answer that names the member.
+            let prefix = &prefix[..prefix.floor_char_boundary(STRING_BYTES_MAX - 1 - fresh_id.len())];
+            let id: Arc<str> = format!("{prefix}-{fresh_id}").into();
             match request.instance_id.clone() {
                 None if request.requires_known_id => {
                     self.pending.insert(id.clone(), (now + request.session_timeout, seat));

@@ -1,9 +1,7 @@
 //! `kolk topic`.
 
-use std::collections::BTreeSet;
-
 use clap::{Args, Subcommand};
-use kolk_broker::configs::RETIRED_PARTITIONS;
+use kolk_broker::configs::{RETIRED_PARTITIONS, retired_in};
 use kolk_client::kafka::{ConfigSource, Kafka, NewTopic};
 use kolk_wire_kafka::ErrorCode;
 use serde_json::json;
@@ -209,16 +207,13 @@ impl Describe {
             let bounds = bounds.all();
             let mut configs = kafka.topic_configs(name).await?;
             let retired = configs.iter().find(|config| config.name == RETIRED_PARTITIONS);
-            let retired: BTreeSet<i32> = retired
-                .and_then(|config| config.value.as_deref())
-                .map(|list| list.split(',').filter_map(|index| index.parse().ok()).collect())
-                .unwrap_or_default();
+            let list = retired.and_then(|config| config.value.clone()).unwrap_or_default();
+            let retired = retired_in(&list);
             if !retired.is_empty() {
-                let list: Vec<String> = retired.iter().map(i32::to_string).collect();
                 eprintln!(
                     "kolk: a merge of shards has retired partition {} of {name}: it is read as before, but a Kafka \
                      producer that chooses it for a key gets POLICY_VIOLATION",
-                    list.join(", ")
+                    list.replace(',', ", ")
                 );
             }
             configs.retain(|config| self.all_configs || config.source == ConfigSource::Topic);

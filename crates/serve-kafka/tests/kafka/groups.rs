@@ -400,6 +400,69 @@ async fn groups_are_listed_and_deleted_when_empty() {
     server.stop().await;
 }
 
+/// A group id of 40,000 bytes came in through a flexible version, and from then on nobody's ListGroups could be written, for a
+/// week. Kafka 4.4.0 closes the connection that sends it.
+#[tokio::test]
+async fn a_name_too_long_to_be_told_closes_its_own_connection_only() {
+    let server = TestServer::start().await;
+    let mut client = server.connect().await;
+    client.create_topic("t", 1, &[]).await;
+    let longest = "g".repeat(32_767);
+    let request = |group: &str| OffsetCommitRequest {
+        group_id: group.into(),
+        generation_id_or_member_epoch: -1,
+        topics: vec![OffsetCommitRequestTopic {
+            name: "t".into(),
+            partitions: vec![OffsetCommitRequestPartition::default()],
+            ..Default::default()
+        }],
+        ..Default::default()
+    };
+    let answer = client.call(8, &request(&longest)).await;
+    assert_eq!(code(answer.topics[0].partitions[0].error_code), ErrorCode::None);
+
+    // One byte more, in the header's place of the compact length and at the end of the id.
+    let mut hostile = server.connect().await;
+    let (_, frame) = hostile.frame(8, &request(&longest));
+    let at =
+        frame.windows(3).position(|bytes| bytes == [0x80, 0x80, 0x02]).expect("the id's length, plus one");
+    let mut frame = frame.to_vec();
+    frame[at] += 1;
+    frame.insert(at + 3, b'g');
+    let size = frame.len() as i32 - 4;
+    frame[..4].copy_from_slice(&size.to_be_bytes());
+    hostile.stream.write_all(&frame).await.unwrap();
+    assert!(hostile.is_closed().await);
+
+    for version in [1, 5] {
+        let listed = client.call(version, &ListGroupsRequest::default()).await;
+        let names: Vec<&str> = listed.groups.iter().map(|group| &*group.group_id).collect();
+        assert_eq!(names, [&longest]);
+    }
+    server.stop().await;
+}
+
+/// A member's id begins with what the client calls itself, and was longer than a string may be: the leader's answer, which
+/// names all members, could not be written, and the group never got through a rebalance.
+#[tokio::test]
+async fn a_member_with_the_longest_client_id_does_not_break_the_leaders_answer() {
+    let server = TestServer::start().await;
+    let mut client = server.connect().await;
+    let mut request = join_request("", Some(&"i".repeat(32_767)));
+    let joined = client.call(9, &request).await;
+    assert_eq!(code(joined.error_code), ErrorCode::None);
+    assert_eq!(joined.member_id.len(), 32_767);
+    assert_eq!(joined.members[0].member_id, joined.member_id);
+    // What the client calls itself need not be of one byte a letter.
+    request.group_id = "other".into();
+    request.group_instance_id = Some("\u{1f42e}".repeat(8000).into());
+    let joined = client.call(9, &request).await;
+    assert_eq!((code(joined.error_code), joined.members.len()), (ErrorCode::None, 1));
+    let describe = DescribeGroupsRequest { groups: vec!["g".into()], ..Default::default() };
+    assert_eq!(client.call(5, &describe).await.groups[0].members[0].member_id.len(), 32_767);
+    server.stop().await;
+}
+
 /// Each was answered with all that the group has: 4 bytes for as much as there is.
 #[tokio::test]
 async fn what_is_named_many_times_in_an_offset_fetch_is_answered_once() {

@@ -186,3 +186,25 @@ fn lists_that_grow_too_much_in_memory_are_refused() {
     let found = MetadataRequest::decode(bytes.freeze(), 1);
     assert_eq!(found.err(), Some(DecodeError::ListsTooLarge { limit: LIST_MEMORY_MAX }));
 }
+
+/// A compact length can announce more than the plain one. Such a string came in and could go out in no version: a group that
+/// had it for its id closed the connection of whoever listed the groups. Kafka 4.4.0 refuses 32,768 bytes and takes 32,767.
+#[test]
+fn a_string_is_no_longer_than_the_plain_dialect_can_write() {
+    let topic = |length: usize| {
+        let mut bytes = vec![2];
+        let mut announced = length + 1;
+        while announced >= 0x80 {
+            bytes.push((announced & 0x7f) as u8 | 0x80);
+            announced >>= 7;
+        }
+        bytes.push(announced as u8);
+        bytes.resize(bytes.len() + length, b'x');
+        bytes.extend([0, 1, 0, 0, 0]);
+        MetadataRequest::decode(bytes.into(), 9)
+    };
+    let longest = topic(32_767).unwrap();
+    assert_eq!(MetadataRequest::decode(longest.to_bytes(1).unwrap(), 1).unwrap().topics, longest.topics);
+    assert_eq!(topic(32_768), Err(DecodeError::StringTooLong { length: 32_768 }));
+    assert_eq!(topic(1 << 27), Err(DecodeError::StringTooLong { length: 1 << 27 }));
+}
