@@ -11,7 +11,7 @@ use kolk_wire_kafka::records::{BatchHeader, Compression};
 
 use super::frame::Frame;
 use super::manifest::Manifest;
-use super::recovery::{self, Missing, OpenError, Purpose, Visit};
+use super::recovery::{self, Covered, OpenError, Purpose, Visit};
 use super::segment::{Extent, Handles, Segment, SegmentId};
 use super::snapshot;
 use super::wal::{WalFile, WalHeader};
@@ -77,10 +77,11 @@ pub async fn verify(
 ) -> Result<Report, OpenError> {
     let (_lock, manifest) = begin(door, directory).await?;
     let disk = &*door.disk;
-    let mut checks = Checks { report: Report::default(), progress, ends: HashMap::default() };
-    if let Some(id) = manifest.snapshot {
-        checks.snapshot(disk, directory, id).await;
-    }
+    let mut checks = Checks { report: Report::default(), progress, ends: HashMap::default(), covered: None };
+    checks.covered = match manifest.snapshot {
+        Some(id) => checks.snapshot(disk, directory, id).await,
+        None => Some(Covered { least: 0, most: 0 }),
+    };
     let segments = Handles::new(door.disk.clone(), &recovery::segment_directory(directory));
     for id in manifest.segments.iter().copied().map(SegmentId) {
         checks.segment(&segments, directory, id).await;
@@ -96,16 +97,24 @@ struct Checks<'a> {
     progress: &'a mut (dyn FnMut(&Path, u64) + Send),
     /// Per partition, the ranges of offsets seen in segments.
     ends: HashMap<PartitionId, Vec<(Offset, Offset)>>,
+    /// What the snapshot stands for; `None` if it does not check.
+    covered: Option<Covered>,
 }
 
 impl Checks<'_> {
-    async fn snapshot(&mut self, disk: &dyn Disk, directory: &Path, id: u64) {
+    async fn snapshot(&mut self, disk: &dyn Disk, directory: &Path, id: u64) -> Option<Covered> {
         self.report.snapshots += 1;
         let part = recovery::snapshot_directory(directory);
         let mut state = State::new(Limits::default());
         match snapshot::load(disk, &part, id, &mut state).await {
-            Ok(_) => (self.progress)(&part.join(snapshot::file_name(id)), 0),
-            Err(error) => self.report.damage.push(error.to_string()),
+            Ok(positions) => {
+                (self.progress)(&part.join(snapshot::file_name(id)), 0);
+                Some(Covered::of(positions.iter().map(|position| position.0)))
+            }
+            Err(error) => {
+                self.report.damage.push(error.to_string());
+                None
+            }
         }
     }
 
@@ -194,10 +203,13 @@ impl Checks<'_> {
 }
 
 impl Visit for Checks<'_> {
-    fn file(&mut self, _header: &WalHeader, file: &WalFile, path: &Path) -> Result<(), Missing> {
+    fn file(&mut self, _header: &WalHeader, file: &WalFile, path: &Path) {
         self.report.wal_files += 1;
         (self.progress)(path, file.capacity);
-        Ok(())
+    }
+
+    fn covered(&self) -> Option<Covered> {
+        self.covered
     }
 
     fn frame(&mut self, frame: &Frame, header: &WalHeader, position: u64) -> Result<(), CorruptState> {
@@ -325,7 +337,7 @@ struct Telling<'a> {
 }
 
 impl Visit for Telling<'_> {
-    fn file(&mut self, header: &WalHeader, file: &WalFile, path: &Path) -> Result<(), Missing> {
+    fn file(&mut self, header: &WalHeader, file: &WalFile, path: &Path) {
         (self.out)(entry(
             "wal-file",
             [
@@ -336,7 +348,6 @@ impl Visit for Telling<'_> {
                 ("bytes", file.capacity.to_string()),
             ],
         ));
-        Ok(())
     }
 
     fn frame(&mut self, frame: &Frame, _header: &WalHeader, position: u64) -> Result<(), CorruptState> {

@@ -323,11 +323,16 @@ struct FoundFile {
 
 /// Who is shown a log, front to back.
 pub(super) trait Visit: Send {
-    /// The next file of the log, or which frames are missing before it.
-    fn file(&mut self, header: &WalHeader, file: &WalFile, path: &Path) -> Result<(), Missing>;
+    /// The next file of the log.
+    fn file(&mut self, header: &WalHeader, file: &WalFile, path: &Path);
 
     /// The next frame, at a position of that file.
     fn frame(&mut self, frame: &Frame, header: &WalHeader, position: u64) -> Result<(), CorruptState>;
+
+    /// What of the log the snapshot stands for; `None` to ask no frame for its sake.
+    fn covered(&self) -> Option<Covered> {
+        None
+    }
 
     /// The log ends in a frame that was never acknowledged.
     fn torn(&mut self, path: &Path, position: u64, bytes: u64, frame: u64);
@@ -343,12 +348,17 @@ pub(super) trait Visit: Send {
     }
 }
 
-/// Frames that should stand before a file.
-#[derive(Debug)]
-pub(super) struct Missing {
-    pub what: String,
-    /// The first of them.
-    pub from: u64,
+/// The frames up to which a snapshot has its lanes: the lowest and the highest.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Covered {
+    pub least: u64,
+    pub most: u64,
+}
+
+impl Covered {
+    pub fn of(lanes: impl Iterator<Item = u64> + Clone) -> Self {
+        Covered { least: lanes.clone().min().unwrap_or(0), most: lanes.max().unwrap_or(0) }
+    }
 }
 
 /// Where the log does not go on as it should.
@@ -441,6 +451,7 @@ pub(super) async fn walk(
 
     let mut sequence = manifest.wal_from;
     let mut expected: Option<Expected> = None;
+    let mut ends_at = (wal_directory(directory), 0);
     for (at, found) in chain.iter().enumerate() {
         let header = found.header.expect("only files with a header are in the log");
         let begins = Expected::at_start_of(&header);
@@ -458,15 +469,15 @@ pub(super) async fn walk(
             visit.gap(gap(0, what, (next.number, begins.number)))?;
             next = begins;
         }
-        if let Err(missing) = visit.file(&header, &found.file, &found.path) {
-            visit.gap(gap(0, missing.what, (missing.from, begins.number)))?;
+        if expected.is_none() {
+            check_begin(visit, &found.path, begins.number)?;
         }
+        visit.file(&header, &found.file, &found.path);
         let promised = match chain.get(at + 1).and_then(|next| next.header) {
             Some(next) => Some(Expected::at_start_of(&next)),
             None => {
                 let entry = manifest.lives.iter().find(|entry| entry.life.id == header.life);
-                let end = entry.and_then(|entry| entry.end);
-                end.map(|(last, crc)| Expected { number: last + 1, before_crc: crc })
+                entry.and_then(|entry| entry.end).map(Expected::behind)
             }
         };
         let life = lives.iter().find(|life| life.id == header.life).expect("decoded with its life");
@@ -525,30 +536,22 @@ pub(super) async fn walk(
             }
         }
         expected = Some(next);
+        ends_at = (found.path.clone(), position);
     }
-    // A life may have ended without a frame, or all its files were freed: its end then tells where the log stands.
-    let ended = manifest.lives.iter().rev().find_map(|entry| entry.end);
-    let expected = match (expected, ended) {
-        (Some(expected), _) => expected,
-        (None, Some((number, crc))) => Expected { number: number + 1, before_crc: crc },
-        (None, None) => Expected { number: 1, before_crc: 0 },
-    };
-    // A damaged header of the newest file must not hide its frames.
-    if let Some(open) = manifest.lives.last().filter(|entry| entry.end.is_none()) {
-        for found in unused.iter().filter(|found| found.header.is_none()) {
-            let mut scan = Scan::new(found);
-            if let Ok(frame) = scan.frame_at(wal::HEADER_LEN, &open.life).await?
-                && frame.id.number >= expected.number
-            {
-                let what = format!("its header does not check, but it holds frame {}", frame.id.number);
-                let number = frame.id.number;
-                visit.gap(Gap { file: found.path.clone(), position: 0, what, frames: (number, number) })?;
-            }
+    for found in unused.iter().filter(|found| found.header.is_none()) {
+        // A damaged header of the newest file must not hide its frames.
+        if let Some((_, first)) = first_of_headless(found, &lives).await?
+            && expected.is_none_or(|expected| first.number >= expected.number)
+        {
+            let what = format!("its header does not check, but it holds frame {}", first.number);
+            let frames = (first.number, first.number);
+            visit.gap(Gap { file: found.path.clone(), position: 0, what, frames })?;
         }
     }
+    let next = check_end(visit, manifest, expected, ends_at)?;
     Ok(Walked {
         lives: chain.iter().filter_map(|found| found.header).map(|header| header.life).collect(),
-        next: expected,
+        next,
         next_sequence: sequence,
         files: FoundFiles {
             spare: unused.into_iter().map(|found| found.file).collect(),
@@ -558,6 +561,69 @@ pub(super) async fn walk(
             complete_bytes: chain.iter().map(|found| found.file.capacity).sum(),
         },
     })
+}
+
+/// Judges where the log begins: no decision may lie between the snapshot and its first frame.
+fn check_begin(visit: &mut dyn Visit, file: &Path, first_frame: u64) -> Result<(), OpenError> {
+    match visit.covered() {
+        Some(Covered { least, .. }) if least + 1 < first_frame => {
+            let what =
+                format!("the log begins with frame {first_frame}, the snapshot ends with frame {least}");
+            visit.gap(Gap { file: file.into(), position: 0, what, frames: (least + 1, first_frame) })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Judges where the log ends, by what is known of it elsewhere, and gives back the next frame. `expected` is what the last
+/// file came to, `None` without a file.
+fn check_end(
+    visit: &mut dyn Visit,
+    manifest: &Manifest,
+    expected: Option<Expected>,
+    (file, position): (PathBuf, u64),
+) -> Result<Expected, OpenError> {
+    // The end of the life before the open one was written down when that began.
+    let ended = manifest.lives.iter().rev().find_map(|entry| entry.end).map(Expected::behind);
+    let mut next = match (expected, ended) {
+        (Some(expected), _) => expected,
+        (None, ended) => {
+            // All files were freed: their decisions are in the snapshot, their batches in segments.
+            let begins = ended.unwrap_or(Expected { number: 1, before_crc: 0 });
+            check_begin(visit, &file, begins.number)?;
+            begins
+        }
+    };
+    let mut missing = |what: String, frames| visit.gap(Gap { file: file.clone(), position, what, frames });
+    if let Some(ended) = ended.filter(|ended| next.number < ended.number) {
+        let (from, last) = (next.number, ended.number - 1);
+        missing(format!("frames {from} to {last} should follow: the manifest names them"), (from, last + 1))?;
+        next = ended;
+    } else if let Some(ended) = ended.filter(|ended| next.number == ended.number && next != *ended) {
+        let last = ended.number - 1;
+        missing(format!("frame {last} is not the one that the manifest names"), (last, last + 1))?;
+        next = ended;
+    }
+    // The file with the newest frame of its life is never freed before the next one.
+    if let Some(Covered { most, .. }) = visit.covered()
+        && next.number <= most
+    {
+        let what = format!("frames {} to {most} should follow: the snapshot has seen them", next.number);
+        visit.gap(Gap { file, position, what, frames: (next.number, most + 1) })?;
+        next = Expected { number: most + 1, before_crc: 0 };
+    }
+    Ok(next)
+}
+
+/// The first frame of a file that has no header, and the life that it is of.
+async fn first_of_headless(found: &FoundFile, lives: &[Life]) -> Result<Option<(Life, FrameId)>, OpenError> {
+    let mut scan = Scan::new(found);
+    for life in lives {
+        if let Ok(frame) = scan.frame_at(wal::HEADER_LEN, life).await? {
+            return Ok(Some((*life, frame.id)));
+        }
+    }
+    Ok(None)
 }
 
 /// Puts files whose headers do not check where their first frames belong.
@@ -570,14 +636,10 @@ async fn take_headless(
 ) -> Result<(), OpenError> {
     let mut headless = Vec::new();
     for found in std::mem::take(unused) {
-        let mut begins = None;
-        if found.header.is_none() {
-            let mut scan = Scan::new(&found);
-            for life in lives {
-                let frame = scan.frame_at(wal::HEADER_LEN, life).await?;
-                begins = begins.or(frame.ok().map(|frame| (*life, frame.id)));
-            }
-        }
+        let begins = match found.header {
+            None => first_of_headless(&found, lives).await?,
+            Some(_) => None,
+        };
         match begins {
             Some((life, id)) => headless.push((found, life, id)),
             None => unused.push(found),
@@ -709,6 +771,11 @@ impl Expected {
     fn at_start_of(header: &WalHeader) -> Self {
         Self { number: header.first_frame, before_crc: header.before_crc }
     }
+
+    /// Behind a life's last frame and its CRC.
+    fn behind((last, crc): (u64, u32)) -> Self {
+        Self { number: last + 1, before_crc: crc }
+    }
 }
 
 /// Where replay puts what it reads.
@@ -719,36 +786,17 @@ pub(super) struct Replayed<'a> {
     pub covered: Box<[u64; Lane::COUNT]>,
 }
 
-impl Replayed<'_> {
-    /// Checks that no decision lies between the snapshot and the log.
-    fn needs_from(&self, first_frame: u64) -> Result<(), Missing> {
-        let covered = self.covered.iter().copied().max().unwrap_or(0);
-        let least = self.covered.iter().copied().min().unwrap_or(0);
-        if covered == 0 && first_frame == 1 || first_frame <= least + 1 || !self.index.lock().files.is_empty()
-        {
-            return Ok(());
-        }
-        let what = format!("the log begins with frame {first_frame}, the snapshot ends with frame {least}");
-        Err(Missing { what, from: least + 1 })
-    }
-}
-
-impl Replayed<'_> {
-    /// Takes a file in whose frames follow.
-    pub fn take_file(&mut self, header: &WalHeader, file: &WalFile) {
+impl Visit for Replayed<'_> {
+    fn file(&mut self, header: &WalHeader, file: &WalFile, _path: &Path) {
         let file = WalFile::new(file.slot, file.capacity, file.file.clone());
         file.used.store(file.capacity, Ordering::Relaxed);
         let mut index = self.index.lock();
         index.end = Some((header.sequence, file.capacity));
         index.files.insert(header.sequence, Arc::new(file));
     }
-}
 
-impl Visit for Replayed<'_> {
-    fn file(&mut self, header: &WalHeader, file: &WalFile, _path: &Path) -> Result<(), Missing> {
-        self.needs_from(header.first_frame)?;
-        self.take_file(header, file);
-        Ok(())
+    fn covered(&self) -> Option<Covered> {
+        Some(Covered::of(self.covered.iter().copied()))
     }
 
     fn torn(&mut self, path: &Path, position: u64, bytes: u64, frame: u64) {
@@ -760,8 +808,7 @@ impl Visit for Replayed<'_> {
 
     fn frame(&mut self, frame: &Frame, header: &WalHeader, position: u64) -> Result<(), CorruptState> {
         let number = frame.id.number;
-        let least = self.covered.iter().copied().min().unwrap_or(0);
-        let most = self.covered.iter().copied().max().unwrap_or(0);
+        let Covered { least, most } = Covered::of(self.covered.iter().copied());
         let mut rest = &frame.decisions[..];
         let mut publish = Vec::new();
         for _ in 0..frame.decision_count {

@@ -19,7 +19,7 @@ use super::frame::Frame;
 use super::index::Index;
 use super::inspect;
 use super::manifest::Manifest;
-use super::recovery::{self, Gap, Missing, OpenError, Purpose, Replayed, Visit, io_at};
+use super::recovery::{self, Covered, Gap, OpenError, Purpose, Replayed, Visit, io_at};
 use super::segment::{Extent, Handles, Segment, SegmentError, SegmentId, SegmentWriter, TableEntry};
 use super::snapshot::{self, SnapshotError};
 use super::wal::{WalFile, WalHeader};
@@ -445,16 +445,13 @@ struct Salvage<'a, 'b> {
 }
 
 impl Visit for Salvage<'_, '_> {
-    fn file(&mut self, header: &WalHeader, file: &WalFile, path: &Path) -> Result<(), Missing> {
-        if self.lanes_lost {
-            self.replayed.take_file(header, file);
-            return Ok(());
-        }
-        let known = self.replayed.file(header, file, path);
-        if known.is_err() {
-            self.replayed.take_file(header, file);
-        }
-        known
+    fn file(&mut self, header: &WalHeader, file: &WalFile, path: &Path) {
+        self.replayed.file(header, file, path);
+    }
+
+    fn covered(&self) -> Option<Covered> {
+        // Of a lost lane every frame is missing, and that is told.
+        (!self.lanes_lost).then(|| self.replayed.covered()).flatten()
     }
 
     fn frame(&mut self, frame: &Frame, header: &WalHeader, position: u64) -> Result<(), CorruptState> {

@@ -387,3 +387,86 @@ async fn a_read_that_fails_for_a_moment_costs_a_repair_nothing() {
     }
     assert!(failures > 10, "{failures}");
 }
+
+/// What ended lives wrote was only missed where a later frame followed: if the newest log file lost its header, or was gone,
+/// and the lives after it wrote nothing, the log was taken to end before it, and acknowledged records were written over.
+#[tokio::test]
+async fn the_newest_log_file_is_missed_though_nothing_was_written_since() {
+    let disk = door(DiskOptions::default());
+    let young = Dir::new();
+    create_topic(&young.try_open(options()).await.unwrap(), PARTITIONS).await;
+    for dir in [young, directory(u64::MAX).await] {
+        let engine = dir.try_open(options()).await.unwrap();
+        for (index, value) in [(0, b"newest.0"), (2, b"newest.2"), (0, b"newest.1")] {
+            engine.append(vec![append_of(index, value, 0)]).await.unwrap().remove(0).unwrap();
+        }
+        let mut original = Vec::new();
+        for index in 0..PARTITIONS {
+            original.push(everything(&engine, index).await);
+        }
+        drop(engine);
+        drop(dir.try_open(options()).await.unwrap());
+        let good = files(&dir.path());
+        let mut in_use = Vec::new();
+        dump(&disk, &dir.path(), &mut |entry| {
+            if entry.kind == "wal-file" {
+                in_use.push(dir.path().join("wal").join(&entry.fields[0].1));
+            }
+        })
+        .await
+        .unwrap();
+
+        for (at, log) in in_use.iter().enumerate() {
+            let place = log.display();
+            let mut bad = good[log].clone();
+            bad[9] ^= 1;
+            std::fs::write(log, &bad).unwrap();
+            assert!(!verify(&disk, &dir.path(), &mut |_, _| {}).await.unwrap().damage.is_empty(), "{place}");
+            dir.try_open(options()).await.unwrap_err();
+            let done = repair(&disk, &dir.path(), options(), true).await.unwrap();
+            assert!(done.repaired && !done.decisions_lost && done.lost.is_empty(), "{place}: {done:?}");
+            let engine = dir.try_open(options()).await.unwrap();
+            for (index, original) in (0..).zip(&original) {
+                assert_eq!(everything(&engine, index).await, *original, "{place}");
+            }
+            drop(engine);
+
+            put_back(&good, &dir.path());
+            std::fs::remove_file(log).unwrap();
+            assert!(!verify(&disk, &dir.path(), &mut |_, _| {}).await.unwrap().damage.is_empty(), "{place}");
+            dir.try_open(options()).await.unwrap_err();
+            let done = repair(&disk, &dir.path(), options(), true).await.unwrap();
+            assert!(done.repaired && done.decisions_lost, "{place}: {done:?}");
+            assert!(done.notes.iter().any(|note| note.starts_with("frames ")), "{place}: {done:?}");
+            let engine = dir.try_open(options()).await.unwrap();
+            if at + 1 == in_use.len() && at > 0 {
+                let kept: BTreeMap<_, _> =
+                    original[0].clone().into_iter().filter(|(_, value)| !value.starts_with("new")).collect();
+                assert_eq!(everything(&engine, 0).await, kept, "{place}");
+            }
+            drop(engine);
+            put_back(&good, &dir.path());
+        }
+    }
+}
+
+/// The snapshot has seen frames of the life that goes on: their file is never freed, so that it must be there.
+#[tokio::test]
+async fn the_log_file_is_missed_that_the_snapshot_has_seen_frames_of() {
+    let dir = Dir::new();
+    let engine = dir.try_open(options()).await.unwrap();
+    create_topic(&engine, 1).await;
+    engine.append(vec![append_of(0, b"one", 0)]).await.unwrap().remove(0).unwrap();
+    engine.rewriter.checkpoint().await.unwrap();
+    drop(engine);
+    for path in files(&dir.path()).into_keys().filter(|path| path.extension().is_some_and(|e| e == "wal")) {
+        std::fs::remove_file(path).unwrap();
+    }
+    let disk = door(DiskOptions::default());
+    assert_eq!(verify(&disk, &dir.path(), &mut |_, _| {}).await.unwrap().damage.len(), 1);
+    let refused = dir.try_open(options()).await.unwrap_err().to_string();
+    assert!(refused.contains("frames 1 to 2 should follow: the snapshot has seen them"), "{refused}");
+    let done = repair(&disk, &dir.path(), options(), true).await.unwrap();
+    assert!(done.repaired && done.decisions_lost && done.lost.len() == 1, "{done:?}");
+    dir.try_open(options()).await.unwrap().close().await.unwrap();
+}
