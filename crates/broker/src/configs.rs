@@ -1,8 +1,8 @@
 //! Topic and broker configs as administrators see them: what holds, where it comes from, what else would.
 //!
-//! The topics' table, its checks and its defaults are `kolk_engine::state::configs`; here are the broker's own settings
-//! under Kafka's names, and the shape that DescribeConfigs wants. Only what Kolk honours is listed. Broker settings are
-//! set at the start and read-only afterwards.
+//! The topics' table, its checks and its defaults are `kolk_engine::state::configs`, the broker's own settings
+//! [`crate::settings`]; here is the shape that DescribeConfigs wants. Only what Kolk honours is listed. Broker settings
+//! are set at the start and read-only afterwards.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use kolk_engine::Pending;
 use kolk_engine::state::Topic;
 use kolk_engine::state::configs::{self, ConfigDef, ConfigDefaults, ConfigSource, Kind, Synonym};
 
+use crate::settings::{BROKER_SETTINGS, BrokerSetting};
 use crate::{Broker, Settings};
 
 /// One config of a topic or of the broker.
@@ -53,95 +54,6 @@ pub enum Source {
     /// Nowhere.
     Default,
 }
-
-/// A setting of the broker that no topic config stands for: name, type, what it does, its value in some settings.
-struct BrokerSetting(&'static str, Kind, &'static str, fn(&Settings) -> String);
-
-const BROKER_SETTINGS: &[BrokerSetting] = &[
-    BrokerSetting(
-        "auto.create.topics.enable",
-        Kind::Boolean,
-        "Whether asking for the metadata of a topic that is not there makes it.",
-        |s| s.auto_create_topics.to_string(),
-    ),
-    BrokerSetting("broker.id", Kind::Int, "The number of this broker in metadata.", |s| {
-        s.node_id.to_string()
-    }),
-    BrokerSetting(
-        "default.replication.factor",
-        Kind::Int,
-        "Replicas of topics whose creator names no number.",
-        |_| "1".to_owned(),
-    ),
-    BrokerSetting("delete.topic.enable", Kind::Boolean, "Whether topics can be deleted.", |_| {
-        "true".to_owned()
-    }),
-    BrokerSetting(
-        "fetch.max.bytes",
-        Kind::Int,
-        "Most bytes of records that one fetch is answered with.",
-        |s| s.fetch_bytes_max.to_string(),
-    ),
-    BrokerSetting(
-        "group.initial.rebalance.delay.ms",
-        Kind::Int,
-        "How long the first rebalance of an empty group waits for more members, in ms.",
-        |s| s.groups.initial_rebalance_delay_ms.to_string(),
-    ),
-    BrokerSetting(
-        "group.max.session.timeout.ms",
-        Kind::Int,
-        "Longest session timeout a consumer may ask for, in ms.",
-        |s| s.groups.session_timeout_max_ms.to_string(),
-    ),
-    BrokerSetting("group.max.size", Kind::Int, "Most members of one group.", |s| {
-        s.groups.members_max.min(i32::MAX as usize).to_string()
-    }),
-    BrokerSetting(
-        "group.min.session.timeout.ms",
-        Kind::Int,
-        "Shortest session timeout a consumer may ask for, in ms.",
-        |s| s.groups.session_timeout_min_ms.to_string(),
-    ),
-    BrokerSetting("log.dirs", Kind::List, "The data directory.", |s| s.log_dir.clone()),
-    BrokerSetting(
-        "max.incremental.fetch.session.cache.slots",
-        Kind::Int,
-        "Most incremental fetch sessions that are kept (KIP-227).",
-        |s| s.fetch_sessions_max.to_string(),
-    ),
-    BrokerSetting("node.id", Kind::Int, "The number of this broker in metadata.", |s| s.node_id.to_string()),
-    BrokerSetting("num.partitions", Kind::Int, "Partitions of topics that are made without a count.", |s| {
-        s.default_partitions.to_string()
-    }),
-    BrokerSetting(
-        "offset.metadata.max.bytes",
-        Kind::Int,
-        "Most bytes of metadata that a committed offset may carry.",
-        |s| s.offset_metadata_bytes_max.to_string(),
-    ),
-    BrokerSetting(
-        "offsets.retention.check.interval.ms",
-        Kind::Long,
-        "How often expired committed offsets are looked for, in ms.",
-        |s| s.offsets_retention_check_interval_ms.to_string(),
-    ),
-    BrokerSetting(
-        "offsets.retention.minutes",
-        Kind::Int,
-        "How long committed offsets outlive the last member of their group, in minutes.",
-        |s| s.offsets_retention_minutes.to_string(),
-    ),
-    BrokerSetting(
-        "producer.id.expiration.ms",
-        Kind::Int,
-        "How long a silent idempotent producer is remembered, in ms.",
-        |s| s.producer_id_expiration_ms.to_string(),
-    ),
-    BrokerSetting("socket.request.max.bytes", Kind::Int, "Most bytes of one request.", |s| {
-        s.request_bytes_max.to_string()
-    }),
-];
 
 /// Every config of a topic, by name. Those that Kafka 4.0 removed are there only where they are set.
 pub fn of_topic(topic: &Topic, defaults: &ConfigDefaults) -> Vec<ConfigEntry> {
@@ -251,7 +163,7 @@ fn unscaled(value: &str, factor: i64) -> String {
 /// Every config of the broker, by name.
 pub fn of_broker(settings: &Settings, defaults: &ConfigDefaults) -> Vec<ConfigEntry> {
     let untouched = Settings::default();
-    let own = BROKER_SETTINGS.iter().map(|BrokerSetting(name, kind, doc, value)| {
+    let own = BROKER_SETTINGS.iter().map(|BrokerSetting { name, kind, doc, value, .. }| {
         let (value, default) = (value(settings), value(&untouched));
         let mut synonyms = vec![ConfigSynonym { name, value: default.clone(), source: Source::Default }];
         let source = if value == default { Source::Default } else { Source::StaticBroker };

@@ -26,7 +26,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::config::values::{ByteSize, HostPort, KafkaListener, TopicSpec};
-use crate::config::{Config, ConfigError, Durability, KafkaSettings, Origin};
+use crate::config::{Config, ConfigError, Durability, Origin};
 use crate::operator::{Running, Status};
 
 /// Why a server did not start, or stopped. Each is one sentence for its operator.
@@ -269,10 +269,11 @@ impl Builder {
         };
         let http = kolk_serve_http::serve(&door, status.clone(), http, limits);
         let opened = async {
-            let log = open(&door, &config, local, tell_failed).await?;
-            let broker =
-                Broker::new(Arc::clone(&log.engine), door.clone(), broker_settings(&config, log.cluster_id));
-            for topic in &settings.create {
+            let mut settings = broker_settings(&config);
+            let log = open(&door, &config, &settings, local, tell_failed).await?;
+            settings.cluster_id = kafka_id(log.cluster_id);
+            let broker = Broker::new(Arc::clone(&log.engine), door.clone(), settings);
+            for topic in &config.settings.create {
                 if let Err(error) = create(&broker, topic).await {
                     let _ = broker.engine().close().await;
                     return Err(error);
@@ -333,6 +334,7 @@ struct OpenLog {
 async fn open(
     door: &Door,
     config: &Config,
+    broker: &kolk_broker::Settings,
     local: Option<LocalOptions>,
     tell_failed: watch::Sender<Option<Arc<str>>>,
 ) -> Result<OpenLog, ServerError> {
@@ -340,22 +342,22 @@ async fn open(
     let limits = Limits {
         partitions_per_topic: settings.topic_partitions_max,
         partitions_total: settings.partitions_max,
-        offset_metadata_bytes: bytes(&config.kafka, "offset.metadata.max.bytes"),
+        offset_metadata_bytes: broker.offset_metadata_bytes_max,
         configs: Arc::new(config.kafka.topic_defaults()),
         ..Default::default()
     };
+    let retention_check = Duration::from_millis(broker.retention_check_interval_ms);
     if settings.ephemeral {
         let mut token_key = [0; 32];
         door.random.fill(&mut token_key);
-        let engine = MemoryEngine::new(door.clone(), MemoryOptions { limits, ..Default::default() });
+        let engine =
+            MemoryEngine::new(door.clone(), MemoryOptions { limits, retention_check, ..Default::default() });
         let cluster_id = door.random.uuid();
         return Ok(OpenLog { engine: Arc::new(engine), local: None, cluster_id, token_key });
     }
     let options = LocalOptions {
         limits,
-        retention_interval: Duration::from_millis(
-            config.kafka.int("log.retention.check.interval.ms").unsigned_abs(),
-        ),
+        retention_interval: retention_check,
         on_failure: Some(Arc::new(move |reason| {
             tell_failed.send_replace(Some(reason.into()));
         })),
@@ -366,42 +368,20 @@ async fn open(
     Ok(OpenLog { engine: engine.clone(), local: Some(engine), cluster_id, token_key })
 }
 
-/// Kafka's settings are within 31 bits; memory is counted in the machine's own words.
-fn bytes(kafka: &KafkaSettings, name: &'static str) -> usize {
-    usize::try_from(kafka.int(name)).unwrap_or(usize::MAX)
-}
-
-fn broker_settings(config: &Config, cluster_id: Uuid) -> kolk_broker::Settings {
-    let kafka = &config.kafka;
-    let bytes = |name| bytes(kafka, name);
-    let whole = |name| i32::try_from(kafka.int(name)).unwrap_or(i32::MAX);
-    kolk_broker::Settings {
-        node_id: whole("node.id"),
-        cluster_id: kafka_id(cluster_id),
-        log_dir: if config.settings.ephemeral {
-            "memory".to_owned()
-        } else {
-            config.settings.data_dir.display().to_string()
+/// The broker's settings, but for the cluster's id, which the log has.
+fn broker_settings(config: &Config) -> kolk_broker::Settings {
+    let Config { settings, kafka } = config;
+    let mut broker = kolk_broker::Settings {
+        log_dir: match settings.ephemeral {
+            true => "memory".to_owned(),
+            false => settings.data_dir.display().to_string(),
         },
-        memory_bytes_max: usize::try_from(config.settings.memory_max.0).unwrap_or(usize::MAX),
-        auto_create_topics: kafka.bool("auto.create.topics.enable"),
-        default_partitions: whole("num.partitions"),
-        strict_replication: config.settings.strict_replication,
-        request_bytes_max: bytes("socket.request.max.bytes"),
-        fetch_bytes_max: bytes("fetch.max.bytes"),
-        fetch_sessions_max: bytes("max.incremental.fetch.session.cache.slots"),
-        groups: kolk_broker::settings::GroupSettings {
-            initial_rebalance_delay_ms: kafka.int("group.initial.rebalance.delay.ms").unsigned_abs(),
-            session_timeout_min_ms: whole("group.min.session.timeout.ms"),
-            session_timeout_max_ms: whole("group.max.session.timeout.ms"),
-            members_max: bytes("group.max.size"),
-        },
-        offsets_retention_minutes: kafka.int("offsets.retention.minutes"),
-        offsets_retention_check_interval_ms: kafka.int("offsets.retention.check.interval.ms").unsigned_abs(),
-        producer_id_expiration_ms: kafka.int("producer.id.expiration.ms"),
-        producer_id_expiration_check_interval_ms: 600_000,
-        offset_metadata_bytes_max: bytes("offset.metadata.max.bytes"),
-    }
+        memory_bytes_max: usize::try_from(settings.memory_max.0).unwrap_or(usize::MAX),
+        strict_replication: settings.strict_replication,
+        ..Default::default()
+    };
+    kafka.apply(&mut broker);
+    broker
 }
 
 /// An id as Kafka writes cluster ids: 22 characters of URL-safe base64.

@@ -7,25 +7,11 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use kolk_engine::state::configs::{self, ConfigDefaults};
+use kolk_broker::Settings;
+use kolk_broker::settings::BROKER_SETTINGS;
+use kolk_engine::state::configs::{self, ConfigDefaults, Kind};
 
 use super::{ConfigError, Effective, Origin, nearest};
-
-/// What values a setting takes.
-#[derive(Clone, Copy, Debug)]
-pub enum Kind {
-    /// A whole number from `min` to `max`, both inclusive.
-    Int {
-        /// Least.
-        min: i64,
-        /// Most.
-        max: i64,
-    },
-    /// `true` or `false`.
-    Bool,
-    /// What topic configs of this type take.
-    TopicDefault(configs::Kind),
-}
 
 /// One of Kafka's broker settings.
 #[derive(Clone, Debug)]
@@ -34,8 +20,10 @@ pub struct KafkaSetting {
     pub name: &'static str,
     /// Its default, as text; empty if there is none.
     pub default: Cow<'static, str>,
-    /// What it takes.
+    /// The type of its values.
     pub kind: Kind,
+    /// The least and the greatest number that it takes, where that stands in a table.
+    pub range: Option<(i64, i64)>,
     /// What it does, with its unit.
     pub doc: Cow<'static, str>,
 }
@@ -47,58 +35,42 @@ impl KafkaSetting {
     }
 
     fn check(&self, value: &str) -> Result<(), String> {
-        match self.kind {
-            Kind::Int { min, max } => match value.parse::<i64>() {
-                Ok(number) if min <= number && number <= max => Ok(()),
-                _ if max == i64::MAX => Err(format!("it is a whole number from {min}")),
-                _ => Err(format!("it is a whole number from {min} to {max}")),
-            },
-            Kind::TopicDefault(_) => ConfigDefaults::default().set(self.name, value).map(drop),
-            Kind::Bool if value == "true" || value == "false" => Ok(()),
-            Kind::Bool => Err("it is true or false".to_owned()),
-        }
+        Settings::default().set(self.name, value)?;
+        ConfigDefaults::default().set(self.name, value).map(drop)
     }
 
     /// The value as the configuration file spells it.
     pub(super) fn toml(&self, value: &str) -> toml::Value {
         match self.kind {
-            Kind::Int { .. } | Kind::TopicDefault(configs::Kind::Int | configs::Kind::Long) => {
+            Kind::Int | Kind::Long => {
                 toml::Value::Integer(value.parse().expect("values are checked when they are set"))
             }
-            Kind::Bool | Kind::TopicDefault(configs::Kind::Boolean) => {
-                toml::Value::Boolean(value.eq_ignore_ascii_case("true"))
-            }
-            Kind::TopicDefault(_) => toml::Value::String(value.to_owned()),
+            Kind::Boolean => toml::Value::Boolean(value.eq_ignore_ascii_case("true")),
+            Kind::Double | Kind::String | Kind::List => toml::Value::String(value.to_owned()),
         }
-    }
-}
-
-const I32: i64 = i32::MAX as i64;
-
-const fn int(
-    name: &'static str,
-    default: &'static str,
-    min: i64,
-    max: i64,
-    doc: &'static str,
-) -> KafkaSetting {
-    KafkaSetting {
-        name,
-        default: Cow::Borrowed(default),
-        kind: Kind::Int { min, max },
-        doc: Cow::Borrowed(doc),
     }
 }
 
 /// Every broker setting that Kolk honours, by name.
 pub fn kafka_settings() -> &'static [KafkaSetting] {
     static ALL: LazyLock<Vec<KafkaSetting>> = LazyLock::new(|| {
-        let mut all: Vec<KafkaSetting> = BROKER_SETTINGS.iter().cloned().chain(topic_defaults()).collect();
+        let mut all: Vec<KafkaSetting> = broker_settings().chain(topic_defaults()).collect();
         all.sort_by_key(|setting| setting.name);
         all.dedup_by_key(|setting| setting.name);
         all
     });
     &ALL
+}
+
+fn broker_settings() -> impl Iterator<Item = KafkaSetting> {
+    let untouched = Settings::default();
+    BROKER_SETTINGS.iter().filter(|setting| setting.can_be_set()).map(move |setting| KafkaSetting {
+        name: setting.name,
+        default: Cow::Owned((setting.value)(&untouched)),
+        kind: setting.kind,
+        range: setting.range(),
+        doc: Cow::Borrowed(setting.doc),
+    })
 }
 
 /// Settings that give topic configs their defaults, but for those that Kolk keeps without acting on them.
@@ -111,7 +83,8 @@ fn topic_defaults() -> impl Iterator<Item = KafkaSetting> {
                 true => Cow::Owned(in_unit(config.default, synonym.factor)),
                 false => Cow::Borrowed(""),
             },
-            kind: Kind::TopicDefault(if synonym.factor == 1 { config.kind } else { configs::Kind::Long }),
+            kind: if synonym.factor == 1 { config.kind } else { Kind::Long },
+            range: None,
             doc: Cow::Owned(if at == 0 {
                 format!("Default of the topic config `{}`: {}", config.name, config.doc)
             } else {
@@ -133,83 +106,6 @@ fn are_synonyms(a: &str, b: &str) -> bool {
     let has = |config: &configs::ConfigDef, name| config.synonyms.iter().any(|synonym| synonym.name == name);
     configs::all().iter().any(|config| has(config, a) && has(config, b))
 }
-
-const BROKER_SETTINGS: &[KafkaSetting] = &[
-    KafkaSetting {
-        name: "auto.create.topics.enable",
-        default: Cow::Borrowed("true"),
-        kind: Kind::Bool,
-        doc: Cow::Borrowed("Whether asking for the metadata of a topic that is not there makes it."),
-    },
-    int("fetch.max.bytes", "57671680", 1024, I32, "Most bytes of records that one fetch is answered with."),
-    int(
-        "group.initial.rebalance.delay.ms",
-        "3000",
-        0,
-        I32,
-        "How long the first rebalance of an empty group waits for more members, in ms.",
-    ),
-    int(
-        "group.max.session.timeout.ms",
-        "1800000",
-        1,
-        I32,
-        "Longest session timeout a consumer may ask for, in ms.",
-    ),
-    int("group.max.size", "2147483647", 1, I32, "Most members of one group."),
-    int(
-        "group.min.session.timeout.ms",
-        "6000",
-        1,
-        I32,
-        "Shortest session timeout a consumer may ask for, in ms.",
-    ),
-    int(
-        "log.retention.check.interval.ms",
-        "300000",
-        1,
-        i64::MAX,
-        "How often records that have expired are looked for, in ms.",
-    ),
-    int(
-        "max.incremental.fetch.session.cache.slots",
-        "1000",
-        0,
-        I32,
-        "Most incremental fetch sessions that are kept (KIP-227).",
-    ),
-    int("node.id", "1", 0, I32, "The number of this broker in metadata."),
-    int("num.partitions", "1", 1, I32, "Partitions of topics that are made without a count."),
-    int(
-        "offset.metadata.max.bytes",
-        "4096",
-        0,
-        I32,
-        "Most bytes of metadata that a committed offset may carry.",
-    ),
-    int(
-        "offsets.retention.check.interval.ms",
-        "600000",
-        1,
-        i64::MAX,
-        "How often expired committed offsets are looked for, in ms.",
-    ),
-    int(
-        "offsets.retention.minutes",
-        "10080",
-        1,
-        I32,
-        "How long committed offsets outlive the last member of their group, in minutes.",
-    ),
-    int(
-        "producer.id.expiration.ms",
-        "86400000",
-        1,
-        I32,
-        "How long an idempotent producer is remembered after its last record, in ms.",
-    ),
-    int("socket.request.max.bytes", "104857600", 1, I32, "Most bytes of one request."),
-];
 
 /// Values of Kafka's broker settings.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -238,19 +134,11 @@ impl KafkaSettings {
         Ok(())
     }
 
-    /// The effective value as text. `name` must be in [`kafka_settings`].
-    pub fn text(&self, name: &'static str) -> &str {
-        self.given.get(name).map_or_else(|| &*setting(name).default, |(value, _)| value)
-    }
-
-    /// The effective value of a number. `name` must be in [`kafka_settings`].
-    pub fn int(&self, name: &'static str) -> i64 {
-        self.text(name).parse().expect("values are checked when they are set")
-    }
-
-    /// The effective value of a yes or no. `name` must be in [`kafka_settings`].
-    pub fn bool(&self, name: &'static str) -> bool {
-        self.text(name) == "true"
+    /// Gives a broker's settings the values that were given.
+    pub fn apply(&self, settings: &mut Settings) {
+        for (name, (value, _)) in &self.given {
+            settings.set(name, value).expect("values are checked when they are set");
+        }
     }
 
     /// What topics have where they set nothing themselves.
@@ -276,11 +164,4 @@ impl KafkaSettings {
             Effective { table: "kafka", key: setting.name.to_owned(), value, origin }
         })
     }
-}
-
-fn setting(name: &'static str) -> &'static KafkaSetting {
-    kafka_settings()
-        .iter()
-        .find(|setting| setting.name == name)
-        .unwrap_or_else(|| panic!("{name} is none of the broker settings"))
 }

@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use kolk_engine::state::configs;
+use kolk_engine::state::configs::Kind;
 
-use super::kafka::{Kind, kafka_settings};
+use super::kafka::kafka_settings;
 use super::{command, file_key, joined, long, variable};
 
 /// The reference page of all settings, in Markdown.
@@ -56,15 +56,14 @@ pub fn reference_page() -> String {
          |---|---|---|---|\n",
     );
     for setting in kafka_settings() {
-        let takes = match setting.kind {
-            Kind::Int { min, max: i64::MAX } => format!("number from {min}"),
-            Kind::Int { min, max } => format!("{min} to {max}"),
-            Kind::Bool => "`true`, `false`".to_owned(),
-            Kind::TopicDefault(configs::Kind::Boolean) => "`true`, `false`".to_owned(),
-            Kind::TopicDefault(configs::Kind::Int | configs::Kind::Long) => "number".to_owned(),
-            Kind::TopicDefault(configs::Kind::Double) => "fraction".to_owned(),
-            Kind::TopicDefault(configs::Kind::String) => "text".to_owned(),
-            Kind::TopicDefault(configs::Kind::List) => "list".to_owned(),
+        let takes = match (setting.kind, setting.range) {
+            (Kind::Int | Kind::Long, Some((min, i64::MAX))) => format!("number from {min}"),
+            (Kind::Int | Kind::Long, Some((min, max))) => format!("{min} to {max}"),
+            (Kind::Int | Kind::Long, None) => "number".to_owned(),
+            (Kind::Boolean, _) => "`true`, `false`".to_owned(),
+            (Kind::Double, _) => "fraction".to_owned(),
+            (Kind::String, _) => "text".to_owned(),
+            (Kind::List, _) => "list".to_owned(),
         };
         let default =
             if setting.default.is_empty() { "none".to_owned() } else { format!("`{}`", setting.default) };

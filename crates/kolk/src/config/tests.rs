@@ -80,11 +80,12 @@ fn kafkas_own_settings_come_from_every_source() {
         &[("KOLK_KAFKA_GROUP_MAX_SIZE", "10"), ("KOLK_KAFKA_NUM_PARTITIONS", "7")],
     )
     .expect("legal");
-    let kafka = &loaded.config.kafka;
-    assert_eq!(kafka.int("num.partitions"), 8);
-    assert!(!kafka.bool("auto.create.topics.enable"));
-    assert_eq!(kafka.int("group.max.size"), 10);
-    assert_eq!(kafka.int("offsets.retention.minutes"), 10080);
+    let mut settings = kolk_broker::Settings::default();
+    loaded.config.kafka.apply(&mut settings);
+    assert_eq!(settings.default_partitions, 8);
+    assert!(!settings.auto_create_topics);
+    assert_eq!(settings.groups.members_max, 10);
+    assert_eq!(settings.offsets_retention_minutes, 10080);
     assert_eq!(origin(&loaded, "num.partitions"), "flag");
     assert_eq!(origin(&loaded, "group.max.size"), "KOLK_KAFKA_GROUP_MAX_SIZE");
     assert_eq!(origin(&loaded, "auto.create.topics.enable"), path);
