@@ -29,6 +29,11 @@ pub fn unzigzag(value: u64) -> i64 {
 
 pub use kolk_wire_kafka::records::crc::{crc32c, crc32c_combined};
 
+/// A CRC-32C of bytes that come in pieces.
+pub fn crc32c_digest() -> crc_fast::Digest {
+    crc_fast::Digest::new(crc_fast::CrcAlgorithm::Crc32Iscsi)
+}
+
 /// Reads front to back; every method answers `None` where the bytes end too early.
 #[derive(Clone, Copy, Debug)]
 pub struct Cursor<'a> {

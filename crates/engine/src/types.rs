@@ -31,6 +31,9 @@ pub struct PartitionId {
     pub index: i32,
 }
 
+/// Every partition's leader epoch: a topic has one leader for as long as it exists.
+pub const LEADER_EPOCH: i32 = 0;
+
 /// A record's place in its partition: 0 and up, dense but for transaction markers and compaction.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Offset(pub i64);

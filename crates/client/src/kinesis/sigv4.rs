@@ -5,6 +5,7 @@
 use std::fmt::Write as _;
 
 use hmac::{Hmac, Mac};
+use kolk_wire_kinesis::date::Civil;
 use sha2::{Digest, Sha256};
 
 /// What requests are signed with.
@@ -86,18 +87,7 @@ fn hex(bytes: &[u8]) -> String {
 
 /// `20150830T123600Z`.
 fn basic_date(ms: i64) -> String {
-    let seconds = ms.max(0) / 1000;
-    let days = seconds / 86_400;
-    // Years are counted from March, so that the leap day is the last of its year; eras are 400 years.
-    let z = days + 719_468;
-    let (era, day_of_era) = (z / 146_097, z % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let march_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * march_month + 2) / 5 + 1;
-    let month = (march_month + 2) % 12 + 1;
-    let year = era * 400 + year_of_era + i64::from(month <= 2);
-    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+    let Civil { year, month, day, hour, minute, second, .. } = Civil::of(ms);
     format!("{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z")
 }
 

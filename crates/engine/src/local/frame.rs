@@ -18,19 +18,16 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use kolk_wire_kafka::records::batch;
 
-use crate::codec::{Cursor, crc32c, crc32c_combined, put_uvarint, unzigzag, zigzag};
+use crate::codec::{Cursor, crc32c, crc32c_combined, crc32c_digest, put_uvarint, unzigzag, zigzag};
 use crate::contract::BatchAt;
 use crate::door::ALIGNMENT;
-use crate::types::{Offset, PartitionId, TopicId};
+use crate::types::{LEADER_EPOCH, Offset, PartitionId, TopicId};
 
 const MAGIC: &[u8; 8] = b"KOLKFRM1";
 pub(super) const HEADER_LEN: usize = 64;
 const CRC_AT: usize = 28;
 /// The frame closes the log for now: idle, or a clean stop. It has no content.
 const FLAG_SEAL: u32 = 1;
-
-/// The leader epoch of every batch: one process leads for ever.
-const LEADER_EPOCH: i32 = 0;
 
 /// A process's life as a writer of the log, and the secret that seeds its frames' CRCs.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -180,7 +177,7 @@ fn set_crcs(extents: &mut [FrameExtent], frame: &[u8]) {
 }
 
 fn frame_crc(life: &Life, frame: &[u8]) -> u32 {
-    let mut digest = crc_fast::Digest::new(crc_fast::CrcAlgorithm::Crc32Iscsi);
+    let mut digest = crc32c_digest();
     digest.update(&life.secret);
     digest.update(&frame[..CRC_AT]);
     digest.update(&[0; 4]);

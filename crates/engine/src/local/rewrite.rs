@@ -25,6 +25,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
+use kolk_wire_kafka::records::batch;
 
 use super::archive::SegmentUse;
 use super::commit::Log;
@@ -705,7 +706,7 @@ fn entries_of(extent: &WalExtent, bytes: &[u8]) -> Vec<TableEntry> {
         base_offset: at.base_offset,
         position: at.position as u32,
         append_ms: at.append_ms + if defect(Defect::RewriteMovesTime) { 1000 } else { 0 },
-        max_timestamp_ms: max_timestamp_ms(&bytes[at.position..]),
+        max_timestamp_ms: batch::max_timestamp(&bytes[at.position..]),
     };
     extent.batches().map(entry).collect()
 }
@@ -725,11 +726,6 @@ async fn entries_where_it_stands(wal: &WalFile, extent: &WalExtent) -> Result<Ve
             Ok(entries_of(extent, &bytes))
         }
     }
-}
-
-/// The max timestamp in a v2 batch's header, ms.
-fn max_timestamp_ms(batch: &[u8]) -> i64 {
-    i64::from_be_bytes(batch[35..43].try_into().expect("a checked batch has a whole header"))
 }
 
 #[cfg(test)]

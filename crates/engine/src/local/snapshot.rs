@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::codec::{Cursor, crc32c};
+use crate::codec::{Cursor, crc32c, crc32c_digest};
 use crate::door::{Disk, File, Open};
 use crate::state::{Lane, State};
 use crate::types::LogPosition;
@@ -52,7 +52,7 @@ impl SnapshotWriter {
         let io = |source| SnapshotError::Io { id, source };
         let file = disk.open(&directory.join(file_name(id)), Open::Write).await.map_err(io)?;
         file.set_len(0).await.map_err(io)?;
-        let digest = crc_fast::Digest::new(crc_fast::CrcAlgorithm::Crc32Iscsi);
+        let digest = crc32c_digest();
         Ok(SnapshotWriter { id, file, position: 0, buffer: MAGIC.to_vec(), digest, lanes: 0 })
     }
 

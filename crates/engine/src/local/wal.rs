@@ -17,6 +17,7 @@ use std::sync::atomic::AtomicU64;
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::frame::Life;
+use crate::codec::crc32c_digest;
 use crate::contract::{BoxFuture, EngineError, RangeRead};
 use crate::door::{ALIGNMENT, AlignedChunk, File};
 
@@ -121,7 +122,7 @@ impl WalHeader {
 }
 
 fn header_crc(life: &Life, fields: &[u8]) -> u32 {
-    let mut digest = crc_fast::Digest::new(crc_fast::CrcAlgorithm::Crc32Iscsi);
+    let mut digest = crc32c_digest();
     digest.update(&life.secret);
     digest.update(fields);
     digest.finalize() as u32

@@ -9,10 +9,7 @@ use tokio::sync::Notify;
 
 use crate::contract::{BatchAt, FoundOffset, Piece, Source};
 use crate::state::AppendDecision;
-use crate::types::Offset;
-
-/// There is one leader and it never changes.
-const LEADER_EPOCH: i32 = 0;
+use crate::types::{LEADER_EPOCH, Offset};
 
 #[derive(Debug, Default)]
 pub(super) struct PartitionLog {

@@ -1,5 +1,7 @@
 //! Points in time as people write them.
 
+use kolk_wire_kinesis::date::Civil;
+
 /// A point in time: `2026-11-23T01:30:00Z`, `2026-11-23T01:30:00.250+02:00`, `2026-11-23 01:30`, `2026-11-23`,
 /// milliseconds since 1970, or so long ago: `90s`, `15m`, `2h`, `7d`, `now`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,22 +107,8 @@ fn civil(text: &str) -> Option<i64> {
 
 /// `2026-11-23T01:30:00.250Z`.
 pub fn iso(ms: i64) -> String {
-    let (days, ms_of_day) = (ms.div_euclid(86_400_000), ms.rem_euclid(86_400_000));
-    let z = days + 719_468;
-    let (era, day_of_era) = (z.div_euclid(146_097), z.rem_euclid(146_097));
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let march_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * march_month + 2) / 5 + 1;
-    let month = (march_month + 2) % 12 + 1;
-    let year = era * 400 + year_of_era + i64::from(month <= 2);
-    let (second, ms) = (ms_of_day / 1000, ms_of_day % 1000);
-    format!(
-        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{ms:03}Z",
-        second / 3600,
-        second / 60 % 60,
-        second % 60
-    )
+    let Civil { year, month, day, hour, minute, second, millisecond, .. } = Civil::of(ms);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millisecond:03}Z")
 }
 
 #[cfg(test)]

@@ -38,7 +38,7 @@ use bytes::Bytes;
 use kolk_broker::admission::{REPEATS_MAX, REQUEST_BYTES};
 use kolk_broker::topics::TopicKey;
 use kolk_broker::{Admission, Broker, Permit};
-use kolk_engine::TopicId;
+use kolk_engine::{LEADER_EPOCH, TopicId};
 use kolk_wire_kafka::codec::Message;
 use kolk_wire_kafka::frame::RequestHeader;
 use kolk_wire_kafka::{ApiKey, ErrorCode, Str};
@@ -48,9 +48,6 @@ use crate::apis;
 use crate::connection::{Client, Close};
 use crate::reply::Reply;
 use crate::server::Shared;
-
-/// Every partition's leader epoch: a topic has one leader for as long as it exists.
-pub(crate) const LEADER_EPOCH: i32 = 0;
 
 /// Authorized operations when they were not asked for.
 pub(crate) const OPERATIONS_UNASKED: i32 = i32::MIN;

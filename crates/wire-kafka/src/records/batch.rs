@@ -383,6 +383,11 @@ pub fn set_leader_epoch(batch: &mut [u8], leader_epoch: i32) {
     batch[LEADER_EPOCH..LEADER_EPOCH + 4].copy_from_slice(&leader_epoch.to_be_bytes());
 }
 
+/// The max timestamp of a batch whose header is known to be whole, in ms since 1970.
+pub fn max_timestamp(batch: &[u8]) -> i64 {
+    i64_at(batch, MAX_TIMESTAMP)
+}
+
 /// Makes append time the time of all records of a batch (`message.timestamp.type=LogAppendTime`): sets the attribute and
 /// the max timestamp and computes the checksum anew. `batch` is exactly one batch.
 pub fn set_log_append_time(batch: &mut [u8], timestamp_ms: i64) {
