@@ -2,9 +2,10 @@
 
 The disk fails in faults.c, which the server is started with: any write or sync of any file, once or for good. The server must
 end with exit code 1 and a sentence that names the reason; on a disk that works everything acked is there, and `kolk verify`
-finds nothing. The disk that fills up is a small file system of its own, as far as this machine lets users mount one: clients see
-their protocol's retriable error, keep on trying, and get done when space comes back; all else goes on meanwhile.
-The seed is printed; KOLK_SEED repeats it. KOLK_FULL=1 lets each disk fail at ten moments.
+finds nothing. The disk that fills up is a small file system of its own, or where this machine lets users mount none, a directory
+that faults.c keeps small: clients see their protocol's retriable error, keep on trying, and get done when space comes back; all
+else goes on meanwhile.
+The seed is printed; KOLK_SEED repeats it. KOLK_FULL=1 lets each disk fail at ten moments, and fills up both kinds.
 """
 
 import errno
@@ -90,7 +91,7 @@ def refuses_to_start(wanted, before=(), **environment):
     kolk = Kolk()
     try:
         kolk.stop()
-        kolk.spawn([word.replace("DATA", str(kolk.data)) for word in before], environment)
+        kolk.spawn(before, environment)
         same(kolk.process.wait(30), 1, f"exit code; it said {kolk.log()}")
         sentence = kolk.log().splitlines()[-1]
         assert sentence.startswith("kolk: cannot open the log: ") and str(kolk.data) in sentence, sentence
@@ -108,7 +109,8 @@ def mounted(how):
     return ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", how + ' && exec "$@"', "DATA"]
 
 
-SMALL = mounted(f'mount -t tmpfs -o size={64 << 20} kolk-test "$0"')
+SMALL_BYTES = 64 << 20
+SMALL = mounted(f'mount -t tmpfs -o size={SMALL_BYTES} kolk-test "$0"')
 READ_ONLY = mounted('mount --bind "$0" "$0" && mount -o remount,ro,bind "$0"')
 
 
@@ -124,8 +126,9 @@ class FullDisk:
 
     BALLAST = ["deleted", "trimmed", "expired", "last"]
 
-    def __init__(self):
-        self.kolk = Kolk("--wal-max", "32MiB", "--kafka-set", "log.retention.check.interval.ms=500", before=SMALL)
+    def __init__(self, is_mounted):
+        how = {"before": SMALL} if is_mounted else {"LD_PRELOAD": library(), "FAULT_DISK": f"{SMALL_BYTES} DATA"}
+        self.kolk = Kolk("--wal-max", "32MiB", "--kafka-set", "log.retention.check.interval.ms=500", **how)
         self.admin = AdminClient({"bootstrap.servers": self.kolk.kafka, "log_level": 0})
         self.load = Load(self.kolk, "load", 4, ahead=300)
         self.client = self.kolk.client(retries={"mode": "standard", "total_max_attempts": 3})
@@ -199,8 +202,8 @@ class FullDisk:
                 future.result(20)
 
 
-def full_disk():
-    disk = FullDisk()
+def full_disk(is_mounted):
+    disk = FullDisk(is_mounted)
     try:
         disk.fill()
         disk.refused_by_kafka()
@@ -235,11 +238,15 @@ if platform.system() == "Linux":
     read_only = f"open {errno.EROFS} 1 0 /data/\nname {errno.EROFS} 1 0 /data/"
     case("a directory on a read-only disk refuses to start")(
         lambda: refuses_to_start(errno.EROFS, LD_PRELOAD=library(), FAULT_RULES=read_only))
-    if may_mount():
+    may = may_mount()
+    if may:
+        # Where nobody may mount, the case above is all that there is.
         case("a directory on a read-only mount refuses to start")(lambda: refuses_to_start(errno.EROFS, READ_ONLY))
-        case("a full disk is told as what may be tried again, and clients get done once there is space")(full_disk)
-    else:
-        print("skip a read-only mount and a full disk: this machine lets users mount no file systems of their own")
+        case("a full file system is told as what may be tried again, and clients get done once there is space")(
+            lambda: full_disk(True))
+    if FULL or not may:
+        case("a full disk is told as what may be tried again, and clients get done once there is space")(
+            lambda: full_disk(False))
     for what, rule in DISKS.items():
         for moment in range(MOMENTS):
             case(f"{what} fails, moment {moment}")(lambda what=what, rule=rule: fail_disk(what, rule))

@@ -24,7 +24,7 @@ class Kolk:
     """The server, started, ended and started again on the same data and ports."""
 
     def __init__(self, *settings, before=(), **environment):
-        """`before` is put before the command; the environment is for this first start."""
+        """`before` is put before the command; the environment is for this first start. DATA in either is the data directory."""
         self.home = tempfile.TemporaryDirectory(prefix="kolk-faults-", dir=os.environ.get("KOLK_DATA"))
         self.data = pathlib.Path(self.home.name, "data")
         self.kafka, self.kinesis = "127.0.0.1:0", "127.0.0.1:0"
@@ -42,6 +42,7 @@ class Kolk:
         self.ready = pathlib.Path(self.home.name, "ready.json")
         self.ready.unlink(missing_ok=True)
         before = [word.replace("DATA", str(self.data)) for word in before]
+        environment = {name: value.replace("DATA", str(self.data)) for name, value in environment.items()}
         with open(pathlib.Path(self.home.name, "log"), "ab") as log:
             self.process = subprocess.Popen(
                 before + [os.environ["KOLK_BIN"], "serve", "--data-dir", str(self.data), "--ready-file", str(self.ready)]

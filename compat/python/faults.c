@@ -8,18 +8,23 @@
  *   PATH   a part of the file's path
  * The first failure of each rule is told on standard error.
  *
- * It sees what goes through the C library: the standard library of Rust does, for all that this server needs to be durable.
+ * FAULT_DISK holds BYTES PATH: the directory is a disk of so many bytes. What its files take is looked up whenever one would grow;
+ * what finds no space gets ENOSPC, and who asks is told how much is free.
+ *
+ * It sees what goes through the C library: all that this server asks of a disk does.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -33,6 +38,9 @@ struct rule {
 static struct rule rules[8];
 static int rule_count;
 
+static char disk[4096];
+static long disk_bytes;
+
 __attribute__((constructor)) static void read_rules(void) {
     const char *text = getenv("FAULT_RULES");
     while (text && rule_count < 8) {
@@ -42,6 +50,9 @@ __attribute__((constructor)) static void read_rules(void) {
         text = strchr(text, '\n');
         text = text ? text + 1 : NULL;
     }
+    text = getenv("FAULT_DISK");
+    if (text)
+        sscanf(text, "%ld %4095s", &disk_bytes, disk);
 }
 
 /* The error for this call, or 0. */
@@ -60,19 +71,53 @@ static int fails_at(const char *call, const char *path) {
     return 0;
 }
 
-static int fails(const char *call, int file) {
-    char link[32], path[4096];
+/* The path of an open file; false if it has none. */
+static int path_of(int file, char path[4096]) {
+    char link[32];
     snprintf(link, sizeof link, "/proc/self/fd/%d", file);
-    ssize_t length = readlink(link, path, sizeof path - 1);
-    if (length <= 0 || path[0] != '/')
-        return 0;
-    path[length] = 0;
-    return fails_at(call, path);
+    ssize_t length = readlink(link, path, 4095);
+    path[length > 0 ? length : 0] = 0;
+    return path[0] == '/';
 }
 
-static int write_fails(int file) {
+static int fails(const char *call, int file) {
+    char path[4096];
+    return path_of(file, path) ? fails_at(call, path) : 0;
+}
+
+static _Thread_local long used_bytes;
+
+static int add_used(const char *path, const struct stat *status, int kind, struct FTW *at) {
+    (void)path, (void)kind, (void)at;
+    used_bytes += status->st_blocks * 512;
+    return 0;
+}
+
+static long free_bytes(void) {
+    used_bytes = 0;
+    nftw(disk, add_used, 16, FTW_PHYS);
+    return used_bytes < disk_bytes ? disk_bytes - used_bytes : 0;
+}
+
+static int is_on_disk(const char *path) {
+    size_t length = strlen(disk);
+    return disk_bytes && strncmp(path, disk, length) == 0 && (path[length] == '/' || path[length] == 0);
+}
+
+/* The error for a file that is to have blocks up to `end`, or 0. */
+static int grows(int file, off64_t end) {
+    char path[4096];
+    struct stat status;
+    if (!disk_bytes || fstat(file, &status) || !S_ISREG(status.st_mode))
+        return 0;
+    off64_t more = end - status.st_blocks * 512;
+    return more > 0 && path_of(file, path) && is_on_disk(path) && more > free_bytes() ? ENOSPC : 0;
+}
+
+static int write_fails(int file, off64_t at, size_t length) {
     int error = fcntl(file, F_GETFL) & O_DIRECT ? fails("direct", file) : 0;
-    return error ? error : fails("write", file);
+    error = error ? error : fails("write", file);
+    return error ? error : grows(file, (at < 0 ? lseek64(file, 0, SEEK_CUR) : at) + (off64_t)length);
 }
 
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
@@ -86,18 +131,36 @@ static int write_fails(int file) {
     } while (0)
 
 ssize_t write(int file, const void *bytes, size_t length) {
-    FAIL_IF(rule_count && file > 2 ? write_fails(file) : 0);
+    FAIL_IF(file > 2 ? write_fails(file, -1, length) : 0);
     return REAL(write)(file, bytes, length);
 }
 
 ssize_t writev(int file, const struct iovec *parts, int count) {
-    FAIL_IF(rule_count && file > 2 ? write_fails(file) : 0);
+    size_t length = 0;
+    for (int i = 0; i < count; i++)
+        length += parts[i].iov_len;
+    FAIL_IF(file > 2 ? write_fails(file, -1, length) : 0);
     return REAL(writev)(file, parts, count);
 }
 
 ssize_t pwrite64(int file, const void *bytes, size_t length, off64_t at) {
-    FAIL_IF(write_fails(file));
+    FAIL_IF(write_fails(file, at, length));
     return REAL(pwrite64)(file, bytes, length, at);
+}
+
+int fallocate64(int file, int mode, off64_t at, off64_t length) {
+    FAIL_IF(grows(file, at + length));
+    return REAL(fallocate64)(file, mode, at, length);
+}
+
+int statvfs64(const char *path, struct statvfs64 *status) {
+    if (REAL(statvfs64)(path, status))
+        return -1;
+    if (is_on_disk(path)) {
+        status->f_blocks = disk_bytes / status->f_frsize;
+        status->f_bfree = status->f_bavail = free_bytes() / status->f_frsize;
+    }
+    return 0;
 }
 
 int fsync(int file) {

@@ -133,7 +133,7 @@ pub const CLIENTS: &[Client] = &[
     },
     Client {
         name: "disk",
-        about: ("disks that fail in nine ways at ten moments each, that are read-only, that fill up", 30),
+        about: ("disks that fail in nine ways at ten moments each, that are read-only, that fill up", 12),
         needs: &[Need::Python, Need::Java, Need::C],
         server: Server::Own,
         command: || {

@@ -140,9 +140,9 @@ impl Server {
         (status, body.to_owned())
     }
 
-    /// A server whose data directory is a file system of its own of so many bytes; `None`, with the reason printed, where this
-    /// machine lets nobody mount one.
-    pub fn start_on_small_disk(bytes: u64, extra: &[&str]) -> Option<Server> {
+    /// A server whose data directory is a file system of its own of so many bytes; `None` where this machine lets nobody mount
+    /// one.
+    pub fn start_on_small_mount(bytes: u64, extra: &[&str]) -> Option<Server> {
         let home = tempfile::tempdir().expect("a temporary directory");
         let data = home.path().join("data");
         std::fs::create_dir(&data).expect("a directory");
@@ -153,9 +153,7 @@ impl Server {
         };
         let mut probe = Command::new("unshare");
         within(&mut probe);
-        let probed = probe.arg("true").output();
-        if !probed.as_ref().is_ok_and(|said| said.status.success()) {
-            println!("skipped: needs a kernel that lets users mount a file system of their own: {probed:?}");
+        if !probe.arg("true").output().is_ok_and(|said| said.status.success()) {
             return None;
         }
         let mut command = Command::new("unshare");
@@ -166,6 +164,23 @@ impl Server {
             command.env_remove(name);
         }
         Some(Server::spawn_as(command, home, extra).ready())
+    }
+
+    /// A server that is told by a library in front of the C library (`compat/python/faults.c`) that its data directory is a disk
+    /// of so many bytes. Needs no rights, only the compiler that links Rust programs.
+    #[cfg(target_os = "linux")]
+    pub fn start_on_small_disk(bytes: u64, extra: &[&str]) -> Server {
+        let home = tempfile::tempdir().expect("a temporary directory");
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../compat/python/faults.c");
+        let library = home.path().join("faults.so");
+        let mut compile = Command::new("cc");
+        compile.args(["-O1", "-shared", "-fPIC", "-o"]).arg(&library).arg(source).arg("-ldl");
+        assert!(compile.status().expect("cc can be run").success());
+        let home_path = home.path().canonicalize().expect("it is there");
+        let mut command = kolk(&["serve", "--ready-file"]);
+        command.env("LD_PRELOAD", &library);
+        command.env("FAULT_DISK", format!("{bytes} {}/data", home_path.display()));
+        Server::spawn_as(command, home, extra).ready()
     }
 
     fn spawn(home: tempfile::TempDir, extra: &[&str]) -> Server {
