@@ -72,6 +72,9 @@ pub async fn repair(
     let (lock, mut manifest) = inspect::begin(door, directory).await?;
     let disk = &*door.disk;
     if apply {
+        // A repair that was cut short may have left a manifest that only the page cache has: what it does not name goes
+        // for good only once it is durable.
+        recovery::prepare_directory(disk, directory).await?;
         recovery::remove_leftovers(disk, directory, &manifest).await?;
     }
     let mut report = RepairReport::default();

@@ -384,3 +384,65 @@ fn a_footer_that_only_the_page_cache_shows_does_not_keep_the_log_from_starting()
         });
     }
 }
+
+/// A repair that could not sync its new manifest was tried again by the next process, which found that manifest in the page
+/// cache and removed the segments that it does not name; a power cut then brought the old manifest back, without them.
+#[test]
+fn a_repair_that_is_cut_short_and_tried_again_stands_a_power_cut() {
+    sim::run(11, |sim| async move {
+        let options = || LocalOptions {
+            rewrite: RewriteOptions { interval: Duration::from_secs(3600), ..small(u64::MAX).rewrite },
+            ..small(u64::MAX)
+        };
+        let path = Path::new("/data");
+        let engine = LocalEngine::open(sim.door(), path, options()).await.unwrap();
+        create_topic(&engine, 1).await;
+        for round in 0..60 {
+            let value = format!("{round:<3000}");
+            engine.append(vec![append_of(0, value.as_bytes(), 0)]).await.unwrap().remove(0).unwrap();
+            if round % 30 == 29 {
+                engine.rewriter.checkpoint().await.unwrap();
+            }
+        }
+        engine.close().await.unwrap();
+        drop(engine);
+        sim.kill().await;
+        let is_segment = |path: &Path| path.extension().is_some_and(|extension| extension == "seg");
+        let (segment, _) = sim.files().into_iter().find(|(path, _)| is_segment(path)).unwrap();
+        sim.flip_bit(&segment, 100, 0);
+        let damaged = sim.save_disk();
+        let told = repair(&sim.door(), path, options(), false).await.unwrap();
+        let lost = told.lost.iter().map(|lost| (lost.last.0 - lost.first.0 + 1) as usize).sum::<usize>();
+        assert_eq!((told.damage.len(), lost), (1, 1), "{told:?}");
+        sim.kill().await;
+
+        let mut failures = 0;
+        for failing in 0.. {
+            sim.restore_disk(&damaged);
+            sim.fail_at(sim.durable_operations() + failing);
+            let has_failed = repair(&sim.door(), path, options(), true).await.is_err();
+            sim.kill().await;
+            if has_failed {
+                failures += 1;
+                repair(&sim.door(), path, options(), true).await.unwrap();
+            }
+            let repaired = sim.save_disk();
+            for _ in 0..8 {
+                sim.restore_disk(&repaired);
+                sim.crash().await;
+                let clean = verify(&sim.door(), path, &mut |_, _| {}).await.unwrap();
+                assert_eq!(clean.damage, Vec::<String>::new(), "operation {failing} failed");
+                sim.kill().await;
+            }
+            let engine = LocalEngine::open(sim.door(), path, options()).await.unwrap();
+            assert_eq!(values(&engine, 0, 0).await.len(), 60 - lost, "operation {failing} failed");
+            engine.close().await.unwrap();
+            drop(engine);
+            sim.kill().await;
+            if !has_failed {
+                break;
+            }
+        }
+        assert!(failures > 5, "{failures}");
+    });
+}
