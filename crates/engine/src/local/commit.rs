@@ -236,6 +236,8 @@ pub(super) struct Log {
     /// Told when a file of the log is full.
     pub file_full: Notify,
     pub frame_bytes_max: usize,
+    /// What the log's part of the index may take, in bytes: beyond it appends wait for the rewrite.
+    pub index_bytes_max: usize,
     pub core: Mutex<Core>,
     /// Sequence number of the first file of this life.
     pub first_file: u64,
@@ -282,6 +284,7 @@ pub(super) struct LogParts {
     pub space: Arc<Space>,
     pub archive: Arc<Archive>,
     pub frame_bytes_max: usize,
+    pub index_bytes_max: usize,
     pub commit_by: CommitBy,
     pub on_failure: Option<FailureHook>,
     pub witness: Option<Arc<dyn Witness>>,
@@ -301,6 +304,7 @@ impl Log {
             metrics: Metrics::default(),
             file_full: Notify::new(),
             frame_bytes_max: parts.frame_bytes_max,
+            index_bytes_max: parts.index_bytes_max,
             core: Mutex::new(Core {
                 state: parts.state,
                 closed: None,
@@ -512,7 +516,7 @@ impl Log {
             };
             let written = file.file.write_durable(0, header.encode(&committer.life)).await;
             written.map_err(|error| broken("writing the header of", file.slot, error))?;
-            self.index.lock().files.insert(header.sequence, file.clone());
+            self.index.lock().files.begin(header.sequence, file.clone());
             committer.next_sequence += 1;
             committer.file = Some(CurrentFile { file, sequence: header.sequence, position: wal::HEADER_LEN });
         }

@@ -8,8 +8,8 @@
 //! Extents of one partition never overlap: the index takes what it has for an offset from one place. All of it
 //! is under one lock that is held for lookups and inserts only, never across a wait.
 
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
@@ -44,6 +44,11 @@ pub(super) struct WalExtent {
 }
 
 impl WalExtent {
+    /// Memory that it takes here, in bytes.
+    fn held_bytes(&self) -> usize {
+        size_of::<WalExtent>() + size_of_val(&*self.table)
+    }
+
     fn batch_count(&self) -> usize {
         self.table.len().max(1)
     }
@@ -121,13 +126,67 @@ pub(super) struct PartitionIndex {
 
 impl PartitionIndex {
     /// Drops what lies before the log start.
-    fn trim(&mut self) {
-        while let Some(extent) = self.wal.front()
-            && extent.last < self.published.log_start
+    fn trim(&mut self, log: &mut LogFiles) {
+        while let Some(oldest) = self.wal.front()
+            && oldest.last < self.published.log_start
         {
-            self.size_bytes -= u64::from(extent.len);
-            self.wal.pop_front();
+            self.drop_oldest(log);
         }
+    }
+
+    fn drop_oldest(&mut self, log: &mut LogFiles) {
+        if let Some(extent) = self.wal.pop_front() {
+            self.size_bytes -= u64::from(extent.len);
+            log.dropped(&extent);
+        }
+    }
+}
+
+/// A file that holds frames.
+#[derive(Debug)]
+pub(super) struct LogFile {
+    pub file: Arc<WalFile>,
+    /// Bytes of the extents in it that partitions have.
+    pub live_bytes: u64,
+    /// How many those are.
+    pub live_extents: u64,
+}
+
+/// The files that hold frames, by sequence number, and what of them is in the index.
+#[derive(Debug, Default)]
+pub(super) struct LogFiles {
+    by_sequence: BTreeMap<u64, LogFile>,
+    /// Memory that all extents take in the index, in bytes.
+    held_bytes: usize,
+}
+
+impl LogFiles {
+    pub fn begin(&mut self, sequence: u64, file: Arc<WalFile>) {
+        self.by_sequence.insert(sequence, LogFile { file, live_bytes: 0, live_extents: 0 });
+    }
+
+    fn added(&mut self, extent: &WalExtent) {
+        self.held_bytes += extent.held_bytes();
+        if let Some(found) = self.by_sequence.get_mut(&extent.file) {
+            found.live_bytes += u64::from(extent.len);
+            found.live_extents += 1;
+        }
+    }
+
+    fn dropped(&mut self, extent: &WalExtent) {
+        self.held_bytes -= extent.held_bytes();
+        if let Some(found) = self.by_sequence.get_mut(&extent.file) {
+            found.live_bytes -= u64::from(extent.len);
+            found.live_extents -= 1;
+        }
+    }
+}
+
+impl std::ops::Deref for LogFiles {
+    type Target = BTreeMap<u64, LogFile>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.by_sequence
     }
 }
 
@@ -177,8 +236,7 @@ impl TailCache {
 #[derive(Debug, Default)]
 pub(super) struct IndexInner {
     pub partitions: HashMap<PartitionId, PartitionIndex>,
-    /// Files that hold frames, by sequence number.
-    pub files: std::collections::BTreeMap<u64, Arc<WalFile>>,
+    pub files: LogFiles,
     /// Where the log ends durably: sequence number of the newest file with a frame, and the end of its last frame (of a
     /// file that an earlier life wrote: its capacity).
     pub end: Option<(u64, u64)>,
@@ -189,6 +247,8 @@ pub(super) struct IndexInner {
 #[derive(Debug, Default)]
 pub(super) struct Index {
     inner: Mutex<IndexInner>,
+    /// [`LogFiles::held_bytes`] of what was published, to be seen without the lock.
+    held_bytes: AtomicUsize,
 }
 
 /// A frame that became durable.
@@ -227,6 +287,7 @@ impl Index {
                 inner.add(frame.number, frame.file, frame.position, extent, &mut wake);
             }
             inner.end = Some((frame.file, frame.position + frame.bytes.len() as u64));
+            self.count_held(&inner);
             dropped = inner.cache.push(frame.number, frame.bytes);
         }
         drop(dropped);
@@ -237,6 +298,106 @@ impl Index {
 
     pub fn published(&self, partition: PartitionId) -> Option<Published> {
         self.lock().partitions.get(&partition).map(|found| found.published)
+    }
+
+    /// Goes through all partitions, a bounded number of extents in a turn of the lock: commits and readers come between.
+    /// `look` gets a partition and how many extents it may look at, and gives back how many it looked at: of one that has more,
+    /// it gets the rest in the next turn.
+    fn in_turns(&self, mut look: impl FnMut(&mut IndexInner, PartitionId, usize) -> Looked) {
+        let mut partitions = self.partitions().into_iter().peekable();
+        while partitions.peek().is_some() {
+            let mut inner = self.lock();
+            let mut left = EXTENTS_AT_ONCE;
+            while left > 0
+                && let Some(partition) = partitions.peek()
+            {
+                match look(&mut inner, *partition, left) {
+                    Looked::All(extents) => {
+                        left = left.saturating_sub(extents + 1);
+                        partitions.next();
+                    }
+                    Looked::Some => left = 0,
+                }
+            }
+            self.count_held(&inner);
+        }
+    }
+
+    fn count_held(&self, inner: &IndexInner) {
+        self.held_bytes.store(inner.files.held_bytes, Ordering::Relaxed);
+    }
+
+    /// Memory that the extents of the log take here, in bytes, but for what the allocator adds.
+    pub fn held_bytes(&self) -> usize {
+        self.held_bytes.load(Ordering::Relaxed)
+    }
+
+    fn partitions(&self) -> Vec<PartitionId> {
+        self.lock().partitions.keys().copied().collect()
+    }
+
+    /// The partitions that have extents in files up to `through`, but for the files `left_out`: each with their bytes, which
+    /// are not counted beyond about `enough`.
+    pub fn leaving(&self, through: u64, left_out: &[u64], enough: u64) -> Vec<(PartitionId, u64)> {
+        let mut leaving = Vec::new();
+        self.in_turns(|inner, id, _| {
+            let (mut bytes, mut looked) = (0, 0);
+            let extents = inner.partitions.get(&id).into_iter().flat_map(|found| &found.wal);
+            for extent in extents.take_while(|extent| extent.file <= through) {
+                if bytes >= enough {
+                    break;
+                }
+                looked += 1;
+                if !left_out.contains(&extent.file) {
+                    bytes += u64::from(extent.len);
+                }
+            }
+            if bytes > 0 {
+                leaving.push((id, bytes));
+            }
+            Looked::All(looked)
+        });
+        leaving
+    }
+
+    /// The extents in one file, by partition and offset.
+    pub fn extents_in(&self, file: u64) -> Vec<(PartitionId, WalExtent)> {
+        let mut extents = Vec::new();
+        self.in_turns(|inner, id, _| {
+            let Some(found) = inner.partitions.get(&id) else { return Looked::All(0) };
+            let from = found.wal.partition_point(|extent| extent.file < file);
+            let in_it = found.wal.range(from..).take_while(|extent| extent.file == file);
+            let before = extents.len();
+            extents.extend(in_it.map(|extent| (id, extent.clone())));
+            Looked::All(extents.len() - before)
+        });
+        extents.sort_unstable_by_key(|(partition, extent)| (*partition, extent.first));
+        extents
+    }
+
+    /// Drops all extents in files up to `through`, which the archive has now; gives the files back.
+    pub fn forget_through(&self, through: u64) -> Vec<(u64, Arc<WalFile>)> {
+        self.in_turns(|inner, id, max| {
+            let Some(partition) = inner.partitions.get_mut(&id) else { return Looked::All(0) };
+            let mut dropped = 0;
+            while let Some(oldest) = partition.wal.front()
+                && oldest.file <= through
+            {
+                if dropped == max {
+                    return Looked::Some;
+                }
+                partition.drop_oldest(&mut inner.files);
+                dropped += 1;
+            }
+            if partition.wal.capacity() > 4 * partition.wal.len() {
+                partition.wal.shrink_to_fit();
+            }
+            Looked::All(dropped)
+        });
+        let mut inner = self.lock();
+        let kept = inner.files.by_sequence.split_off(&(through + 1));
+        let freed = std::mem::replace(&mut inner.files.by_sequence, kept);
+        freed.into_iter().map(|(sequence, found)| (sequence, found.file)).collect()
     }
 
     pub fn size_bytes(&self, partition: PartitionId) -> u64 {
@@ -279,10 +440,11 @@ impl IndexInner {
                 now.log_start = now.log_start.max(published.log_start);
                 now.high_watermark = now.high_watermark.max(published.high_watermark);
                 now.last_stable = now.last_stable.max(published.last_stable);
-                partition.trim();
+                partition.trim(&mut self.files);
             }
             Publish::Gone(id) => {
                 if let Some(partition) = self.partitions.remove(&id) {
+                    partition.wal.iter().for_each(|extent| self.files.dropped(extent));
                     wake.extend(partition.waiters);
                 }
             }
@@ -314,7 +476,11 @@ impl IndexInner {
                 wake.push(waiter.clone());
             }
         }
-        partition.wal.push_back(WalExtent {
+        if partition.wal.capacity() == 0 {
+            // Thousands of partitions have one.
+            partition.wal.reserve_exact(1);
+        }
+        let extent = WalExtent {
             first: extent.first,
             last: extent.last,
             file,
@@ -326,13 +492,14 @@ impl IndexInner {
             max_timestamp_ms: extent.max_timestamp_ms,
             crc: extent.crc,
             table: extent.table,
-        });
+        };
+        self.files.added(&extent);
+        partition.wal.push_back(extent);
     }
 
-    /// Bytes of all extents in the log. Costs time by the number of extents.
-    pub fn live_bytes(&self) -> u64 {
-        let extents = self.partitions.values().flat_map(|partition| &partition.wal);
-        extents.map(|extent| u64::from(extent.len)).sum()
+    /// Bytes of all extents in files before `through`.
+    pub fn live_bytes(&self, through: u64) -> u64 {
+        self.files.range(..through).map(|(_, found)| found.live_bytes).sum()
     }
 
     /// The first offset at or after `offset` that the log holds.
@@ -398,28 +565,11 @@ impl IndexInner {
         Some((pieces, bytes, full))
     }
 
-    /// Drops all extents in files up to `through`, which segments hold now; gives the files back.
-    pub fn forget_through(&mut self, through: u64) -> std::collections::BTreeMap<u64, Arc<WalFile>> {
-        for partition in self.partitions.values_mut() {
-            while let Some(extent) = partition.wal.front()
-                && extent.file <= through
-            {
-                partition.size_bytes -= u64::from(extent.len);
-                partition.wal.pop_front();
-            }
-            if partition.wal.is_empty() {
-                partition.wal = VecDeque::new();
-            }
-        }
-        let kept = self.files.split_off(&(through + 1));
-        std::mem::replace(&mut self.files, kept)
-    }
-
     /// Files that hold frames, each with the bytes that can hold durable ones: all of it, but of the one being written
     /// only up to the last durable frame. Behind that a frame may be half there, which must not be copied: a later one
     /// behind it would look like damage.
     pub fn durable_files(&self) -> Vec<(Arc<WalFile>, u64)> {
-        let durable = |(sequence, file): (&u64, &Arc<WalFile>)| match self.end {
+        let durable = |(sequence, LogFile { file, .. }): (&u64, &LogFile)| match self.end {
             Some((last, end)) if last == *sequence => Some((file.clone(), end)),
             Some((last, _)) if last > *sequence => Some((file.clone(), file.capacity)),
             // Begun, and no frame in it is durable yet.
@@ -434,10 +584,22 @@ impl IndexInner {
             let at = (extent.position + start) as usize;
             return Source::Memory(frame.slice(at..at + len));
         }
-        let file = self.files.get(&extent.file).expect("a file in use is kept while extents name it");
+        let LogFile { file, .. } =
+            self.files.get(&extent.file).expect("a file in use is kept while extents name it");
         let position = extent.file_position + u64::from(start);
         Source::File(FileRange { file: file.clone(), position, len })
     }
+}
+
+/// Extents that one turn of the lock looks at.
+const EXTENTS_AT_ONCE: usize = 16 << 10;
+
+/// What a look at a partition came to.
+enum Looked {
+    /// It saw so many extents, and is done with the partition.
+    All(usize),
+    /// As many as it may; there are more.
+    Some,
 }
 
 /// Partitions that one turn of the lock registers or takes away.

@@ -85,6 +85,10 @@ pub struct LocalOptions {
     pub wal_bytes_max: u64,
     /// Recent frames kept in memory for readers, in bytes.
     pub tail_cache_bytes: usize,
+    /// Where the batches of the write-ahead log are takes so much memory at most, in bytes, beside one file of the log: the
+    /// rewrite begins at half of it, beyond it appends wait for that. Small batches need it, about 90 bytes for those of
+    /// one partition in one frame.
+    pub index_bytes_max: usize,
     /// A frame takes decisions up to this size, in bytes, or one larger batch.
     pub frame_bytes_max: usize,
     /// Who commits.
@@ -125,6 +129,7 @@ impl LocalOptions {
             wal_file_bytes_max: file(bytes / 8),
             wal_bytes_max: bytes,
             tail_cache_bytes: 24 << 20,
+            index_bytes_max: 48 << 20,
             frame_bytes_max: 1 << 20,
             commit_by: CommitBy::Auto,
             seal_after: Duration::from_secs(1),
@@ -236,6 +241,7 @@ impl LocalEngine {
             space,
             archive: archive.clone(),
             frame_bytes_max: options.frame_bytes_max,
+            index_bytes_max: options.index_bytes_max,
             commit_by: options.commit_by,
             on_failure: options.on_failure,
             witness: options.witness,
@@ -315,7 +321,7 @@ async fn keep_room(log: Arc<Log>) {
     loop {
         let prepared = async {
             if log.space.is_short() {
-                log.space.set_live(log.index.lock().live_bytes());
+                log.space.set_live(log.index.lock().live_bytes(u64::MAX));
             }
             let prepared = log.space.prepare().await?;
             loop {

@@ -199,8 +199,17 @@ impl Log {
     fn verdict(&self, core: &Core, bytes: usize, who: For) -> Verdict {
         match self.space.verdict(core.queue(), bytes, who) {
             Verdict::RoomAlone if core.large > self.durable() => Verdict::Later,
+            Verdict::Room | Verdict::RoomAlone if who == For::Append && self.index_is_full() => {
+                self.file_full.notify_one();
+                if self.space.is_short() { Verdict::Full } else { Verdict::Later }
+            }
             verdict => verdict,
         }
+    }
+
+    /// Whether the index of the log is beyond its bound, and the rewrite has something to take out of it.
+    fn index_is_full(&self) -> bool {
+        self.space.has_complete() && self.index.held_bytes() >= self.index_bytes_max
     }
 
     /// Decides what waits for room, as far as there is some. Call when there may be more than before, or none to come.

@@ -792,7 +792,7 @@ impl Visit for Replayed<'_> {
         file.used.store(file.capacity, Ordering::Relaxed);
         let mut index = self.index.lock();
         index.end = Some((header.sequence, file.capacity));
-        index.files.insert(header.sequence, Arc::new(file));
+        index.files.begin(header.sequence, Arc::new(file));
     }
 
     fn covered(&self) -> Option<Covered> {

@@ -29,7 +29,7 @@ use kolk_wire_kafka::records::batch;
 
 use super::archive::SegmentUse;
 use super::commit::Log;
-use super::index::{IndexInner, WalExtent};
+use super::index::{IndexInner, LogFile, WalExtent};
 use super::manifest::{self, Manifest};
 use super::recovery::{segment_directory, snapshot_directory, wal_directory};
 use super::segment::{
@@ -252,24 +252,21 @@ impl Rewriter {
     fn is_due(&self) -> bool {
         let index = self.log.index.lock();
         let through = self.complete(&index);
-        let complete: u64 = index.files.range(..through).map(|(_, file)| file.capacity).sum();
+        let complete: u64 = index.files.range(..through).map(|(_, found)| found.file.capacity).sum();
         let space = &self.log.space;
-        if complete == 0 || !(complete >= self.options.wal_bytes || space.wants_rewrite()) {
+        let large =
+            complete >= self.options.wal_bytes || self.log.index.held_bytes() >= self.log.index_bytes_max / 2;
+        if complete == 0 || !(large || space.wants_rewrite()) {
             return false;
         }
-        if !space.is_short() {
-            return true;
-        }
-        let extents = index.partitions.values().flat_map(|partition| &partition.wal);
-        let live = extents.filter(|extent| extent.file < through).map(|extent| u64::from(extent.len)).sum();
-        space.can_copy(live, true)
+        !space.is_short() || space.can_copy(index.live_bytes(through), true)
     }
 
     /// Bytes of the log's complete files: what the rewrite has still to do.
     pub fn lag_bytes(&self) -> u64 {
         let index = self.log.index.lock();
         let through = self.complete(&index);
-        index.files.range(..through).map(|(_, file)| file.capacity).sum()
+        index.files.range(..through).map(|(_, found)| found.file.capacity).sum()
     }
 
     /// Steps 1 to 4 for all files that are complete now.
@@ -298,8 +295,9 @@ impl Rewriter {
         if defect(Defect::FileReusedEarly)
             && let Some(through) = complete
         {
-            let files: Vec<_> =
-                self.log.index.lock().files.range(..=through).map(|(_, file)| file.clone()).collect();
+            let index = self.log.index.lock();
+            let files: Vec<_> = index.files.range(..=through).map(|(_, found)| found.file.clone()).collect();
+            drop(index);
             for file in files {
                 self.log.space.give_back(WalFile::new(file.slot, file.capacity, file.file.clone()));
             }
@@ -310,9 +308,9 @@ impl Rewriter {
 
         self.log.archive.add(written, |partition| self.log_start(partition));
         if let Some(through) = complete {
-            let freed = self.log.index.lock().forget_through(through);
+            let freed = self.log.index.forget_through(through);
             let files = freed.len() as u64;
-            let bytes = freed.values().map(|file| file.used.load(Ordering::Relaxed)).sum();
+            let bytes = freed.iter().map(|(_, file)| file.used.load(Ordering::Relaxed)).sum();
             let mut old_names = Vec::new();
             for (sequence, file) in freed {
                 if defect(Defect::FileReusedEarly) {
@@ -354,29 +352,18 @@ impl Rewriter {
         through: u64,
         written: &mut Vec<Written>,
     ) -> Result<Vec<u64>, RewriteError> {
-        let mut files: Vec<Leaving> = {
+        let large: Vec<(u64, Arc<WalFile>)> = {
             let index = self.log.index.lock();
-            let leaving = index.files.range(..=through);
-            leaving.map(|(sequence, file)| (*sequence, file.clone(), Vec::new())).collect()
+            let is_large = |found: &LogFile| {
+                let (bytes, extents) = (found.live_bytes, found.live_extents.max(1));
+                bytes / extents >= self.options.promote_extent_bytes && bytes * 2 >= found.file.capacity
+            };
+            let leaving = index.files.range(..=through).filter(|(_, found)| is_large(found));
+            leaving.map(|(sequence, found)| (*sequence, found.file.clone())).collect()
         };
-        {
-            let index = self.log.index.lock();
-            for (id, partition) in &index.partitions {
-                for extent in partition.wal.iter().take_while(|extent| extent.file <= through) {
-                    if let Some((_, _, extents)) = files.iter_mut().find(|file| file.0 == extent.file) {
-                        extents.push((*id, extent.clone()));
-                    }
-                }
-            }
-        }
         let mut promoted = Vec::new();
-        for (sequence, file, mut extents) in files {
-            let live: u64 = extents.iter().map(|(_, extent)| u64::from(extent.len)).sum();
-            let large = live / extents.len().max(1) as u64 >= self.options.promote_extent_bytes;
-            if !large || live * 2 < file.capacity {
-                continue;
-            }
-            extents.sort_unstable_by_key(|(partition, extent)| (*partition, extent.first));
+        for (sequence, file) in large {
+            let extents = self.log.index.extents_in(sequence);
             let mut standing = Vec::with_capacity(extents.len());
             for (partition, extent) in &extents {
                 standing.push(Standing {
@@ -418,15 +405,7 @@ impl Rewriter {
         promoted: &[u64],
         written: &mut Vec<Written>,
     ) -> Result<(), RewriteError> {
-        let mut partitions: Vec<(PartitionId, u64)> = {
-            let index = self.log.index.lock();
-            let bytes = index.partitions.iter().map(|(id, partition)| {
-                let leaving = partition.wal.iter().take_while(|extent| extent.file <= through);
-                let copied = leaving.filter(|extent| !promoted.contains(&extent.file));
-                (*id, copied.map(|extent| u64::from(extent.len)).sum())
-            });
-            bytes.filter(|(_, bytes)| *bytes > 0).collect()
-        };
+        let mut partitions = self.log.index.leaving(through, promoted, self.options.large_partition_bytes);
         partitions.sort_unstable();
         let (large, small): (Vec<_>, Vec<_>) =
             partitions.into_iter().partition(|(_, bytes)| *bytes >= self.options.large_partition_bytes);
@@ -469,7 +448,7 @@ impl Rewriter {
                     .take(64)
                     .map(|extent| {
                         let source = index.source(extent, 0, extent.len as usize);
-                        (extent.clone(), source, index.files[&extent.file].clone())
+                        (extent.clone(), source, index.files[&extent.file].file.clone())
                     })
                     .collect()
             };
@@ -668,9 +647,6 @@ fn tier_of(bytes: u64, lowest: u64) -> usize {
     }
     tier
 }
-
-/// A file of the log that is to be freed: sequence number, file, extents.
-type Leaving = (u64, Arc<WalFile>, Vec<(PartitionId, WalExtent)>);
 
 /// A segment that is written and synced, with its extents.
 type Written = (Arc<Segment>, Vec<Extent>);

@@ -409,9 +409,14 @@ impl Space {
         self.low.load(Relaxed) || self.no_more.load(Relaxed) || self.reserve_out.load(Relaxed)
     }
 
+    /// Whether files are complete, so that a rewrite would free some.
+    pub fn has_complete(&self) -> bool {
+        self.complete.load(Relaxed) > 0
+    }
+
     /// Whether a rewrite is due before its time: it would give room that is missing.
     pub fn wants_rewrite(&self) -> bool {
-        self.complete.load(Relaxed) > 0 && (self.is_short() || self.rewrite.load(Relaxed))
+        self.has_complete() && (self.is_short() || self.rewrite.load(Relaxed))
     }
 
     /// A write met a full disk, whatever the disk says is free.

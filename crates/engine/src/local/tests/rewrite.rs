@@ -1,5 +1,7 @@
 //! The rewrite, retention and snapshots: batches move, nothing that can be read changes.
 
+use std::collections::BTreeMap;
+
 use super::segment::{SegmentId, SegmentWriter, TableEntry};
 use super::*;
 use crate::contract::OffsetQuery;
@@ -569,7 +571,10 @@ async fn rotten_bytes_of_the_log_are_not_copied() {
     let (path, position) = {
         let index = engine.log.index.lock();
         let extent = &index.partitions[&partition(0)].wal[3];
-        (dir.path().join("wal").join(wal::file_name(index.files[&extent.file].slot)), extent.file_position)
+        (
+            dir.path().join("wal").join(wal::file_name(index.files[&extent.file].file.slot)),
+            extent.file_position,
+        )
     };
     let mut bytes = std::fs::read(&path).unwrap();
     bytes[position as usize + 100] ^= 1;
@@ -591,7 +596,9 @@ async fn a_read_that_waits_for_more_holds_nothing_of_what_is_there() {
     fill(&engine, 1, 0..200).await;
     assert!(wal_files(&engine) > 2);
     // The oldest batches are in a file and nowhere else.
-    let held = || engine.log.index.lock().files.values().map(Arc::strong_count).collect::<Vec<_>>();
+    let held = || {
+        engine.log.index.lock().files.values().map(|found| Arc::strong_count(&found.file)).collect::<Vec<_>>()
+    };
     let request = ReadRequest {
         reads: vec![Read { partition: partition(0), offset: Offset(0), max_bytes: 100 << 20 }],
         min_bytes: 100 << 20,
@@ -709,4 +716,68 @@ async fn what_cannot_be_read_is_the_error_of_its_partition() {
     assert!(matches!(found, Err(ReadError::Unreadable { .. })), "{found:?}");
     let found = engine.offset(partition(1), OffsetQuery::Timestamp(1150)).await.unwrap().unwrap();
     assert_eq!(found.map(|found| found.offset), Some(Offset(150)));
+}
+
+/// What the log's part of the index takes, by its extents; the counts that stand beside them must agree.
+fn held_bytes(engine: &LocalEngine) -> usize {
+    let index = engine.log.index.lock();
+    let mut of_files: BTreeMap<u64, (u64, u64)> = index.files.keys().map(|file| (*file, (0, 0))).collect();
+    let mut held = 0;
+    for extent in index.partitions.values().flat_map(|found| &found.wal) {
+        let (bytes, extents) = of_files.get_mut(&extent.file).unwrap();
+        *bytes += u64::from(extent.len);
+        *extents += 1;
+        held += size_of_val(extent) + size_of_val(&*extent.table);
+    }
+    let counted = index.files.iter().map(|(file, found)| (*file, (found.live_bytes, found.live_extents)));
+    assert_eq!(counted.collect::<BTreeMap<_, _>>(), of_files);
+    drop(index);
+    assert_eq!(engine.log.index.held_bytes(), held);
+    held
+}
+
+#[tokio::test]
+async fn the_index_counts_what_each_file_of_the_log_holds() {
+    let dir = Dir::new();
+    let engine = dir.try_open(options()).await.unwrap();
+    create_topic(&engine, 3).await;
+    fill(&engine, 3, 0..300).await;
+    assert!(held_bytes(&engine) > 0 && wal_files(&engine) > 3);
+    let trim = Command::Trim { partition: partition(1), to: Some(Offset(77)), by: TrimBy::Client };
+    engine.propose(trim).await.unwrap().unwrap();
+    held_bytes(&engine);
+    drop(engine);
+    let engine = dir.try_open(options()).await.unwrap();
+    fill(&engine, 3, 300..310).await;
+    held_bytes(&engine);
+    engine.rewriter.checkpoint().await.unwrap();
+    assert!(held_bytes(&engine) > 0);
+    engine.propose(Command::DeleteTopic { topic: TOPIC }).await.unwrap().unwrap();
+    assert_eq!(held_bytes(&engine), 0);
+    engine.close().await.unwrap();
+}
+
+/// Small batches take nearly as much in the index as in the log: at the log's bound of 512 MiB that was more than half a GB,
+/// which no budget knew.
+#[tokio::test]
+async fn the_index_of_the_log_has_a_bound() {
+    const PARTITIONS: i32 = 64;
+    let dir = Dir::new();
+    let index_bytes_max = 128 << 10;
+    let engine = dir.try_open(LocalOptions { index_bytes_max, ..options() }).await.unwrap();
+    create_topic(&engine, PARTITIONS).await;
+    let mut most = 0;
+    for round in 0..300 {
+        let appends = (0..PARTITIONS).map(|index| append_of(index, b"", round)).collect();
+        assert!(engine.append(appends).await.unwrap().iter().all(Result::is_ok));
+        most = most.max(engine.log.index.held_bytes());
+    }
+    let in_file = (256 << 10) / 145 * 88;
+    assert!(most < index_bytes_max + 2 * in_file, "{most} bytes");
+    assert!(engine.log.metrics.rewrites.get() > 3);
+    held_bytes(&engine);
+    for index in [0, PARTITIONS - 1] {
+        assert_eq!(all(&engine, index, 0).await.len(), 300);
+    }
+    engine.close().await.unwrap();
 }
