@@ -258,6 +258,8 @@ impl Broker {
 
     /// Stores a changed membership while the group is still locked, wakes the timer if it sleeps too long, then answers.
     fn finish(&self, cell: &Arc<Cell>, mut slot: MutexGuard<'_, Slot>, effects: Effects) {
+        #[cfg(test)]
+        slot.group.members().check();
         let deadline = slot.group.next_deadline();
         let sleeps_too_long = match (deadline, slot.armed) {
             (Some(deadline), Some(armed)) => deadline < armed,

@@ -22,11 +22,16 @@ use kolk_wire_kafka::codec::STRING_BYTES_MAX;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::Instant;
 
+use super::members::{Expected, Member, Members};
 use super::{GroupError, JoinRequest, Joined, JoinedMember, Leaving, Phase, SyncRequest, Synced};
 use crate::settings::GroupSettings;
 
 /// A new member that waits for its first JoinGroup reply cannot send heartbeats; so long it is taken to be alive.
 const NEW_MEMBER_JOIN_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// How long a rebalance that nobody has joined goes on at least before it is looked at again. Members that want no time at
+/// all for one would have it looked at without end (in Kafka, until their sessions end).
+const NOBODY_JOINED_WAIT_MIN: Duration = Duration::from_secs(1);
 
 /// Bytes of the memory for members, given back on drop.
 pub(super) type Seat = OwnedSemaphorePermit;
@@ -56,43 +61,6 @@ impl Effects {
 }
 
 #[derive(Debug)]
-struct Member {
-    id: Arc<str>,
-    instance_id: Option<Arc<str>>,
-    client_id: String,
-    client_host: String,
-    session_timeout: Duration,
-    rebalance_timeout: Duration,
-    protocols: Vec<(String, Bytes)>,
-    assignment: Bytes,
-    joining: Option<JoinReply>,
-    syncing: Option<SyncReply>,
-    /// It has not had its first JoinGroup reply.
-    is_new: bool,
-    /// It was told the generation and has not asked for its assignment.
-    must_sync: bool,
-    alive_until: Instant,
-    /// What it takes of the memory for members; none if it was there before the last start.
-    seat: Option<Seat>,
-}
-
-impl Member {
-    fn metadata(&self, protocol: &str) -> Bytes {
-        let found = self.protocols.iter().find(|(name, _)| name == protocol);
-        found.map(|(_, metadata)| metadata.clone()).unwrap_or_default()
-    }
-
-    /// Whether the session may end: a member that waits for us is alive, unless we have never heard back from it.
-    fn may_expire(&self) -> bool {
-        self.is_new || (self.joining.is_none() && self.syncing.is_none())
-    }
-
-    fn heard(&mut self, now: Instant) {
-        self.alive_until = now + self.session_timeout;
-    }
-}
-
-#[derive(Debug)]
 pub(super) struct Group {
     id: Arc<str>,
     phase: Phase,
@@ -100,13 +68,11 @@ pub(super) struct Group {
     generation: i32,
     protocol: Option<String>,
     leader: Option<Arc<str>>,
-    members: BTreeMap<Arc<str>, Member>,
-    /// How many members support each protocol.
-    supporters: BTreeMap<String, usize>,
+    members: Members,
     /// Static members by instance id (KIP-345).
     instances: BTreeMap<Arc<str>, Arc<str>>,
-    /// Member ids given out and not used yet (KIP-394), and when they lapse.
-    pending: BTreeMap<Arc<str>, (Instant, Seat)>,
+    /// Member ids given out and not used yet.
+    expected: Expected,
     /// When the running join phase or the wait for SyncGroup ends.
     deadline: Option<Instant>,
     /// The first rebalance of an empty group waits for more members: what is left of the longest wait.
@@ -132,10 +98,9 @@ impl Group {
             generation: stored.map_or(0, |stored| stored.generation),
             protocol: None,
             leader: None,
-            members: BTreeMap::new(),
-            supporters: BTreeMap::new(),
+            members: Members::default(),
             instances: BTreeMap::new(),
-            pending: BTreeMap::new(),
+            expected: Expected::default(),
             deadline: None,
             initial: None,
             since_ms: stored.map_or(now_ms, |stored| stored.since_ms),
@@ -160,30 +125,26 @@ impl Group {
             if let Some(instance) = &member.instance_id {
                 group.instances.insert(instance.clone(), member.id.clone());
             }
-            group.count_in(&member.protocols);
-            group.members.insert(
-                member.id.clone(),
-                Member {
-                    id: member.id.clone(),
-                    instance_id: member.instance_id.clone(),
-                    client_id: member.client_id.clone(),
-                    client_host: member.client_host.clone(),
-                    session_timeout,
-                    rebalance_timeout: millis(member.rebalance_timeout_ms),
-                    protocols: member.protocols.clone(),
-                    assignment: member.assignment.clone(),
-                    joining: None,
-                    syncing: None,
-                    is_new: false,
-                    must_sync: !is_assigned,
-                    alive_until: now + session_timeout,
-                    seat: None,
-                },
-            );
+            group.members.insert(Member {
+                id: member.id.clone(),
+                instance_id: member.instance_id.clone(),
+                client_id: member.client_id.clone(),
+                client_host: member.client_host.clone(),
+                session_timeout,
+                rebalance_timeout: millis(member.rebalance_timeout_ms),
+                protocols: member.protocols.clone(),
+                assignment: member.assignment.clone(),
+                joining: None,
+                syncing: None,
+                is_new: false,
+                must_sync: !is_assigned,
+                alive_until: now + session_timeout,
+                seat: None,
+            });
         }
         if !group.members.is_empty() {
             group.phase = if is_assigned { Phase::Stable } else { Phase::CompletingRebalance };
-            group.deadline = (!is_assigned).then(|| now + group.rebalance_timeout());
+            group.deadline = (!is_assigned).then(|| now + group.members.rebalance_timeout());
         }
         group
     }
@@ -198,7 +159,7 @@ impl Group {
 
     /// Nobody is or may soon be in it: the stored state says all there is.
     pub fn is_idle(&self) -> bool {
-        self.phase == Phase::Empty && self.pending.is_empty()
+        self.phase == Phase::Empty && self.expected.is_empty()
     }
 
     pub fn kill(&mut self) {
@@ -207,14 +168,14 @@ impl Group {
 
     /// Whoever waits is told that the group is not to be had.
     pub fn abandon(&mut self, effects: &mut Effects) {
-        for member in self.members.values_mut() {
+        self.members.change_all(|member| {
             if let Some(reply) = member.joining.take() {
                 effects.joins.push((reply, Err(GroupError::NotAvailable)));
             }
             if let Some(reply) = member.syncing.take() {
                 effects.syncs.push((reply, Err(GroupError::NotAvailable)));
             }
-        }
+        });
         self.kill();
     }
 
@@ -235,7 +196,7 @@ impl Group {
             generation: self.generation,
             protocol: self.protocol.clone(),
             leader: self.leader.clone(),
-            members: self.members.values().map(stored).collect(),
+            members: self.members.iter().map(stored).collect(),
             since_ms: self.since_ms,
         }
     }
@@ -243,7 +204,7 @@ impl Group {
     /// Topics that a member may be subscribed to are decided from these: every member's chosen metadata.
     pub fn subscriptions(&self) -> Vec<Bytes> {
         let protocol = self.protocol.as_deref().unwrap_or_default();
-        self.members.values().map(|member| member.metadata(protocol)).collect()
+        self.members.iter().map(|member| member.metadata(protocol)).collect()
     }
 
     /// JoinGroup. The reply comes through `reply`, at once or when the rebalance is over.
@@ -276,7 +237,7 @@ impl Group {
             let id: Arc<str> = format!("{prefix}-{fresh_id}").into();
             match request.instance_id.clone() {
                 None if request.requires_known_id => {
-                    self.pending.insert(id.clone(), (now + request.session_timeout, seat));
+                    self.expected.insert(id.clone(), now + request.session_timeout, seat);
                     effects.joins.push((reply, Err(GroupError::MemberIdRequired { member: id.to_string() })));
                 }
                 Some(instance) if self.instances.contains_key(&instance) => {
@@ -296,7 +257,7 @@ impl Group {
         now: Instant,
         effects: &mut Effects,
     ) {
-        if self.pending.remove(&*request.member_id).is_some() {
+        if self.expected.remove(&request.member_id) {
             let id = request.member_id.clone().into();
             return self.add(id, (request, seat), reply, now, effects);
         }
@@ -304,7 +265,7 @@ impl Group {
             effects.joins.push((reply, Err(error)));
             return;
         }
-        let member = &self.members[&*request.member_id];
+        let member = self.members.get(&request.member_id).expect("the member was just checked");
         let is_unchanged = member.protocols == request.protocols;
         let is_leader = self.leader.as_ref() == Some(&member.id);
         let id = member.id.clone();
@@ -335,21 +296,21 @@ impl Group {
         now: Instant,
         effects: &mut Effects,
     ) {
-        let member = self.members.get_mut(id).expect("the member was just looked up");
-        let former = std::mem::take(&mut member.protocols);
-        member.seat = Some(seat);
-        member.session_timeout = request.session_timeout;
-        member.rebalance_timeout = request.rebalance_timeout;
-        member.client_id = request.client_id;
-        member.client_host = request.client_host;
-        member.heard(now);
-        if let Some(older) = member.joining.replace(reply) {
+        let update = |member: &mut Member| {
+            member.seat = Some(seat);
+            member.session_timeout = request.session_timeout;
+            member.rebalance_timeout = request.rebalance_timeout;
+            member.client_id = request.client_id;
+            member.client_host = request.client_host;
+            member.heard(now);
+            member.joining.replace(reply)
+        };
+        let older = self.members.change(id, update).expect("the member was just looked up");
+        if let Some(older) = older {
             // The client asked again on another connection: the first request is answered, or it hangs for ever.
             effects.joins.push((older, Err(GroupError::UnknownMember)));
         }
-        self.count_out(&former);
-        self.count_in(&request.protocols);
-        self.members.get_mut(id).expect("the member was just looked up").protocols = request.protocols;
+        self.members.set_protocols(id, request.protocols);
     }
 
     fn add(
@@ -372,9 +333,8 @@ impl Group {
         if let Some(initial) = &mut self.initial {
             initial.more_came = true;
         }
-        self.count_in(&request.protocols);
         let member = Member {
-            id: id.clone(),
+            id,
             instance_id: request.instance_id,
             client_id: request.client_id,
             client_host: request.client_host,
@@ -389,7 +349,7 @@ impl Group {
             alive_until: now + NEW_MEMBER_JOIN_TIMEOUT,
             seat: Some(seat),
         };
-        self.members.insert(id, member);
+        self.members.insert(member);
         self.rebalance_or_complete(now, effects);
     }
 
@@ -418,7 +378,7 @@ impl Group {
             self.leader = Some(id.clone());
         }
         member.id = id.clone();
-        self.members.insert(id.clone(), member);
+        self.members.insert(member);
         self.update(&id, (request, seat), reply, now, effects);
         if self.phase == Phase::Stable && self.select_protocol() == self.protocol {
             let mut joined = self.joined(&id, is_leader && skips_assignment, is_leader && skips_assignment);
@@ -426,8 +386,8 @@ impl Group {
                 // Clients without KIP-814 would assign anew if they heard that they lead.
                 joined.leader = old_id.to_string();
             }
-            let member = self.members.get_mut(&id).expect("it was just put there");
-            let reply = member.joining.take().expect("it was just put there");
+            let reply = self.members.change(&id, |member| member.joining.take()).flatten();
+            let reply = reply.expect("it was just put there");
             effects.joins.push((reply, Ok(joined)));
             effects.store = true;
         } else {
@@ -442,20 +402,22 @@ impl Group {
             return;
         }
         let is_leader = self.leader.as_deref() == Some(&*request.member_id);
-        let member = self.members.get_mut(&*request.member_id).expect("the member was just checked");
-        member.heard(now);
-        member.must_sync = false;
-        if self.phase == Phase::Stable {
-            let synced = Synced {
-                protocol_type: self.protocol_type.clone(),
-                protocol: self.protocol.clone().unwrap_or_default(),
-                assignment: member.assignment.clone(),
-            };
-            effects.syncs.push((reply, Ok(synced)));
+        let is_stable = self.phase == Phase::Stable;
+        let mut reply = Some(reply);
+        let ask = |member: &mut Member| {
+            member.heard(now);
+            member.must_sync = false;
+            let older = if is_stable { None } else { std::mem::replace(&mut member.syncing, reply.take()) };
+            (older, member.assignment.clone())
+        };
+        let asked = self.members.change(&request.member_id, ask);
+        let (older, assignment) = asked.expect("the member was just checked");
+        if let Some(reply) = reply {
+            effects.syncs.push((reply, Ok(self.synced(assignment))));
             self.end_wait_for_sync();
             return;
         }
-        if let Some(older) = member.syncing.replace(reply) {
+        if let Some(older) = older {
             effects.syncs.push((older, Err(GroupError::UnknownMember)));
         }
         if !is_leader {
@@ -464,19 +426,25 @@ impl Group {
         let mut assignments: BTreeMap<String, Bytes> = request.assignments.into_iter().collect();
         self.phase = Phase::Stable;
         effects.store = true;
-        for member in self.members.values_mut() {
+        let mut waiting = Vec::new();
+        self.members.change_all(|member| {
             member.assignment = assignments.remove(&*member.id).unwrap_or_default();
             if let Some(reply) = member.syncing.take() {
                 member.heard(now);
-                let synced = Synced {
-                    protocol_type: self.protocol_type.clone(),
-                    protocol: self.protocol.clone().unwrap_or_default(),
-                    assignment: member.assignment.clone(),
-                };
-                effects.syncs.push((reply, Ok(synced)));
+                waiting.push((reply, member.assignment.clone()));
             }
-        }
+        });
+        let synced = waiting.into_iter().map(|(reply, assignment)| (reply, Ok(self.synced(assignment))));
+        effects.syncs.extend(synced);
         self.end_wait_for_sync();
+    }
+
+    fn synced(&self, assignment: Bytes) -> Synced {
+        Synced {
+            protocol_type: self.protocol_type.clone(),
+            protocol: self.protocol.clone().unwrap_or_default(),
+            assignment,
+        }
     }
 
     fn check_sync(&self, request: &SyncRequest) -> Result<(), GroupError> {
@@ -496,7 +464,7 @@ impl Group {
     }
 
     fn end_wait_for_sync(&mut self) {
-        if self.phase == Phase::Stable && self.members.values().all(|member| !member.must_sync) {
+        if self.phase == Phase::Stable && self.members.must_sync() == 0 {
             self.deadline = None;
         }
     }
@@ -511,18 +479,21 @@ impl Group {
     ) -> Result<(), GroupError> {
         self.check_member(member_id, instance_id)?;
         self.check_generation(generation)?;
-        let member = self.members.get_mut(member_id).expect("the member was just checked");
         match self.phase {
             Phase::Empty | Phase::Dead => Err(GroupError::UnknownMember),
             Phase::PreparingRebalance => {
-                member.heard(now);
+                self.heard(member_id, now);
                 Err(GroupError::RebalanceInProgress)
             }
             Phase::CompletingRebalance | Phase::Stable => {
-                member.heard(now);
+                self.heard(member_id, now);
                 Ok(())
             }
         }
+    }
+
+    fn heard(&mut self, member_id: &str, now: Instant) {
+        self.members.change(member_id, |member| member.heard(now)).expect("the member was just checked");
     }
 
     /// LeaveGroup: an answer for each.
@@ -541,7 +512,7 @@ impl Group {
                     let known = instance.and_then(|instance| self.instances.get(instance));
                     let id = known.cloned().ok_or(GroupError::UnknownMember)?;
                     self.remove(&id, effects);
-                } else if self.pending.remove(&*leaving.member_id).is_some() {
+                } else if self.expected.remove(&leaving.member_id) {
                     return Ok(());
                 } else {
                     self.check_member(&leaving.member_id, instance)?;
@@ -577,8 +548,7 @@ impl Group {
         self.check_generation(generation)?;
         match self.phase {
             Phase::Stable | Phase::PreparingRebalance => {
-                let member = self.members.get_mut(member_id).expect("the member was just checked");
-                member.heard(now);
+                self.heard(member_id, now);
                 Ok(true)
             }
             Phase::CompletingRebalance => Err(GroupError::RebalanceInProgress),
@@ -588,21 +558,14 @@ impl Group {
 
     /// The next instant at which [`Group::expire`] has something to do.
     pub fn next_deadline(&self) -> Option<Instant> {
-        let sessions =
-            self.members.values().filter(|member| member.may_expire()).map(|member| member.alive_until);
-        let pending = self.pending.values().map(|(until, _)| *until);
-        sessions.chain(pending).chain(self.deadline).min()
+        let next = [self.members.next_session_end(), self.expected.next_lapse(), self.deadline];
+        next.into_iter().flatten().min()
     }
 
     /// Does what is due: ends sessions, join phases, waits for SyncGroup.
     pub fn expire(&mut self, now: Instant, effects: &mut Effects) {
-        self.pending.retain(|_, (until, _)| *until > now);
-        let ended: Vec<Arc<str>> = self
-            .members
-            .values()
-            .filter(|member| member.may_expire() && member.alive_until <= now)
-            .map(|member| member.id.clone())
-            .collect();
+        self.expected.drop_lapsed(now);
+        let ended = self.members.ended(now);
         for id in &ended {
             tracing::info!(group = ?self.id, member = ?id, "group member's session ended");
             self.remove(id, effects);
@@ -617,12 +580,8 @@ impl Group {
             match self.phase {
                 Phase::PreparingRebalance => self.join_time_is_up(now, effects),
                 Phase::CompletingRebalance | Phase::Stable => {
-                    let late: Vec<Arc<str>> = self
-                        .members
-                        .values()
-                        .filter(|member| member.must_sync)
-                        .map(|member| member.id.clone())
-                        .collect();
+                    let late = self.members.iter().filter(|member| member.must_sync);
+                    let late: Vec<Arc<str>> = late.map(|member| member.id.clone()).collect();
                     if !late.is_empty() {
                         for id in &late {
                             self.remove(id, effects);
@@ -660,7 +619,6 @@ impl Group {
     /// Takes a member out; whoever waits for it is told.
     fn remove(&mut self, id: &str, effects: &mut Effects) {
         let Some(mut member) = self.members.remove(id) else { return };
-        self.count_out(&member.protocols);
         if let Some(reply) = member.joining.take() {
             effects.joins.push((reply, Err(GroupError::UnknownMember)));
         }
@@ -673,7 +631,7 @@ impl Group {
             self.instances.remove(instance);
         }
         if self.leader.as_ref() == Some(&member.id) {
-            self.leader = self.members.keys().next().cloned();
+            self.leader = self.members.iter().next().map(|member| member.id.clone());
         }
     }
 
@@ -702,38 +660,37 @@ impl Group {
     }
 
     fn prepare(&mut self, now: Instant, effects: &mut Effects) {
-        if self.phase == Phase::CompletingRebalance {
-            for member in self.members.values_mut() {
-                member.assignment = Bytes::new();
-                if let Some(reply) = member.syncing.take() {
-                    // It could not be heard of while it waited for us.
-                    member.heard(now);
-                    effects.syncs.push((reply, Err(GroupError::RebalanceInProgress)));
-                }
-            }
-        }
         let is_initial = self.phase == Phase::Empty;
+        let awaited_assignment = self.phase == Phase::CompletingRebalance;
         self.phase = Phase::PreparingRebalance;
-        for member in self.members.values_mut() {
+        self.members.change_all(|member| {
             member.must_sync = false;
-        }
+            if !awaited_assignment {
+                return;
+            }
+            member.assignment = Bytes::new();
+            if let Some(reply) = member.syncing.take() {
+                // It could not be heard of while it waited for us.
+                member.heard(now);
+                effects.syncs.push((reply, Err(GroupError::RebalanceInProgress)));
+            }
+        });
         if is_initial {
             let delay = self.settings_delay();
-            let remaining = self.rebalance_timeout().saturating_sub(delay);
+            let remaining = self.members.rebalance_timeout().saturating_sub(delay);
             self.initial = Some(Initial { delay, remaining, more_came: false });
             self.deadline = Some(now + delay);
             if delay.is_zero() {
                 self.complete(now, effects);
             }
         } else {
-            self.deadline = Some(now + self.rebalance_timeout());
+            self.deadline = Some(now + self.members.rebalance_timeout());
             self.complete_if_all_joined(now, effects);
         }
     }
 
     fn complete_if_all_joined(&mut self, now: Instant, effects: &mut Effects) {
-        let all_joined =
-            self.pending.is_empty() && self.members.values().all(|member| member.joining.is_some());
+        let all_joined = self.expected.is_empty() && self.members.joining() == self.members.len();
         if self.initial.is_none() && all_joined {
             self.complete(now, effects);
         }
@@ -743,18 +700,15 @@ impl Group {
     fn complete(&mut self, now: Instant, effects: &mut Effects) {
         self.initial = None;
         self.deadline = None;
-        let absent: Vec<Arc<str>> = self
-            .members
-            .values()
-            .filter(|member| member.joining.is_none() && member.instance_id.is_none())
-            .map(|member| member.id.clone())
-            .collect();
+        let absent = |member: &&Member| member.joining.is_none() && member.instance_id.is_none();
+        let absent: Vec<Arc<str>> =
+            self.members.iter().filter(absent).map(|member| member.id.clone()).collect();
         for id in &absent {
             self.remove(id, effects);
         }
         if !self.members.is_empty() && !self.elect_joined_leader() {
-            // Only static members that have not come back: their sessions decide.
-            self.deadline = Some(now + self.rebalance_timeout());
+            // Only static members that have not come back: their sessions decide, or the first one that comes in time.
+            self.deadline = Some(now + self.members.rebalance_timeout().max(NOBODY_JOINED_WAIT_MIN));
             return;
         }
         self.generation = if self.generation == i32::MAX { 1 } else { self.generation + 1 };
@@ -767,18 +721,20 @@ impl Group {
         }
         self.phase = Phase::CompletingRebalance;
         self.protocol = self.select_protocol();
-        self.deadline = Some(now + self.rebalance_timeout());
-        let ids: Vec<Arc<str>> = self.members.keys().cloned().collect();
-        for id in ids {
-            let is_leader = self.leader.as_ref() == Some(&id);
-            let member = self.members.get_mut(&id).expect("its id was just listed");
+        self.deadline = Some(now + self.members.rebalance_timeout());
+        let mut replies = Vec::new();
+        self.members.change_all(|member| {
             member.must_sync = true;
             member.assignment = Bytes::new();
-            let Some(reply) = member.joining.take() else { continue };
-            member.is_new = false;
-            member.heard(now);
-            let joined = self.joined(&id, is_leader, false);
-            effects.joins.push((reply, Ok(joined)));
+            if let Some(reply) = member.joining.take() {
+                member.is_new = false;
+                member.heard(now);
+                replies.push((member.id.clone(), reply));
+            }
+        });
+        for (id, reply) in replies {
+            let is_leader = self.leader.as_ref() == Some(&id);
+            effects.joins.push((reply, Ok(self.joined(&id, is_leader, false))));
         }
     }
 
@@ -787,7 +743,7 @@ impl Group {
         if self.leader.as_ref().is_some_and(has_joined) {
             return true;
         }
-        let joined = self.members.values().find(|member| member.joining.is_some());
+        let joined = self.members.iter().find(|member| member.joining.is_some());
         match joined {
             Some(member) => {
                 self.leader = Some(member.id.clone());
@@ -800,9 +756,9 @@ impl Group {
     /// The protocol that most members prefer among those that all support.
     fn select_protocol(&self) -> Option<String> {
         let mut votes: BTreeMap<&str, usize> = BTreeMap::new();
-        for member in self.members.values() {
+        for member in self.members.iter() {
             let choice = member.protocols.iter().map(|(name, _)| name.as_str());
-            if let Some(choice) = choice.into_iter().find(|name| self.is_common(name)) {
+            if let Some(choice) = choice.into_iter().find(|name| self.members.is_common(name)) {
                 *votes.entry(choice).or_default() += 1;
             }
         }
@@ -810,42 +766,16 @@ impl Group {
         votes.into_iter().find(|(_, count)| *count == most).map(|(name, _)| name.to_owned())
     }
 
-    fn count_in(&mut self, protocols: &[(String, Bytes)]) {
-        for (name, _) in protocols {
-            match self.supporters.get_mut(name) {
-                Some(members) => *members += 1,
-                None => {
-                    self.supporters.insert(name.clone(), 1);
-                }
-            }
-        }
-    }
-
-    fn count_out(&mut self, protocols: &[(String, Bytes)]) {
-        for (name, _) in protocols {
-            let members = self.supporters.get_mut(name).expect("a member's protocols were counted in");
-            *members -= 1;
-            if *members == 0 {
-                self.supporters.remove(name);
-            }
-        }
-    }
-
-    fn is_common(&self, protocol: &str) -> bool {
-        self.supporters.get(protocol).is_some_and(|members| *members == self.members.len())
-    }
-
-    /// How many members support each protocol.
     #[cfg(test)]
-    pub fn supporters(&self) -> &BTreeMap<String, usize> {
-        &self.supporters
+    pub fn members(&self) -> &Members {
+        &self.members
     }
 
     fn supports(&self, protocol_type: &str, protocols: &[(String, Bytes)]) -> bool {
         if self.members.is_empty() {
             return !protocol_type.is_empty() && !protocols.is_empty();
         }
-        protocol_type == self.protocol_type && protocols.iter().any(|(name, _)| self.is_common(name))
+        protocol_type == self.protocol_type && protocols.iter().any(|(name, _)| self.members.is_common(name))
     }
 
     fn accepts(&self, member_id: &str) -> bool {
@@ -854,10 +784,10 @@ impl Group {
             Phase::Empty | Phase::Dead => true,
             Phase::PreparingRebalance => {
                 let waits = self.members.get(member_id).is_some_and(|member| member.joining.is_some());
-                waits || self.members.values().filter(|member| member.joining.is_some()).count() < max
+                waits || self.members.joining() < max
             }
             Phase::CompletingRebalance | Phase::Stable => {
-                self.members.contains_key(member_id) || self.members.len() < max
+                self.members.contains(member_id) || self.members.len() < max
             }
         }
     }
@@ -870,23 +800,18 @@ impl Group {
                 Some(_) => Ok(()),
             };
         }
-        if self.members.contains_key(member_id) { Ok(()) } else { Err(GroupError::UnknownMember) }
+        if self.members.contains(member_id) { Ok(()) } else { Err(GroupError::UnknownMember) }
     }
 
     fn check_generation(&self, generation: i32) -> Result<(), GroupError> {
         if generation == self.generation { Ok(()) } else { Err(GroupError::IllegalGeneration) }
     }
 
-    /// The longest that a member wants to have for a rebalance.
-    fn rebalance_timeout(&self) -> Duration {
-        self.members.values().map(|member| member.rebalance_timeout).max().unwrap_or_default()
-    }
-
     fn joined(&self, id: &str, with_members: bool, skip_assignment: bool) -> Joined {
         let protocol = self.protocol.as_deref().unwrap_or_default();
         let members = if with_members {
             self.members
-                .values()
+                .iter()
                 .map(|member| JoinedMember {
                     id: member.id.to_string(),
                     instance_id: member.instance_id.as_deref().map(str::to_owned),

@@ -1,6 +1,7 @@
 //! Classic consumer groups: membership, rebalances, committed offsets.
 //!
 //! - [`group`]: one group's phases and transitions, without clock or I/O.
+//! - [`members`]: its members, with what is asked of all of them at each request.
 //! - [`coordinator`]: finds the group, takes its lock for a moment, stores what was agreed, runs its timers.
 //! - [`offsets`]: committed offsets, listing, describing and deleting groups.
 //!
@@ -10,6 +11,7 @@
 
 mod coordinator;
 mod group;
+mod members;
 mod offsets;
 
 use std::time::Duration;
