@@ -10,7 +10,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 use super::archive::{Archive, ByTime};
-use super::index::Index;
+use super::index::{Index, WalExtent};
 use crate::by_time;
 use crate::contract::{
     EngineError, FoundOffset, Isolation, OffsetQuery, PartitionRead, Piece, Published, Read, ReadError,
@@ -256,12 +256,7 @@ impl Reader {
                 let offset = found.entry.base_offset.max(log_start);
                 return Ok(Some(FoundOffset { offset, timestamp_ms: found.entry.append_ms }));
             }
-            let first = {
-                let index = self.index.lock();
-                let extents = index.partitions.get(&partition).map(|found| &found.wal);
-                let mut batches = extents.into_iter().flatten().flat_map(|extent| extent.spans());
-                batches.find(|span| span.append_ms >= at && span.last >= log_start)
-            };
+            let first = self.index.lock().first_appended(partition, at, log_start);
             if self.archive.end(partition) == archived_to {
                 return Ok(first.map(|span| FoundOffset {
                     offset: span.base_offset.max(log_start),
@@ -297,11 +292,12 @@ impl Reader {
             }
             from = archived_to.map_or(from, |archived_to| from.max(archived_to));
             loop {
-                let logged = self.log_extent(partition, from, at);
+                let logged = self.index.find(partition, from, |extent| extent.max_timestamp_ms >= at);
                 if self.archive.end(partition) != archived_to {
                     break;
                 }
-                let Some((piece, last)) = logged else { return Ok(None) };
+                let Some((WalExtent { last, .. }, source)) = logged else { return Ok(None) };
+                let piece = Piece { source, batches: Vec::new() };
                 let turn = self.turn().await;
                 for batch in Batches::new(whole(&piece).await?) {
                     let Ok((header, bytes)) = batch else { break };
@@ -325,36 +321,32 @@ impl Reader {
         self.looking.acquire().await.expect("the semaphore is never closed")
     }
 
-    /// The first extent of the log that reaches `from` and has a timestamp at or after `at`.
-    fn log_extent(&self, partition: PartitionId, from: Offset, at: i64) -> Option<(Piece, Offset)> {
-        let index = self.index.lock();
-        let extents = &index.partitions.get(&partition)?.wal;
-        let extent = extents.iter().find(|extent| extent.last >= from && extent.max_timestamp_ms >= at)?;
-        let source = index.source(extent, 0, extent.len as usize);
-        Some((Piece { source, batches: Vec::new() }, extent.last))
-    }
-
     /// The greatest timestamp in the log's part of a partition.
     async fn log_max_timestamp(
         &self,
         partition: PartitionId,
         log_start: Offset,
     ) -> Result<Option<i64>, EngineError> {
-        let (mut greatest, cut) = {
-            let index = self.index.lock();
-            let Some(found) = index.partitions.get(&partition) else { return Ok(None) };
-            let (cut, whole): (Vec<_>, Vec<_>) =
-                found.wal.iter().partition(|extent| extent.first < log_start);
-            let greatest = whole.iter().map(|extent| extent.max_timestamp_ms).max();
-            let cut: Vec<_> = cut.iter().map(|extent| index.source(extent, 0, extent.len as usize)).collect();
-            (greatest, cut)
-        };
-        for source in cut {
-            for batch in Batches::new(whole(&Piece { source, batches: Vec::new() }).await?) {
-                let Ok((header, _)) = batch else { break };
-                if header.next_offset() > log_start.0 {
-                    greatest = greatest.max(Some(header.max_timestamp));
-                }
+        let mut greatest = None;
+        // Only the first one can be cut by the log start, and then between its batches only if it has several: one is never
+        // larger than a frame.
+        let cut = self.index.find(partition, log_start, |extent| {
+            if extent.first < log_start && extent.batch_at(log_start) > 0 {
+                return true;
+            }
+            greatest = greatest.max(Some(extent.max_timestamp_ms));
+            false
+        });
+        let Some((cut, source)) = cut else { return Ok(greatest) };
+        self.index.find(partition, cut.last + 1, |extent| {
+            greatest = greatest.max(Some(extent.max_timestamp_ms));
+            false
+        });
+        let _turn = self.turn().await;
+        for batch in Batches::new(whole(&Piece { source, batches: Vec::new() }).await?) {
+            let Ok((header, _)) = batch else { break };
+            if header.next_offset() > log_start.0 {
+                greatest = greatest.max(Some(header.max_timestamp));
             }
         }
         Ok(greatest)
