@@ -137,12 +137,14 @@ pub(super) struct FrameMemory {
 
 /// What frames are cut from, in bytes: larger frames get memory of their own.
 const CHUNK_BYTES: usize = 4 << 20;
+/// The first chunk: a log that is hardly written to takes no huge page.
+const CHUNK_BYTES_FIRST: usize = 256 << 10;
 
 impl FrameMemory {
     /// Keeps about `cache_bytes` in circulation.
     pub fn new(cache_bytes: usize) -> Self {
         FrameMemory {
-            current: AlignedChunk::new(0),
+            current: AlignedChunk::new(CHUNK_BYTES_FIRST),
             retired: VecDeque::new(),
             retired_max: cache_bytes.div_ceil(CHUNK_BYTES) + 2,
         }
@@ -160,7 +162,7 @@ impl FrameMemory {
             let next = if free { self.retired.pop_front() } else { None };
             let next = next.unwrap_or_else(|| AlignedChunk::new(CHUNK_BYTES));
             let retired = std::mem::replace(&mut self.current, next);
-            if retired.capacity() > 0 {
+            if retired.capacity() == CHUNK_BYTES {
                 self.retired.push_back(retired);
             }
             if self.retired.len() > self.retired_max {
