@@ -151,7 +151,12 @@ pub(super) fn lay_out(
     for item in items.iter() {
         put_batch(out, item);
     }
-    set_crcs(&mut extents, &out[start..]);
+    let mut left = &*items;
+    for extent in &mut extents {
+        let (batches, behind) = left.split_at(extent.batch_count());
+        extent.crc = extent_crc(&out[start + extent.position as usize..][..extent.len as usize], batches);
+        left = behind;
+    }
     out.put_bytes(0, start + len - out.len());
     let crc = frame_crc_of(life, &out[start..], &extents);
     out[start + CRC_AT..start + CRC_AT + 4].copy_from_slice(&crc.to_le_bytes());
@@ -170,10 +175,19 @@ fn put_batch(out: &mut BytesMut, item: &Item) {
     }
 }
 
-fn set_crcs(extents: &mut [FrameExtent], frame: &[u8]) {
-    for extent in extents {
-        extent.crc = crc32c(&frame[extent.position as usize..][..extent.len as usize]);
+/// The CRC of an extent of these batches. That of large ones is made from the checksums that they came with, which were
+/// looked at before they were decided.
+fn extent_crc(mut bytes: &[u8], batches: &[Item]) -> u32 {
+    if bytes.len() < batches.len() * COMBINED_BYTES_MIN {
+        return crc32c(bytes);
     }
+    let mut crc = 0;
+    for item in batches {
+        let (batch, behind) = bytes.split_at(item.bytes.len());
+        crc = crc32c_combined(crc, batch::crc_of_whole(batch), batch.len());
+        bytes = behind;
+    }
+    crc
 }
 
 fn frame_crc(life: &Life, frame: &[u8]) -> u32 {
@@ -185,8 +199,8 @@ fn frame_crc(life: &Life, frame: &[u8]) -> u32 {
     digest.finalize() as u32
 }
 
-/// Where a frame's extents are larger than this on average, in bytes, its CRC is made from theirs: to combine two CRCs takes
-/// about as long as one over so many bytes.
+/// Where pieces are larger than this on average, in bytes, the CRC of the whole is made from theirs: to combine two CRCs
+/// takes about as long as one over so many bytes.
 const COMBINED_BYTES_MIN: usize = 32 << 10;
 
 /// [`frame_crc`] of a frame whose extents have their CRCs: bytes of large ones are not gone through once more.
@@ -204,7 +218,11 @@ fn frame_crc_of(life: &Life, frame: &[u8], extents: &[FrameExtent]) -> u32 {
     }
     let padding = &frame[data_end..];
     crc = crc32c_combined(crc, crc32c(padding), padding.len());
-    debug_assert_eq!(crc, frame_crc(life, frame), "extents follow one another");
+    debug_assert_eq!(
+        crc,
+        frame_crc(life, frame),
+        "extents follow one another, and their batches were checked"
+    );
     crc
 }
 
@@ -373,7 +391,9 @@ pub(super) fn find(bytes: &Bytes, life: &Life) -> Found {
     let Some(mut extents) = read_directory(directory, data_at as u32, data_len as u32) else {
         return Found::Nothing("the frame's directory cannot be read");
     };
-    set_crcs(&mut extents, bytes);
+    for extent in &mut extents {
+        extent.crc = crc32c(&bytes[extent.position as usize..][..extent.len as usize]);
+    }
     Found::Frame(Frame {
         id: FrameId { number: u64_at(8), before_crc: u32_at(24), seal: u32_at(36) & FLAG_SEAL != 0 },
         crc,
@@ -434,8 +454,16 @@ mod tests {
             append_ms,
             max_timestamp_ms: append_ms - 5,
             log_append_time: false,
-            bytes: vec![0xab; len].into(),
+            bytes: batch(len),
         }
+    }
+
+    /// What passes for a batch here: bytes with the checksum of one.
+    fn batch(len: usize) -> Bytes {
+        let mut bytes = vec![0xab; len];
+        let crc = crc32c(&bytes[21..]);
+        bytes[17..21].copy_from_slice(&crc.to_be_bytes());
+        bytes.into()
     }
 
     fn frame_of(items: &mut [Item]) -> (Bytes, Vec<FrameExtent>) {
@@ -471,16 +499,22 @@ mod tests {
         assert_eq!(second[12..], [0; 4]);
     }
 
-    /// The CRC of a frame of large extents is made from theirs, that of others from the bytes: readers see no difference.
+    /// CRCs of large batches, and of frames of large extents, are made from others: readers see no difference.
     #[test]
     fn frames_of_large_extents_check_too() {
-        for (count, len) in [(1, COMBINED_BYTES_MIN), (3, 100_001), (3, COMBINED_BYTES_MIN - 1), (40, 20_000)]
-        {
+        const SMALL: usize = COMBINED_BYTES_MIN - 1;
+        let same = |count, len| vec![len; count];
+        // Two batches to an extent.
+        let mixed = vec![SMALL, SMALL, 200_000, 100_001, 90, 100, 100_002];
+        for lens in [same(1, COMBINED_BYTES_MIN), same(3, 100_001), same(3, SMALL), same(40, 20_000), mixed] {
+            let indexed = lens.iter().zip(0..);
             let mut items: Vec<_> =
-                (0..count).map(|index| item(index / 2, index.into(), 1, 1000, len)).collect();
+                indexed.map(|(len, at)| item(at / 2, i64::from(at % 2), 1, 1000, *len)).collect();
+            items[0].log_append_time = true;
             let (bytes, extents) = frame_of(&mut items);
-            let Found::Frame(frame) = find(&bytes, &LIFE) else { panic!("no frame of {count} x {len}") };
-            assert_eq!(frame.extents, extents, "{count} x {len}");
+            assert_eq!(extents.len(), lens.len().div_ceil(2));
+            let Found::Frame(frame) = find(&bytes, &LIFE) else { panic!("no frame of {lens:?}") };
+            assert_eq!(frame.extents, extents, "{lens:?}");
             assert_eq!(frame.crc, frame_crc(&LIFE, &bytes));
         }
     }

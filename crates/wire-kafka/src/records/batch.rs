@@ -17,7 +17,7 @@
 //! 61 records, compressed as one block
 //! ```
 
-use super::crc::crc32c;
+use super::crc::{crc32c, crc32c_combined};
 use crate::ErrorCode;
 
 /// Bytes of a header: where the records start.
@@ -396,6 +396,12 @@ pub fn set_log_append_time(batch: &mut [u8], timestamp_ms: i64) {
     batch[MAX_TIMESTAMP..MAX_TIMESTAMP + 8].copy_from_slice(&timestamp_ms.to_be_bytes());
     let crc = crc32c(&batch[ATTRIBUTES..]);
     batch[CRC..CRC + 4].copy_from_slice(&crc.to_be_bytes());
+}
+
+/// The CRC-32C of all bytes of a batch whose stored checksum is right, without going through those that it covers.
+pub fn crc_of_whole(batch: &[u8]) -> u32 {
+    let stored = i32_at(batch, CRC) as u32;
+    crc32c_combined(crc32c(&batch[..ATTRIBUTES]), stored, batch.len() - ATTRIBUTES)
 }
 
 fn at<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
