@@ -7,7 +7,8 @@
 //! *Who leads.* A reply that is awaited and finds the log idle commits inline: with few connections there is
 //! no hop between threads, which costs as much as a sync does. After its own frame it hands on to a reply that
 //! waits for the next one. When recent syncs were slow or many replies wait, the log's own thread leads instead, so
-//! that workers never wait for a device; `docs/adr/2026-11-23-commit.md` has the measurement behind the two thresholds.
+//! that workers never wait for a device; when frames are large, so that what comes next is received meanwhile.
+//! `docs/adr/2026-11-23-commit.md` has the measurement behind the thresholds.
 //! A frame that nobody awaits is taken by the thread a moment later.
 //!
 //! *Dropping.* The commit of a frame is a future that belongs to the log, not to whoever polls it: a leader that
@@ -253,6 +254,8 @@ pub(super) struct Log {
     sync_us: AtomicU32,
     /// Replies that waited when recent frames became durable, smoothed, in 256ths.
     waiting: AtomicU32,
+    /// Bytes of recent frames, smoothed.
+    frame_bytes: AtomicU32,
     by_thread: AtomicBool,
     /// Wakes the log's thread.
     thread: Notify,
@@ -269,6 +272,9 @@ const SLOW_SYNC_US: u32 = 1000;
 /// More waiting replies than this on average (in 256ths) are the thread's; fewer than the lower bound a leader's.
 const MANY_WAITING: u32 = 256 * 3;
 const FEW_WAITING: u32 = 256 * 2;
+/// Larger frames on average are the thread's; smaller ones than the lower bound a leader's. In bytes.
+const LARGE_FRAME: u32 = 256 << 10;
+const SMALL_FRAME: u32 = 128 << 10;
 /// How soon the thread looks for frames that nobody awaits.
 const WATCH_INTERVAL: Duration = Duration::from_millis(5);
 /// Rounds without anything to do after which it stops looking.
@@ -327,6 +333,7 @@ impl Log {
             witness: parts.witness,
             sync_us: AtomicU32::new(0),
             waiting: AtomicU32::new(0),
+            frame_bytes: AtomicU32::new(0),
             by_thread: AtomicBool::new(parts.commit_by == CommitBy::Thread),
             thread: Notify::new(),
             watched: AtomicBool::new(false),
@@ -462,7 +469,7 @@ impl Log {
         !self.by_thread.load(Ordering::Relaxed)
     }
 
-    fn learn(&self, sync: Duration, waiting: usize) {
+    fn learn(&self, sync: Duration, waiting: usize, bytes: usize) {
         let smooth = |cell: &AtomicU32, value: u32| {
             let before = cell.load(Ordering::Relaxed);
             let after = before - before / 8 + value / 8;
@@ -472,12 +479,13 @@ impl Log {
         let sync_us = u32::try_from(sync.as_micros()).unwrap_or(u32::MAX / 2).min(1 << 24);
         let sync_us = smooth(&self.sync_us, sync_us);
         let waiting = smooth(&self.waiting, u32::try_from(waiting).unwrap_or(1 << 16).min(1 << 16) * 256);
+        let frame_bytes = smooth(&self.frame_bytes, u32::try_from(bytes).unwrap_or(1 << 30).min(1 << 30));
         if self.commit_by == CommitBy::Auto {
             let now = self.by_thread.load(Ordering::Relaxed);
-            let bound = if now { FEW_WAITING } else { MANY_WAITING };
-            let thread = sync_us > SLOW_SYNC_US || waiting > bound;
+            let (many, large) = if now { (FEW_WAITING, SMALL_FRAME) } else { (MANY_WAITING, LARGE_FRAME) };
+            let thread = sync_us > SLOW_SYNC_US || waiting > many || frame_bytes > large;
             if thread != now {
-                tracing::debug!(thread, sync_us, waiting = waiting / 256, "who commits changed");
+                tracing::debug!(thread, sync_us, waiting = waiting / 256, frame_bytes, "who commits changed");
                 self.by_thread.store(thread, Ordering::Relaxed);
             }
         }
@@ -553,9 +561,10 @@ impl Log {
         self.metrics.batches.add(appended.batches);
         self.metrics.records.add(appended.records);
         self.metrics.appended_bytes.add(appended.bytes);
-        current.position += bytes.len() as u64;
+        let len = bytes.len();
+        current.position += len as u64;
         committer.last_crc = crc;
-        self.space.frame_written(&current.file, bytes.len() as u64);
+        self.space.frame_written(&current.file, len as u64);
         if current.position > current.file.capacity / 4 {
             self.space.want_more();
         }
@@ -571,7 +580,7 @@ impl Log {
         }
         self.durable.store(build.number, Ordering::Release);
         let waiting = self.wake_up_to(build.number);
-        self.learn(took, waiting);
+        self.learn(took, waiting, len);
         Ok(())
     }
 

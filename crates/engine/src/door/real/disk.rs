@@ -75,9 +75,9 @@ struct Keeper {
 }
 
 /// A write longer than this is slow, and this often the thread looks.
-const KEEPER_INTERVAL: Duration = Duration::from_millis(2);
+const KEEPER_INTERVAL: Duration = Duration::from_millis(5);
 /// Looks without a write after which the thread sleeps.
-const KEEPER_LOOKS: u32 = 500;
+const KEEPER_LOOKS: u32 = 200;
 
 impl Keeper {
     /// Starts the thread if the runtime has workers to wake.
