@@ -136,9 +136,8 @@ pub fn check_batch(mut bytes: Bytes, rules: BatchRules) -> Result<Checked, Batch
         }
     } else if compression == Compression::None {
         // What no reader could take is refused while its producer can be told.
-        for record in RecordIter::new(&header, &bytes[HEADER_BYTES..]) {
-            has_keyless |= record.map_err(BatchRefusal::Undecodable)?.key.is_none();
-        }
+        let records = RecordIter::new(&header, &bytes[HEADER_BYTES..]);
+        has_keyless = records.any_keyless().map_err(BatchRefusal::Undecodable)?;
     }
     let mut own_bytes = 0;
     if let Some(TopicCodec { codec, level }) = other_codec {

@@ -171,6 +171,71 @@ impl<'a> RecordIter<'a> {
         RecordIter { header: *header, rest: block, index: 0, last_offset_delta: -1, done: false }
     }
 
+    /// Walks to the end without a look at any record: whether one of them has no key. Errors as the records would be.
+    pub fn any_keyless(mut self) -> Result<bool, RecordError> {
+        let mut keyless = false;
+        loop {
+            while let Some(has_key) = self.skip_plain() {
+                keyless |= !has_key;
+            }
+            match self.next_record() {
+                Some(record) => keyless |= record?.key.is_none(),
+                None => return Ok(keyless),
+            }
+        }
+    }
+
+    /// Goes over a record such as nearly all are: numbers of at most three bytes, the offset behind the last one, no
+    /// headers. Gives whether it has a key; `None`, with nothing gone over, of any other, damaged ones among them, which
+    /// [`RecordIter::record`] judges.
+    #[inline(always)]
+    fn skip_plain(&mut self) -> Option<bool> {
+        let word = |at: usize| Some(u64::from_le_bytes(*self.rest.get(at..)?.first_chunk()?));
+        let front = word(0)?;
+        let (length, length_bytes) = short(front)?;
+        let (_timestamp_delta, timestamp_bytes) = short(front >> (8 * (length_bytes + ATTRIBUTES_BYTES)))?;
+        let mut at = length_bytes + ATTRIBUTES_BYTES + timestamp_bytes;
+        let front = word(at)?;
+        let (offset_delta, offset_bytes) = short(front)?;
+        let (key, key_bytes) = short(front >> (8 * offset_bytes))?;
+        at += offset_bytes + key_bytes + short_size(key)?;
+        let (value, value_bytes) = short(word(at)?)?;
+        at += value_bytes + short_size(value)?;
+        // No headers: their count is the last byte.
+        let end = length_bytes + short_size(length).filter(|size| *size > 0)?;
+        let (body, rest) = self.rest.split_at_checked(end)?;
+        let offset_delta = i32::try_from(offset_delta).ok().filter(|raw| raw % 2 == 0)? / 2;
+        let is_plain = at + 1 == end
+            && body.last() == Some(&0)
+            && offset_delta - 1 == self.last_offset_delta
+            && offset_delta <= self.header.last_offset_delta
+            && (self.index as i64) < i64::from(self.header.record_count);
+        if !is_plain {
+            return None;
+        }
+        self.rest = rest;
+        self.last_offset_delta = offset_delta;
+        self.index += 1;
+        Some(key != SHORT_NULL)
+    }
+
+    // In a walk that wants little of a record, the rest of it is then not even made.
+    #[inline(always)]
+    fn next_record(&mut self) -> Option<Result<Record<'a>, RecordError>> {
+        if self.done {
+            return None;
+        }
+        if self.index as i64 >= i64::from(self.header.record_count) {
+            self.done = true;
+            return (!self.rest.is_empty()).then_some(Err(RecordError::Trailing(self.rest.len())));
+        }
+        let record = self.record().map_err(|why| RecordError::Damaged { index: self.index, why });
+        self.done = record.is_err();
+        self.index += 1;
+        Some(record)
+    }
+
+    #[inline(always)]
     fn record(&mut self) -> Result<Record<'a>, &'static str> {
         let length = varint(&mut self.rest).ok_or("length")?;
         let length = usize::try_from(length).map_err(|_| "length")?;
@@ -210,17 +275,7 @@ impl<'a> Iterator for RecordIter<'a> {
     type Item = Result<Record<'a>, RecordError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.done {
-            return None;
-        }
-        if self.index as i64 >= i64::from(self.header.record_count) {
-            self.done = true;
-            return (!self.rest.is_empty()).then_some(Err(RecordError::Trailing(self.rest.len())));
-        }
-        let record = self.record().map_err(|why| RecordError::Damaged { index: self.index, why });
-        self.done = record.is_err();
-        self.index += 1;
-        Some(record)
+        self.next_record()
     }
 }
 
@@ -394,7 +449,36 @@ fn varlong_bytes(value: i64) -> usize {
     bits.div_ceil(7).max(1)
 }
 
-/// Nearly all are of one byte or two.
+/// Bytes in front of a record's timestamp.
+const ATTRIBUTES_BYTES: usize = 1;
+/// The length of what is null, before zigzag is undone.
+const SHORT_NULL: u32 = 1;
+
+/// A number of at most three bytes at the front of eight, zigzag not undone, and how many they are.
+#[inline(always)]
+fn short(front: u64) -> Option<(u32, usize)> {
+    let front = front as u32;
+    let low = front & 0x7f;
+    if front & 0x80 == 0 {
+        return Some((low, 1));
+    }
+    let low = low | front >> 1 & 0x3f80;
+    if front & 0x8000 == 0 {
+        return Some((low, 2));
+    }
+    (front & 0x80_0000 == 0).then_some((low | front >> 2 & 0x1f_c000, 3))
+}
+
+/// What follows a length of [`short`]: nothing where it is null.
+#[inline(always)]
+fn short_size(length: u32) -> Option<usize> {
+    match length {
+        SHORT_NULL => Some(0),
+        _ => length.is_multiple_of(2).then_some(length as usize / 2),
+    }
+}
+
+/// Nearly all are of one byte or two; the offsets of a batch of more than 8,192 records of three.
 #[inline(always)]
 fn varlong(bytes: &mut &[u8]) -> Option<i64> {
     match **bytes {
@@ -405,6 +489,11 @@ fn varlong(bytes: &mut &[u8]) -> Option<i64> {
         [first, second @ ..0x80, ref rest @ ..] => {
             *bytes = rest;
             Some(unzigzag(u64::from(first & 0x7f) | u64::from(second) << 7))
+        }
+        [first, second, third @ ..0x80, ref rest @ ..] => {
+            *bytes = rest;
+            let low = u64::from(first & 0x7f) | u64::from(second & 0x7f) << 7;
+            Some(unzigzag(low | u64::from(third) << 14))
         }
         _ => long_varlong(bytes),
     }
@@ -453,6 +542,51 @@ fn take_bytes<'a>(bytes: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
 mod tests {
     use super::*;
     use crate::records::check_produce_batch;
+
+    /// Records of usual form are gone over by a short way: it takes what the long one takes, and nothing else.
+    #[test]
+    fn the_short_way_over_records_judges_as_the_long_one() {
+        let long = |header: &BatchHeader, block: &[u8]| {
+            let mut keyless = false;
+            for record in RecordIter::new(header, block) {
+                keyless |= record?.key.is_none();
+            }
+            Ok::<_, RecordError>(keyless)
+        };
+        let mut builder = BatchBuilder::new(Compression::None);
+        builder.append(1000, Some(b"k0"), Some(b"v0"), &[]);
+        builder.append(900, Some(b""), Some(&[7; 70]), &[("h", None), ("i", Some(b"x"))]);
+        builder.append(1 << 40, Some(b"k2"), None, &[]);
+        let keyed = builder.clone().build().unwrap();
+        builder.append(1001, None, Some(b"some value"), &[]);
+        builder.append(1002, Some(&[1; 30]), Some(b"other value"), &[]);
+        let mut many = BatchBuilder::new(Compression::None);
+        (0..9000).for_each(|_| many.append(1, Some(b"k"), Some(&[2; 100]), &[]));
+        for (batch, keyless) in
+            [(keyed, false), (builder.build().unwrap(), true), (many.build().unwrap(), false)]
+        {
+            let header = check_produce_batch(&batch).unwrap();
+            let mut block = batch[HEADER_BYTES..].to_vec();
+            assert_eq!(RecordIter::new(&header, &block).any_keyless(), Ok(keyless));
+            for (record_count, last_offset_delta) in [(0, 0), (-1, -1), (-1, 0), (1, -1)] {
+                let mut header = header;
+                header.record_count += record_count;
+                header.last_offset_delta += last_offset_delta;
+                assert_eq!(RecordIter::new(&header, &block).any_keyless(), long(&header, &block));
+            }
+            for at in 0..block.len().min(300) {
+                let right = block[at];
+                for wrong in 0..=u8::MAX {
+                    block[at] = wrong;
+                    let walk = RecordIter::new(&header, &block[..block.len().min(400)]);
+                    let found = walk.any_keyless();
+                    assert_eq!(found, long(&header, &block[..block.len().min(400)]), "{wrong} at {at}");
+                }
+                block[at] = right;
+                assert_eq!(RecordIter::new(&header, &block[..at]).any_keyless(), long(&header, &block[..at]));
+            }
+        }
+    }
 
     fn sample(compression: Compression) -> Bytes {
         let mut builder = BatchBuilder::new(compression);
