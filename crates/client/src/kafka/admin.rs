@@ -145,6 +145,10 @@ impl OffsetSpec {
             OffsetSpec::Timestamp(at) => at,
         }
     }
+
+    fn may_match_nothing(self) -> bool {
+        matches!(self, OffsetSpec::Timestamp(_) | OffsetSpec::MaxTimestamp)
+    }
 }
 
 impl Kafka {
@@ -291,6 +295,25 @@ impl Kafka {
         partitions: &[(i32, OffsetSpec)],
     ) -> Result<BTreeMap<i32, (i64, i64)>, Error> {
         self.retrying(|| self.list_offsets_once(topic, partitions)).await
+    }
+
+    /// Where to begin to read in each partition: behind its last record where there is none as late as asked for, so that
+    /// what is yet to come is read and nothing else.
+    pub async fn find_starts(
+        &self,
+        topic: &str,
+        partitions: &[(i32, OffsetSpec)],
+    ) -> Result<BTreeMap<i32, i64>, Error> {
+        let by_time = partitions.iter().filter(|(_, spec)| spec.may_match_nothing());
+        let ends: Vec<_> = by_time.map(|(partition, _)| (*partition, OffsetSpec::Latest)).collect();
+        // The end first: what comes between the two questions is found by the second one.
+        let ends = if ends.is_empty() { BTreeMap::new() } else { self.list_offsets(topic, &ends).await? };
+        let found = self.list_offsets(topic, partitions).await?;
+        let start = |(partition, (offset, _)): (i32, (i64, i64))| match offset {
+            0.. => (partition, offset),
+            _ => (partition, ends.get(&partition).map_or(0, |(end, _)| *end)),
+        };
+        Ok(found.into_iter().map(start).collect())
     }
 
     async fn list_offsets_once(

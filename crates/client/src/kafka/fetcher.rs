@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use kolk_wire_kafka::ErrorCode;
+use kolk_wire_kafka::{ErrorCode, Records};
 use kolk_wire_kafka::messages::fetch::{FetchPartition, FetchRequest, FetchResponse, FetchTopic};
 
 use super::{Kafka, Lane, OffsetSpec, OwnedRecord, Reply, decode_records};
@@ -63,6 +63,8 @@ pub struct Fetcher {
     kafka: Kafka,
     options: FetchOptions,
     positions: BTreeMap<(String, i32), i64>,
+    /// Where brokers said that there is nothing from the position on to the end of what can be read: that end.
+    drained: BTreeMap<(String, i32), i64>,
     under_way: BTreeMap<i32, Reply<FetchResponse>>,
     ready: VecDeque<Fetched>,
     /// Looked up when they are needed, forgotten after an error.
@@ -72,13 +74,15 @@ pub struct Fetcher {
 impl Fetcher {
     /// A fetcher of no partition.
     pub fn new(kafka: Kafka, options: FetchOptions) -> Fetcher {
-        let (positions, under_way, ready, leaders) = Default::default();
-        Fetcher { kafka, options, positions, under_way, ready, leaders }
+        let (positions, drained, under_way, ready, leaders) = Default::default();
+        Fetcher { kafka, options, positions, drained, under_way, ready, leaders }
     }
 
     /// Reads a partition from this offset on.
     pub fn seek(&mut self, topic: &str, partition: i32, offset: i64) {
-        self.positions.insert((topic.to_owned(), partition), offset);
+        let key = (topic.to_owned(), partition);
+        self.drained.remove(&key);
+        self.positions.insert(key, offset);
         // Answers for the old offset may be on their way.
         self.under_way.clear();
         self.ready.retain(|fetched| fetched.topic != topic || fetched.partition != partition);
@@ -86,13 +90,23 @@ impl Fetcher {
 
     /// Reads a partition no more.
     pub fn remove(&mut self, topic: &str, partition: i32) {
-        self.positions.remove(&(topic.to_owned(), partition));
+        let key = (topic.to_owned(), partition);
+        self.drained.remove(&key);
+        self.positions.remove(&key);
         self.ready.retain(|fetched| fetched.topic != topic || fetched.partition != partition);
     }
 
     /// Partitions that are read, and the offset at which the next read begins.
     pub fn positions(&self) -> &BTreeMap<(String, i32), i64> {
         &self.positions
+    }
+
+    /// How far a partition has been read: up to where the next read begins, or to the end that a broker told when it had
+    /// nothing from there on, as behind records that a repair lost. `None` if it is not read.
+    pub fn reached(&self, topic: &str, partition: i32) -> Option<i64> {
+        let key = (topic.to_owned(), partition);
+        let position = *self.positions.get(&key)?;
+        Some(self.drained.get(&key).map_or(position, |end| position.max(*end)))
     }
 
     /// The next records of some partition; `None` when a broker had nothing within [`FetchOptions::max_wait`].
@@ -197,6 +211,10 @@ impl Fetcher {
     async fn take(&mut self, answer: FetchResponse) -> Result<(), Error> {
         Error::check(answer.error_code, None, || "cannot read".to_owned())?;
         let mut failed = None;
+        // Where an answer has records of some partition, there may have been no room in it for those of another one.
+        let is_empty = answer.responses.iter().flat_map(|topic| &topic.partitions).all(|partition| {
+            partition.error_code == 0 && partition.records.as_ref().is_none_or(Records::is_empty)
+        });
         for topic in answer.responses {
             for partition in topic.partitions {
                 let key = (topic.topic.to_string(), partition.partition_index);
@@ -205,8 +223,8 @@ impl Fetcher {
                 if partition.error_code == ErrorCode::OffsetOutOfRange.code()
                     && let Some(reset) = self.options.reset
                 {
-                    let found = self.kafka.list_offsets(&key.0, &[(key.1, reset)]).await?;
-                    self.positions.insert(key.clone(), found[&key.1].0.max(0));
+                    let found = self.kafka.find_starts(&key.0, &[(key.1, reset)]).await?;
+                    self.positions.insert(key.clone(), found[&key.1]);
                     continue;
                 }
                 let what = || format!("cannot read {} partition {} at offset {position}", key.0, key.1);
@@ -220,6 +238,14 @@ impl Fetcher {
                     code: ErrorCode::CorruptMessage,
                     message: Some(error.to_string()),
                 })?;
+                if is_empty {
+                    let end = match self.options.read_committed {
+                        true => partition.last_stable_offset,
+                        false => partition.high_watermark,
+                    };
+                    self.drained.insert(key, end);
+                    continue;
+                }
                 let next_offset = next.unwrap_or(position).max(position);
                 if next_offset > position {
                     self.positions.insert(key.clone(), next_offset);
@@ -234,5 +260,63 @@ impl Fetcher {
             }
         }
         failed.map_or(Ok(()), Err)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kolk_engine::door::real;
+    use kolk_wire_kafka::messages::fetch::{FetchableTopicResponse, PartitionData};
+    use kolk_wire_kafka::records::{BatchBuilder, Compression};
+
+    use super::*;
+
+    fn answer(partitions: Vec<PartitionData>) -> FetchResponse {
+        let responses = vec![FetchableTopicResponse { topic: "t".into(), partitions, ..Default::default() }];
+        FetchResponse { responses, ..Default::default() }
+    }
+
+    fn partition(partition_index: i32, records: Records) -> PartitionData {
+        PartitionData {
+            partition_index,
+            high_watermark: 9,
+            last_stable_offset: 7,
+            records: Some(records),
+            ..Default::default()
+        }
+    }
+
+    /// Whoever read to what was the end when it began waited for ever where the last records were lost.
+    #[tokio::test]
+    async fn an_end_without_records_before_it_is_reached() {
+        let kafka = Kafka::new(real::door(Default::default()), "127.0.0.1:1", Default::default())
+            .expect("an address");
+        for (read_committed, end) in [(false, 9), (true, 7)] {
+            let options = FetchOptions { read_committed, ..Default::default() };
+            let mut fetcher = Fetcher::new(kafka.clone(), options);
+            fetcher.seek("t", 0, 5);
+            fetcher.seek("t", 1, 0);
+            assert_eq!((fetcher.reached("t", 0), fetcher.reached("t", 2)), (Some(5), None));
+
+            // There may have been no room for partition 0 beside the records of partition 1.
+            let mut batch = BatchBuilder::new(Compression::None);
+            batch.append(0, None, Some(b"v"), &[]);
+            let records = Records::Bytes(batch.build().expect("a batch"));
+            fetcher
+                .take(answer(vec![partition(0, Records::default()), partition(1, records)]))
+                .await
+                .expect("taken");
+            assert_eq!((fetcher.reached("t", 0), fetcher.reached("t", 1)), (Some(5), Some(1)));
+            // Nor does one that failed say anything about the others.
+            let failed = PartitionData { error_code: 6, ..partition(1, Records::default()) };
+            fetcher.take(answer(vec![partition(0, Records::default()), failed])).await.expect_err("refused");
+            assert_eq!(fetcher.reached("t", 0), Some(5));
+
+            fetcher.take(answer(vec![partition(0, Records::default())])).await.expect("taken");
+            assert_eq!((fetcher.reached("t", 0), fetcher.reached("t", 1)), (Some(end), Some(1)));
+            assert_eq!(fetcher.positions()[&("t".to_owned(), 0)], 5, "it reads on from where it was");
+            fetcher.seek("t", 0, 5);
+            assert_eq!(fetcher.reached("t", 0), Some(5));
+        }
     }
 }

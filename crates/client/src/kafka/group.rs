@@ -123,6 +123,11 @@ impl GroupConsumer {
         self.generation
     }
 
+    /// How far an assigned partition has been read: see [`Fetcher::reached`].
+    pub fn reached(&self, topic: &str, partition: i32) -> Option<i64> {
+        self.fetcher.reached(topic, partition)
+    }
+
     /// The next thing that happens. Call it often: it also heartbeats, commits and rebalances.
     pub async fn poll(&mut self) -> Result<GroupEvent, Error> {
         if let Some(event) = self.events.pop_front() {
@@ -329,8 +334,8 @@ impl GroupConsumer {
             }
         }
         for (topic, partitions) in unknown {
-            for (partition, (offset, _)) in self.kafka.list_offsets(topic, &partitions).await? {
-                self.fetcher.seek(topic, partition, offset.max(0));
+            for (partition, offset) in self.kafka.find_starts(topic, &partitions).await? {
+                self.fetcher.seek(topic, partition, offset);
             }
         }
         Ok(())

@@ -91,11 +91,8 @@ enum Style {
 }
 
 impl Printer {
-    /// Prints a record; false when it was the last one.
+    /// Prints a record, of which there is one left to print at least; false when it was the last one.
     fn print(&mut self, topic: &str, partition: i32, record: &OwnedRecord) -> Result<bool, Failure> {
-        if self.left == Some(0) {
-            return Ok(false);
-        }
         self.buffer.clear();
         match &self.style {
             Style::Json => {
@@ -150,6 +147,8 @@ impl Consume {
             };
             let kafka = self.server.kafka(&door)?;
             let done = match &self.group {
+                // Nobody joins a group, or reads, for nothing.
+                _ if self.count == Some(0) => Ok(()),
                 Some(group) => self.in_group(&kafka, group, &door, &mut printer).await,
                 None => self.alone(&kafka, &door, &mut printer).await,
             };
@@ -182,9 +181,15 @@ impl Consume {
                 }
             }
         }
-        while self.count != Some(0) && (self.follow || !ends.is_empty()) {
+        while self.follow || !ends.is_empty() {
             let Some(Fetched { topic, partition, records, next_offset, .. }) = fetcher.poll().await? else {
                 printer.out.flush()?;
+                let reached: Vec<_> = ends
+                    .extract_if(.., |key, end| is_reached(fetcher.reached(&key.0, key.1), *end))
+                    .collect();
+                for ((topic, partition), _) in reached {
+                    fetcher.remove(&topic, partition);
+                }
                 continue;
             };
             let key = (topic, partition);
@@ -256,10 +261,11 @@ impl Consume {
                     let committed = kafka.committed(member_group(self)).await?;
                     for (topic, partition) in assignment.into_iter().filter(|_| !self.follow) {
                         let bounds = Bounds::of(kafka, &topic, &[partition]).await?;
-                        let end = bounds.all()[&partition].1;
+                        let (first, end) = bounds.all()[&partition];
                         let begin = match committed.get(&(topic.clone(), partition)) {
-                            Some(committed) => committed.offset,
-                            None => bounds.offsets(self.from, now_ms).await?[&partition],
+                            Some(committed) if (first..=end).contains(&committed.offset) => committed.offset,
+                            // Also where what was committed is no longer there.
+                            _ => bounds.offsets(self.from, now_ms).await?[&partition],
                         };
                         if begin < end {
                             left.insert((topic, partition), end);
@@ -267,7 +273,12 @@ impl Consume {
                     }
                     ends = Some(left);
                 }
-                GroupEvent::Idle => {}
+                // Records before the end may have gone since, or been lost: then none comes that tells the end.
+                GroupEvent::Idle => {
+                    if let Some(ends) = &mut ends {
+                        ends.retain(|key, end| !is_reached(member.reached(&key.0, key.1), *end));
+                    }
+                }
                 GroupEvent::Records(Fetched { topic, partition, records, next_offset, .. }) => {
                     let key = (topic, partition);
                     let mut next = next_offset;
@@ -297,6 +308,11 @@ impl Consume {
             }
         }
     }
+}
+
+/// Whether there is nothing left to read before `end`.
+fn is_reached(reached: Option<i64>, end: i64) -> bool {
+    reached.is_none_or(|reached| reached >= end)
 }
 
 fn member_group(consume: &Consume) -> &str {

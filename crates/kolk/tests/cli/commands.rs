@@ -203,6 +203,70 @@ fn groups_commit_what_was_printed_and_can_be_moved() {
     server.run(&["group", "reset", "g", "--to-latest"]).failed("has committed no offsets");
 }
 
+/// Where nothing was as late as the time asked for, the whole topic was printed and committed.
+#[test]
+fn a_group_that_begins_after_the_last_record_prints_none() {
+    let server = Server::start(&[
+        "--ephemeral",
+        "--create",
+        "t:1",
+        "--kafka-set",
+        "group.initial.rebalance.delay.ms=0",
+    ]);
+    server.feed(b"0\n1\n", &["produce", "t"]).done();
+    let mut follow = server.command(&["consume", "t", "-g", "g", "--from", "@2100-01-01", "-F", "-c", "1"]);
+    let follow = follow.stdout(Stdio::piped()).spawn().expect("kolk can be run");
+    let is_there = || {
+        let described = server.run(&["group", "describe", "g", "--json"]);
+        described.code == 0 && json_lines(&described.out)[0]["state"] == "Stable"
+    };
+    while !is_there() {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    // It may be asking where to begin still: the first of many that it sees is no older than these.
+    let mut fed = 0;
+    let mut follow = follow;
+    while follow.try_wait().expect("a child can be asked").is_none() {
+        assert!(fed < 600, "it sees nothing");
+        server.feed(b"new\n", &["produce", "t"]).done();
+        fed += 1;
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    let output = follow.wait_with_output().expect("it ended");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "new\n");
+}
+
+/// What was committed lies before the first record, and there is none: the command waited for a record for ever.
+#[test]
+fn a_group_whose_records_are_all_gone_ends() {
+    let server = Server::start(&[
+        "--ephemeral",
+        "--create",
+        "t:1",
+        "--kafka-set",
+        "group.initial.rebalance.delay.ms=0",
+    ]);
+    server.feed(b"0\n1\n2\n", &["produce", "t"]).done();
+    assert_eq!(server.done(&["consume", "t", "-g", "g", "-c", "1"]), "0\n");
+    server.done(&["topic", "trim", "t", "--all"]);
+    assert_eq!(server.done(&["consume", "t", "-g", "g"]), "");
+}
+
+/// The first record was committed and not printed.
+#[test]
+fn a_group_that_reads_no_record_skips_none() {
+    let server = Server::start(&[
+        "--ephemeral",
+        "--create",
+        "t:1",
+        "--kafka-set",
+        "group.initial.rebalance.delay.ms=0",
+    ]);
+    server.feed(b"0\n1\n", &["produce", "t"]).done();
+    assert_eq!(server.done(&["consume", "t", "-g", "g", "-c", "0"]), "");
+    assert_eq!(server.done(&["consume", "t", "-g", "g"]), "0\n1\n");
+}
+
 #[test]
 fn shards_are_listed_split_and_merged() {
     let server = Server::start(&["--ephemeral"]);

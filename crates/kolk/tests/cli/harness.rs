@@ -74,6 +74,9 @@ pub fn run(arguments: &[&str]) -> Said {
     kolk(arguments).output().expect("kolk can be run").into()
 }
 
+/// No client command takes so long.
+const PATIENCE: Duration = Duration::from_secs(120);
+
 /// A running server.
 pub struct Server {
     child: Option<Child>,
@@ -221,9 +224,21 @@ impl Server {
         command
     }
 
-    /// Runs a client command against it.
+    /// Runs a client command against it. One that does not end is killed, which fails the test.
     pub fn run(&self, arguments: &[&str]) -> Said {
-        self.command(arguments).output().expect("kolk can be run").into()
+        let mut command = self.command(arguments);
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("kolk can be run");
+        let pid = rustix::process::Pid::from_child(&child);
+        let (ended, waited) = std::sync::mpsc::channel::<()>();
+        let watch = std::thread::spawn(move || {
+            if waited.recv_timeout(PATIENCE) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+                let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+            }
+        });
+        let output = child.wait_with_output().expect("it can be waited for");
+        drop(ended);
+        watch.join().expect("it does not panic");
+        output.into()
     }
 
     /// Runs a client command that must be done; gives its output.
