@@ -15,7 +15,7 @@ use kolk_wire_kafka::codec::Message;
 use kolk_wire_kafka::frame::{self, RequestHeader};
 use kolk_wire_kafka::messages::api_versions::{ApiVersion, ApiVersionsResponse};
 use kolk_wire_kafka::messages::heartbeat::{HeartbeatRequest, HeartbeatResponse};
-use kolk_wire_kafka::messages::produce::ProduceRequest;
+use kolk_wire_kafka::messages::produce::{ProduceRequest, TopicProduceData};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
 const WAIT: Duration = Duration::from_secs(30);
@@ -175,6 +175,30 @@ async fn when_the_broker_goes_everybody_learns_it() {
     }
     assert!(connection.is_closed());
     let error = connection.call(&beat("c"), WAIT).await.expect_err("it is closed");
+    assert!(matches!(error, Error::Closed { .. }), "{error}");
+}
+
+/// It counted as delivered in a queue of this process, which could end before any of it was sent.
+#[tokio::test]
+async fn a_request_without_an_answer_is_done_when_the_socket_has_it() {
+    let (mut broker, door) = Broker::new();
+    let (connection, ()) = tokio::join!(open(&door), broker.answer_versions());
+    let connection = connection.expect("it opens");
+    // More than the pipe holds.
+    let client = "c".repeat(30_000);
+    let topic = TopicProduceData { name: client.as_str().into(), ..Default::default() };
+    let request = ProduceRequest { topic_data: vec![topic; 5], ..Default::default() };
+    let mut sending = Box::pin(connection.send_unanswered(9, &request));
+    let early = tokio::time::timeout(Duration::from_millis(50), &mut sending).await;
+    assert!(early.is_err(), "nobody has read it");
+    let (sent, (header, body)) = tokio::join!(sending, broker.request());
+    sent.expect("it is sent");
+    assert_eq!(header.api_key, ApiKey::Produce.key());
+    assert_eq!(ProduceRequest::decode(body, 9).expect("a request"), request);
+
+    let sending = connection.send_unanswered(9, &request);
+    drop(broker);
+    let error = sending.await.expect_err("nobody takes it");
     assert!(matches!(error, Error::Closed { .. }), "{error}");
 }
 

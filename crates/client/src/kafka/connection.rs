@@ -75,8 +75,16 @@ struct Waiting {
 #[derive(Debug)]
 struct Out {
     frame: Frame,
-    /// `None`: there will be no answer.
-    waiting: Option<Waiting>,
+    then: Then,
+}
+
+/// Who wants to hear of a request that was sent.
+#[derive(Debug)]
+enum Then {
+    /// Who waits for the answer.
+    Answered(Waiting),
+    /// There will be no answer: who waits until the socket has it.
+    Written(oneshot::Sender<()>),
 }
 
 impl Shared {
@@ -188,10 +196,14 @@ impl Connection {
         self.0.submit(version, request).await
     }
 
-    /// Queues a request that gets no answer (Produce with acks=0).
-    pub async fn submit_unanswered<R: Request>(&self, version: i16, request: &R) -> Result<(), Error> {
+    /// Sends a request that gets no answer (Produce with acks=0). Resolves when the socket has taken it: it is then on its
+    /// way also if this process ends, which is all that can be known of it.
+    pub async fn send_unanswered<R: Request>(&self, version: i16, request: &R) -> Result<(), Error> {
         let (_, frame) = self.0.frame(version, request)?;
-        self.0.queue.send(Out { frame, waiting: None }).await.map_err(|_| self.0.shared.closed())
+        let (told, written) = oneshot::channel();
+        let out = Out { frame, then: Then::Written(told) };
+        self.0.queue.send(out).await.map_err(|_| self.0.shared.closed())?;
+        written.await.map_err(|_| self.0.shared.closed())
     }
 
     /// Sends a request and waits for the answer.
@@ -252,7 +264,8 @@ impl Inner {
             Arc::clone(&self.in_flight).acquire_owned().await.expect("the semaphore is never closed");
         let (answer, receiver) = oneshot::channel();
         let waiting = Waiting { correlation_id, api: R::KEY, version, answer, _permit: permit };
-        self.queue.send(Out { frame, waiting: Some(waiting) }).await.map_err(|_| self.shared.closed())?;
+        let out = Out { frame, then: Then::Answered(waiting) };
+        self.queue.send(out).await.map_err(|_| self.shared.closed())?;
         Ok(Reply { answer: receiver, version, shared: Arc::clone(&self.shared), message: PhantomData })
     }
 
@@ -295,15 +308,19 @@ async fn write_requests(
 ) {
     let mut batch = Vec::new();
     let mut small = BytesMut::new();
+    let mut unanswered = Vec::new();
     // What is queued at one time goes out together; only large pieces are written from where they lie.
     while requests.recv_many(&mut batch, 64).await > 0 {
         for out in batch.drain(..) {
-            if let Some(waiting) = out.waiting {
-                let mut state = shared.state();
-                if state.closed.is_some() {
-                    return;
+            match out.then {
+                Then::Answered(waiting) => {
+                    let mut state = shared.state();
+                    if state.closed.is_some() {
+                        return;
+                    }
+                    state.waiting.push_back(waiting);
                 }
-                state.waiting.push_back(waiting);
+                Then::Written(told) => unanswered.push(told),
             }
             for segment in out.frame.segments {
                 let Segment::Bytes(bytes) = segment else { unreachable!("a client's records are at hand") };
@@ -322,6 +339,10 @@ async fn write_requests(
         small.clear();
         if let Err(error) = written.and(write.flush().await) {
             return shared.close(&error.to_string());
+        }
+        for told in unanswered.drain(..) {
+            // Whoever sent it may have gone.
+            let _ = told.send(());
         }
     }
     // The last handle is gone.

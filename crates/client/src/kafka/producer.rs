@@ -307,7 +307,7 @@ impl Writer {
         // From 13 on topics have ids only.
         let version = connection.version_at_most::<ProduceRequest>(12)?;
         if self.options.acks == 0 {
-            connection.submit_unanswered(version, request).await?;
+            connection.send_unanswered(version, request).await?;
             return Ok(-1);
         }
         let answer = connection.call_version(version, request, self.kafka.options().timeout).await?;

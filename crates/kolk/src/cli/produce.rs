@@ -27,7 +27,7 @@ use super::time::When;
 /// Writes records: the lines of files, or of standard input.
 ///
 /// A topic that is not there is made where the server makes topics on their first use (auto.create.topics.enable).
-/// Every record is acknowledged when the command ends with exit code 0.
+/// Every record is acknowledged when the command ends with exit code 0; with --acks 0 it is only sent.
 ///
 /// JSON output: topic, partition, offset, a line for each record in the order of the input.
 #[derive(Args)]
@@ -69,7 +69,8 @@ pub struct Produce {
     /// How batches are compressed.
     #[arg(long, short = 'z', value_enum, default_value = "none")]
     compression: Codec,
-    /// When a record counts as written: all (every copy, synced where the server syncs), 1 or 0.
+    /// When a record counts as written: all (every copy, synced where the server syncs), 1, or 0 (once it is sent; nobody
+    /// says whether it was written).
     #[arg(long, value_name = "all|1|0", default_value = "all", value_parser = acks)]
     acks: i16,
     /// Collects records for so long before they are sent, in ms.

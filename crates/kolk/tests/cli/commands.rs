@@ -355,6 +355,16 @@ fn produce_goes_on_when_nobody_reads_its_output() {
 }
 
 /// A script that looks at the first line of a report only was told that all is well.
+/// Up to 64 batches were still in a queue of the process when it ended, with exit code 0.
+#[test]
+fn what_nobody_acknowledges_is_sent_before_the_end() {
+    let server = Server::start(&["--ephemeral", "--create", "t:1"]);
+    let lines = format!("{}\n", "x".repeat(999)).repeat(20_000);
+    server.feed(lines.as_bytes(), &["produce", "t", "--acks", "0"]).done();
+    // What is sent may not have been taken yet.
+    assert_eq!(server.done(&["consume", "t", "-F", "-c", "20000", "-D", ""]).len(), 20_000 * 999);
+}
+
 #[test]
 fn damage_is_told_when_nobody_reads_the_report() {
     let server = Server::start(&["--create", "t:1"]);
