@@ -15,8 +15,12 @@ use crate::types::Offset;
 /// of the batch that it came to will do.
 pub(crate) const DECOMPRESSED_MAX: usize = 64 << 20;
 
-/// The first record of a batch at or after a timestamp and not before the log start. Of a batch that unpacks to more than
-/// is `left`, its beginning; of one that cannot be decoded too, which `undecodable` is told of.
+/// What a look into a batch counts at least, in bytes: to find it and to read it costs as much, however little is in it. So one
+/// lookup looks into 4096 batches at most.
+const LOOK_BYTES_MIN: usize = 16 << 10;
+
+/// The first record of a batch at or after a timestamp and not before the log start. Where nothing is `left`, and of a batch
+/// that unpacks to more than that, its beginning; of one that cannot be decoded too, which `undecodable` is told of.
 pub(crate) fn first_record(
     batch: &Bytes,
     at_ms: i64,
@@ -27,7 +31,7 @@ pub(crate) fn first_record(
     let header = BatchHeader::parse(batch).ok()?;
     let base = Offset(header.base_offset).max(log_start);
     let beginning = Some(FoundOffset { offset: base, timestamp_ms: header.max_timestamp });
-    if header.timestamp_type() == TimestampType::LogAppendTime {
+    if header.timestamp_type() == TimestampType::LogAppendTime || *left == 0 {
         return beginning;
     }
     let mut found = None;
@@ -41,7 +45,7 @@ pub(crate) fn first_record(
     });
     match looked {
         Ok(seen) => {
-            *left -= seen;
+            *left = left.saturating_sub(seen.max(LOOK_BYTES_MIN));
             found
         }
         Err(RecordError::Compress(CompressError::TooLarge { .. })) => beginning,

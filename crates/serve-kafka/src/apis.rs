@@ -110,9 +110,10 @@ pub(crate) fn class(key: i16) -> Class {
     }
 }
 
-/// Whether an answer may wait for what other clients do, for as long as this one likes.
-pub(crate) fn waits_for_others(api: ApiKey) -> bool {
-    matches!(api, ApiKey::Fetch | ApiKey::JoinGroup | ApiKey::SyncGroup)
+/// Whether an answer may take long: it waits for what other clients do, for as long as this one likes, or looks through
+/// batches partition by partition. Nobody works on for a client that is gone.
+pub(crate) fn takes_long(api: ApiKey) -> bool {
+    matches!(api, ApiKey::Fetch | ApiKey::JoinGroup | ApiKey::SyncGroup | ApiKey::ListOffsets)
 }
 
 /// Whether asking twice changes nothing: an answer that there is no room for yet may be dropped and made again.

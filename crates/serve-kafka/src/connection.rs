@@ -432,14 +432,14 @@ impl Connection {
                 let place = apis::place(api).expect("what is handled is in the table");
                 shared.metrics.taken(place);
                 let taken = Instant::now();
-                let waits = apis::waits_for_others(api);
-                if waits {
+                let takes_long = apis::takes_long(api);
+                if takes_long {
                     // Or the frame would stay as long as the request.
                     header.client_id = header.client_id.map(|id| id.detached());
                 }
                 let handled = handlers::handle(&shared, &self.client, api, &header, body, permit);
                 let handled = unless_stopped_for(&shared, STOP_GRACE, handled);
-                let reply = if waits {
+                let reply = if takes_long {
                     // Whoever hangs up meanwhile frees what it holds.
                     let hung_up = hang_up(&mut *self.stream, &mut self.inbox);
                     tokio::select! {

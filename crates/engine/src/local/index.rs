@@ -752,7 +752,14 @@ mod tests {
     fn a_search_goes_on_behind_what_one_turn_of_the_lock_looks_at() {
         let (index, _) = filled(40_000);
         let mut seen = 0;
-        assert!(index.find(PARTITION, Offset(7), |_| { seen += 1; false }).is_none());
+        assert!(
+            index
+                .find(PARTITION, Offset(7), |_| {
+                    seen += 1;
+                    false
+                })
+                .is_none()
+        );
         assert!(seen > 39_990 && seen <= 40_000, "{seen}");
     }
 }

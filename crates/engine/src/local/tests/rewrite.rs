@@ -1,6 +1,7 @@
 //! The rewrite, retention and snapshots: batches move, nothing that can be read changes.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicUsize;
 
 use super::segment::{SegmentId, SegmentWriter, TableEntry};
 use super::*;
@@ -778,6 +779,104 @@ async fn the_index_of_the_log_has_a_bound() {
     held_bytes(&engine);
     for index in [0, PARTITIONS - 1] {
         assert_eq!(all(&engine, index, 0).await.len(), 300);
+    }
+    engine.close().await.unwrap();
+}
+
+/// Only what was unpacked counted, and a batch of one empty record is ten bytes: millions of such batches with a header that
+/// promises too much were read for one lookup.
+#[tokio::test]
+async fn a_lookup_by_time_looks_into_so_many_small_batches_only() {
+    let dir = Dir::new();
+    let engine = dir.try_open(options()).await.unwrap();
+    create_topic(&engine, 1).await;
+    let mut bytes = batch(b"", 1).bytes.to_vec();
+    bytes[35..43].copy_from_slice(&1000i64.to_be_bytes());
+    let lie = Batch { bytes: bytes.into(), max_timestamp_ms: 1000, ..batch(b"", 1) };
+    for _ in 0..50 {
+        let append = || Append { partition: partition(0), shard: None, batch: lie.clone() };
+        let appended = engine.append((0..100).map(|_| append()).collect()).await.unwrap();
+        assert!(appended.iter().all(Result::is_ok));
+    }
+    for moved in [false, true] {
+        if moved {
+            engine.rewriter.checkpoint().await.unwrap();
+        }
+        let found = engine.offset(partition(0), OffsetQuery::Timestamp(500)).await.unwrap().unwrap();
+        assert_eq!(found.unwrap().offset, Offset(4096));
+    }
+    engine.close().await.unwrap();
+}
+
+/// Counts bytes that are read from files of this machine.
+#[derive(Debug)]
+struct CountingDisk {
+    below: Arc<dyn Disk>,
+    read: Arc<AtomicUsize>,
+}
+
+impl DiskOver for CountingDisk {
+    fn below(&self) -> &dyn Disk {
+        &*self.below
+    }
+
+    fn open_from(&self, site: Site, path: &Path, how: Open) -> BoxFuture<'_, io::Result<Arc<dyn File>>> {
+        let opened = self.below.open_from(site, path, how);
+        Box::pin(async move {
+            Ok(Arc::new(CountingFile { below: opened.await?, read: self.read.clone() }) as Arc<dyn File>)
+        })
+    }
+}
+
+#[derive(Debug)]
+struct CountingFile {
+    below: Arc<dyn File>,
+    read: Arc<AtomicUsize>,
+}
+
+impl FileOver for CountingFile {
+    fn below(&self) -> &dyn File {
+        &*self.below
+    }
+
+    fn read_at_from(&self, site: Site, position: u64, len: usize) -> BoxFuture<'_, io::Result<Bytes>> {
+        self.read.fetch_add(len, Ordering::SeqCst);
+        self.below.read_at_from(site, position, len)
+    }
+}
+
+/// To look at one header, a batch as large as its topic allows was read whole where the log start cuts it, by each connection
+/// that asked, outside of every budget.
+#[tokio::test]
+async fn the_greatest_timestamp_of_a_batch_that_the_log_start_cuts_is_known_without_a_look() {
+    let dir = Dir::new();
+    let read = Arc::new(AtomicUsize::new(0));
+    let below = door(DiskOptions::default());
+    let disk = CountingDisk { below: below.disk.clone(), read: read.clone() };
+    let door = Door { disk: Arc::new(disk), ..below };
+    let engine = LocalEngine::open(door, &dir.path(), options()).await.unwrap();
+    create_topic(&engine, 1).await;
+    let mut builder = BatchBuilder::new(Compression::None);
+    builder.append(900, None, Some(&vec![0; 1_000_000]), &[]);
+    builder.append(700, None, Some(b""), &[]);
+    let bytes = builder.build().unwrap();
+    let large = Batch { bytes, offset_count: 2, max_timestamp_ms: 900, ..batch(b"", 900) };
+    engine
+        .append(vec![Append { partition: partition(0), shard: None, batch: large }])
+        .await
+        .unwrap()
+        .remove(0)
+        .unwrap();
+    // Several in one extent, of which the first is cut off.
+    let appended = engine.append(vec![append_of(0, b"old", 950), append_of(0, b"new", 940)]).await.unwrap();
+    assert!(appended.iter().all(Result::is_ok));
+    for (log_start, greatest, read_max) in [(1, (2, 950), 4096), (3, (3, 940), 4096)] {
+        let trim = Command::Trim { partition: partition(0), to: Some(Offset(log_start)), by: TrimBy::Client };
+        engine.propose(trim).await.unwrap().unwrap();
+        read.store(0, Ordering::SeqCst);
+        let found = engine.offset(partition(0), OffsetQuery::MaxTimestamp).await.unwrap().unwrap().unwrap();
+        assert_eq!((found.offset.0, found.timestamp_ms), greatest);
+        assert!(read.load(Ordering::SeqCst) <= read_max, "{} bytes read", read.load(Ordering::SeqCst));
     }
     engine.close().await.unwrap();
 }
