@@ -26,13 +26,21 @@ type Answers = Vec<Result<Appended, AppendError>>;
 #[derive(Default)]
 pub(super) struct Undecided {
     queue: VecDeque<Request>,
-    /// Bytes of batches in it.
+    /// Bytes of batches and decisions in it.
     bytes: usize,
 }
 
 enum Request {
     Appends(Appends, Later<Answers>),
-    Command(Box<Command>, Later<Result<Outcome, Refusal>>),
+    /// With the bytes that the decision took when it was last tried.
+    Command(Box<Command>, usize, Later<Result<Outcome, Refusal>>),
+}
+
+/// What became of a command.
+enum Attempt {
+    Answered(Result<Outcome, Refusal>),
+    /// There will be room for a decision of so many bytes.
+    Waits(usize),
 }
 
 /// Batches that are being decided, one after another.
@@ -45,7 +53,7 @@ impl Request {
     fn is_abandoned(&self) -> bool {
         match self {
             Request::Appends(_, later) => later.is_closed(),
-            Request::Command(_, later) => later.is_closed(),
+            Request::Command(_, _, later) => later.is_closed(),
         }
     }
 }
@@ -78,7 +86,7 @@ impl Undecided {
 fn bytes_of(request: &Request) -> usize {
     match request {
         Request::Appends(appends, _) => appends.left.iter().map(|append| append.batch.bytes.len()).sum(),
-        Request::Command(..) => 0,
+        Request::Command(_, bytes, _) => *bytes,
     }
 }
 
@@ -160,31 +168,34 @@ impl Log {
         if let Some(reason) = &core.closed {
             return Pending::ready(Err(EngineError::Closed(reason.clone())));
         }
-        if let Some(answer) = self.decide_command(&mut core, &command) {
-            let position = core.tail;
-            drop(core);
-            self.queued();
-            return self.answer_at(position, answer);
-        }
+        let bytes = match self.decide_command(&mut core, &command) {
+            Attempt::Answered(answer) => {
+                let position = core.tail;
+                drop(core);
+                self.queued();
+                return self.answer_at(position, answer);
+            }
+            Attempt::Waits(bytes) => bytes,
+        };
         let (later, answer) = oneshot::channel();
-        core.undecided.push(Request::Command(Box::new(command), later));
+        core.undecided.push(Request::Command(Box::new(command), bytes, later));
         drop(core);
         self.answer_later(answer)
     }
 
-    /// Decides a command; `None` if it must wait.
-    fn decide_command(&self, core: &mut Core, command: &Command) -> Option<Result<Outcome, Refusal>> {
+    /// Decides a command, if there is room.
+    fn decide_command(&self, core: &mut Core, command: &Command) -> Attempt {
         let (decision, outcome) = match core.state.decide(command) {
-            Err(refusal) => return Some(Err(refusal)),
-            Ok((None, outcome)) => return Some(Ok(outcome)),
+            Err(refusal) => return Attempt::Answered(Err(refusal)),
+            Ok((None, outcome)) => return Attempt::Answered(Ok(outcome)),
             Ok((Some(decision), outcome)) => (decision, outcome),
         };
         let mut encoded = Vec::new();
         decision.encode(&mut encoded);
         let who = if frees_space(command) { For::Freeing } else { For::Command };
         let room = match self.verdict(core, encoded.len(), who) {
-            Verdict::Full => return Some(Err(Refusal::StorageFull)),
-            Verdict::Later => return None,
+            Verdict::Full => return Attempt::Answered(Err(Refusal::StorageFull)),
+            Verdict::Later => return Attempt::Waits(encoded.len()),
             room => room,
         };
         core.state.apply(&decision);
@@ -193,7 +204,7 @@ impl Log {
         if room == Verdict::RoomAlone {
             core.large = core.tail;
         }
-        Some(Ok(outcome))
+        Attempt::Answered(Ok(outcome))
     }
 
     fn verdict(&self, core: &Core, bytes: usize, who: For) -> Verdict {
@@ -230,15 +241,16 @@ impl Log {
                         Some(Request::Appends(appends, later))
                     }
                 }
-                Request::Command(command, later) => match self.decide_command(core, &command) {
-                    Some(answer) => {
+                Request::Command(command, _, later) => match self.decide_command(core, &command) {
+                    Attempt::Answered(answer) => {
                         let _ = later.send((core.tail, answer));
                         None
                     }
-                    None => Some(Request::Command(command, later)),
+                    Attempt::Waits(bytes) => Some(Request::Command(command, bytes, later)),
                 },
             };
-            core.undecided.bytes -= before - waits.as_ref().map_or(0, bytes_of);
+            core.undecided.bytes -= before;
+            core.undecided.bytes += waits.as_ref().map_or(0, bytes_of);
             if let Some(request) = waits {
                 core.undecided.queue.push_front(request);
                 break;

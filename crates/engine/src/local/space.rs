@@ -375,8 +375,12 @@ impl Space {
 
     /// What must stay free on the disk: a rewrite of the whole log, a snapshot, and a little.
     fn reserve(&self) -> u64 {
-        let live = self.log_bytes.load(Relaxed).saturating_sub(self.dead_bytes.load(Relaxed));
-        live + self.snapshot_bytes.load(Relaxed) + self.sizes.file_first / 4
+        self.live_bytes() + self.snapshot_bytes.load(Relaxed) + self.sizes.file_first / 4
+    }
+
+    /// Bytes of the log that a rewrite of all of it would copy, as far as they were looked for.
+    fn live_bytes(&self) -> u64 {
+        self.log_bytes.load(Relaxed).saturating_sub(self.dead_bytes.load(Relaxed))
     }
 
     /// While space is short: of the log only so many bytes are alive.
@@ -429,6 +433,11 @@ impl Space {
     pub fn can_copy(&self, bytes: u64, all: bool) -> bool {
         let reserve = if all { 0 } else { self.reserve() };
         self.free.load(Relaxed) >= bytes.saturating_add(reserve)
+    }
+
+    /// Whether there is room to copy what is alive of the log.
+    fn can_rewrite(&self) -> bool {
+        !self.is_short() || self.can_copy(self.live_bytes(), true)
     }
 
     /// Whether the log has changed so much since the disk was asked that it is asked again.
@@ -484,9 +493,9 @@ impl Space {
                     return Ok(Prepared::Enough);
                 }
                 (take_slot(&mut inner), reserve_bytes, true)
-            } else if inner.bytes >= self.sizes.total_max && self.complete.load(Relaxed) > 0 {
+            } else if inner.bytes >= self.sizes.total_max && self.has_complete() && self.can_rewrite() {
                 // What a rewrite gives back is not made beyond the bound. Where it has nothing to give the bound gives way:
-                // one request may be larger than it.
+                // one request may be larger than it. Where the disk has no room for it, nothing is to be waited for.
                 self.rewrite.store(true, Relaxed);
                 return Ok(Prepared::Rewrite);
             } else {

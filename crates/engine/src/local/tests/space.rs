@@ -118,6 +118,59 @@ fn a_disk_that_somebody_else_filled_serves_reads_and_deletes_and_starts() {
     });
 }
 
+/// With the log at its bound and no room to rewrite it, only the rewrite was thought to give a file, and never could: commits of
+/// offsets waited for ever, and so did the deletes that have a file set apart for this day.
+#[test]
+fn commands_end_though_the_log_has_its_bound_and_the_disk_no_room_for_a_rewrite() {
+    sim::run(6, |sim| async move {
+        let options = LocalOptions {
+            wal_bytes_max: 256 << 10,
+            rewrite: RewriteOptions { wal_bytes: u64::MAX, ..small(u64::MAX).rewrite },
+            ..small(u64::MAX)
+        };
+        let engine = open_with(&sim, options).await;
+        create_topic(&engine, 1).await;
+        // Up to the log's bound, and a little before the rewrite would help.
+        let mut taken = 0;
+        while engine.log.space.wal_sizes().0 < 256 << 10 {
+            engine.append(vec![append_of(0, &[b'x'; VALUE], 0)]).await.unwrap().remove(0).unwrap();
+            taken += 1;
+        }
+        sim.set_disk_bytes(0);
+        taken += fill(&engine, 1000).await;
+        let mut refused = 0;
+        for number in 0..400 {
+            let at = CommittedOffset {
+                offset: Offset(number),
+                leader_epoch: 0,
+                metadata: "m".repeat(2000).into(),
+                commit_ms: 1,
+            };
+            let commit = Command::CommitOffsets {
+                group: "g".into(),
+                member: None,
+                offsets: vec![(partition(0), at)],
+                now_ms: 1,
+            };
+            let answer = tokio::time::timeout(Duration::from_secs(60), engine.propose(commit)).await;
+            refused += u32::from(answer.expect("it does not wait for ever").unwrap().is_err());
+        }
+        assert!(refused > 0, "there is no room for all of them");
+        assert_eq!(count(&engine, 0).await, taken);
+        let delete = engine.propose(Command::DeleteTopic { topic: TOPIC });
+        tokio::time::timeout(Duration::from_secs(60), delete)
+            .await
+            .expect("it does not wait")
+            .unwrap()
+            .unwrap();
+        sim.set_disk_bytes(u64::MAX);
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        create_topic(&engine, 1).await;
+        engine.append(vec![append_of(0, b"yes", 0)]).await.unwrap().remove(0).unwrap();
+        engine.close().await.unwrap();
+    });
+}
+
 /// Writers go on while what the disk may hold goes up and down; refusals take no offset, nothing taken is lost, and nobody
 /// waits for ever. That nothing is decided without room for it is an assertion in `Space::take`.
 #[test]
