@@ -41,6 +41,10 @@ pub const REQUEST_BYTES: usize = 1024;
 /// The smallest budget that is taken; less is raised to this.
 pub const MEMORY_BYTES_MIN: usize = 8 * 1024 * 1024;
 
+/// Whoever holds so many bytes may need more: the rest of what stands alone in its part of the budget, as all of a part is
+/// held. No part of any budget that grants whatever is asked of it is smaller.
+pub const ALONE_BYTES_MIN: usize = MEMORY_BYTES_MIN / 16;
+
 /// An answer up to this size is kept while it waits for room.
 const KEPT_BYTES_MAX: usize = 4 * 1024;
 
@@ -345,6 +349,19 @@ impl Permit {
         };
         self.grow(admission, bytes).await;
         kept
+    }
+
+    /// Holds from now on what `other` holds, too; both are of one part of the budget.
+    pub fn merge(&mut self, other: Permit) {
+        let Permit { held, receiving, grown, oversized } = other;
+        debug_assert!(receiving.is_none(), "what is half-received is not mixed with anything");
+        self.held.merge(held);
+        match (&mut self.grown, grown) {
+            (Some(known), Some(grown)) => known.merge(grown),
+            (known @ None, grown) => *known = grown,
+            (Some(_), None) => {}
+        }
+        self.oversized = self.oversized.take().or(oversized);
     }
 
     /// Bytes that the permit holds.

@@ -4,6 +4,7 @@
 //! decision (offsets, sequences, limits) to the engine.
 
 use std::ops::ControlFlow;
+use std::time::Duration;
 
 use bytes::Bytes;
 use kolk_engine::state::configs::{self, ConfigDefaults};
@@ -171,65 +172,84 @@ pub fn check_batch(mut bytes: Bytes, rules: BatchRules) -> Result<Checked, Batch
 pub struct ReadReply {
     /// In the order of the request.
     pub partitions: Vec<Result<PartitionRead, ReadError>>,
-    /// To be kept until the answers are gone.
-    pub permit: Option<Permit>,
+    /// Bytes that the records have in memory, or are brought there.
+    pub record_bytes: usize,
+    /// Holds these, and what the reader's answer takes; to be kept until both are gone.
+    pub permit: Permit,
+}
+
+/// What of a request is held while it is read for.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadCosts {
+    /// What stays of the request while it waits, in bytes.
+    pub kept: usize,
+    /// What the answer takes beside its records, in bytes.
+    pub answer: usize,
 }
 
 /// What a read may take when the budget is full: the client gets little, and asks again.
 const READ_BYTES_MIN: usize = 64 * 1024;
 
-/// A read for which there is no room to wait in waits so long at most, in milliseconds, and the client asks again. It holds
-/// what others may be queueing for.
+/// A read for which there is no room to wait in waits so long at most, for records and then for room, in milliseconds, and
+/// the client asks again. It holds what others may be queueing for.
 const CROWDED_WAIT_MS: u64 = 500;
 
 impl Broker {
-    /// [`kolk_engine::Engine::read`] within the byte budget: what lies in memory is charged, and what is brought there to be
-    /// sent. While the budget is full the read waits, pinning nothing, and is then done again. Small pieces that lie in
-    /// files are read at once, the first of them: what of a partition cannot be read can still be its error.
+    /// [`kolk_engine::Engine::read`] within the byte budget: what lies in memory is charged, what is brought there to be
+    /// sent, and the answer that is made of it. While the budget is full the read waits, pinning nothing, and is then done
+    /// again. Small pieces that lie in files are read at once, the first of them: what of a partition cannot be read can
+    /// still be its error.
     ///
-    /// `held` is what the caller's request holds itself, `kept_bytes` what of it stays while the read waits for records.
-    /// All of it is given back before the answer is charged, or two readers could wait for each other; and all but what
-    /// is kept before the wait for records, which takes as long as the client likes.
+    /// `held` is what the caller's request holds itself. What of it stays is held where nobody queues while the read
+    /// waits, for records as long as the client likes, or for room; the rest is given back before. Where there is no room
+    /// for that, it keeps what others may queue for, or two readers could wait for each other: it then waits not long, and
+    /// ends without records.
     pub async fn read(
         &self,
         mut request: ReadRequest,
         mut held: Permit,
-        kept_bytes: usize,
+        costs: ReadCosts,
     ) -> Result<ReadReply, EngineError> {
-        if request.max_wait_ms > 0 {
-            match self.admission().try_wait(kept_bytes) {
-                Some(waiting) => held = waiting,
-                None => {
-                    held.shrink(kept_bytes);
-                    request.max_wait_ms = request.max_wait_ms.min(CROWDED_WAIT_MS);
-                }
+        let admission = self.admission();
+        let is_crowded = match admission.try_wait(costs.kept) {
+            Some(waiting) => {
+                held = waiting;
+                false
             }
-        }
+            None => {
+                held.shrink(costs.kept.max(costs.answer));
+                request.max_wait_ms = request.max_wait_ms.min(CROWDED_WAIT_MS);
+                true
+            }
+        };
         // A quarter of what is left: clients that take their replies slowly, or never, leave room for others.
-        let share = (self.admission().available() / 4).max(READ_BYTES_MIN);
+        let share = (admission.available() / 4).max(READ_BYTES_MIN);
         request.max_bytes = request.max_bytes.min(share);
         request.min_bytes = request.min_bytes.min(request.max_bytes);
         let ids: Vec<PartitionId> = request.reads.iter().map(|read| read.partition).collect();
         // What is cut is cut between batches.
         request.with_batches |= !self.unreadable().among(ids.iter().copied()).is_empty();
         let mut partitions = self.engine().read(request.clone()).await?;
-        drop(held);
-        let bytes = to_hold(&partitions);
-        let mut permit = None;
-        if bytes > 0 {
-            permit = self.admission().try_admit(bytes, Class::Data);
-            if permit.is_none() {
+        let mut record_bytes = to_hold(&partitions);
+        let bytes = record_bytes + costs.answer;
+        let mut permit = admission.try_admit(bytes, Class::Data);
+        if permit.is_none() {
+            // What they pin is let go.
+            partitions.iter_mut().flatten().for_each(|read| read.pieces.clear());
+            let admitted = admission.admit(bytes, Class::Data);
+            let at_most = Duration::from_millis(if is_crowded { CROWDED_WAIT_MS } else { u64::MAX });
+            permit = tokio::time::timeout(at_most, admitted).await.ok();
+            if let Some(granted) = &mut permit {
                 drop(partitions);
-                let mut granted = self.admission().admit(bytes, Class::Data).await;
-                request.max_bytes = request.max_bytes.min(bytes);
+                request.max_bytes = request.max_bytes.min(record_bytes);
                 request.max_wait_ms = 0;
                 partitions = self.engine().read(request).await?;
-                granted.shrink(to_hold(&partitions));
-                permit = Some(granted);
+                granted.shrink(to_hold(&partitions) + costs.answer);
             }
+            record_bytes = to_hold(&partitions);
         }
         self.read_ahead(&ids, &mut partitions).await?;
-        Ok(ReadReply { partitions, permit })
+        Ok(ReadReply { partitions, record_bytes, permit: permit.unwrap_or(held) })
     }
 
     /// Gathers the first small pieces, and looks whether suspected partitions can be read. What of a partition comes before

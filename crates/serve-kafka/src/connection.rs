@@ -37,6 +37,7 @@ use kolk_wire_kafka::messages::produce::ProduceRequest;
 use tokio::io::AsyncReadExt;
 use tokio::time::{Instant, Sleep};
 
+use crate::answer::Outbox;
 use crate::apis::{self, Service};
 use crate::handlers::{self, LISTS_ALONE, produce};
 use crate::reply::{self, Pace, SendError};
@@ -52,6 +53,8 @@ const PIPELINE_REQUESTS_MAX: usize = 512;
 const PIPELINE_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Collected replies are written at the latest when there are so many bytes of them.
 const OUTBOX_BYTES_MAX: usize = 64 * 1024;
+/// Memory that is kept to write answers in.
+const SCRATCH_KEPT_BYTES: usize = 16 * 1024;
 /// How often progress is looked at, at least. Timeouts are kept to this much.
 const TICK_MAX: Duration = Duration::from_secs(5);
 /// What a request in progress gets when the server stops.
@@ -135,7 +138,7 @@ pub(crate) async fn run(shared: Arc<Shared>, accepted: Accepted, advertise: Opti
         large: None,
         waiting: VecDeque::new(),
         waiting_bytes: 0,
-        outbox: BytesMut::new(),
+        outbox: Outbox::default(),
         scratch: Vec::new(),
         timer: Box::pin(tokio::time::sleep(tick)),
         tick,
@@ -180,7 +183,7 @@ struct Connection {
     waiting: VecDeque<Waiting>,
     waiting_bytes: usize,
     /// Replies not written yet.
-    outbox: BytesMut,
+    outbox: Outbox,
     /// Memory that one answer is written in.
     scratch: Vec<u8>,
     timer: Pin<Box<Sleep>>,
@@ -311,7 +314,7 @@ impl Connection {
             if self.inbox.capacity() > INBOX_BYTES_MIN {
                 self.inbox = BytesMut::new();
             }
-            self.outbox = BytesMut::new();
+            self.outbox = Outbox::default();
             self.scratch = Vec::new();
         }
         Ok(())
@@ -454,7 +457,7 @@ impl Connection {
                 let cost = RequestCost { time: taken.elapsed(), request_bytes, reply_bytes };
                 shared.metrics.answered(place, cost);
                 self.count_errors(place, reply.errors());
-                if !reply.copy_to(&mut self.outbox) {
+                if let Some(reply) = reply.collect(&mut self.outbox) {
                     let pace = pace(&shared);
                     reply::send_after(&mut *self.stream, &mut self.outbox, reply, pace).await?;
                 }
@@ -472,17 +475,30 @@ impl Connection {
         permit: &mut Permit,
     ) -> Result<ProduceRequest, Close> {
         let shared = Arc::clone(&self.shared);
+        let admission = shared.broker.admission();
+        let mut decoded = None;
         {
-            let mut decoded =
-                pin!(handlers::decode(&shared.broker, body.clone(), version, permit, LISTS_ALONE));
-            if let Poll::Ready(request) = poll_fn(|cx| Poll::Ready(decoded.as_mut().poll(cx))).await {
-                return request;
+            let decoding = pin!(handlers::decode(&shared.broker, body.clone(), version, permit, LISTS_ALONE));
+            if let Poll::Ready(request) = now(decoding).await {
+                decoded = Some(request?);
             }
         }
-        self.answer_all().await?;
-        self.flush().await?;
-        let decoded = handlers::decode(&shared.broker, body, version, permit, LISTS_ALONE);
-        unless_stopped_for(&shared, Duration::ZERO, decoded).await?
+        let request = match decoded {
+            Some(request) => request,
+            None => {
+                self.answer_all().await?;
+                self.flush().await?;
+                let decoding = handlers::decode(&shared.broker, body, version, permit, LISTS_ALONE);
+                unless_stopped_for(&shared, Duration::ZERO, decoding).await??
+            }
+        };
+        let bytes = permit.bytes() + produce::answer_bytes(&request)?;
+        if !permit.try_grow(admission, bytes) {
+            self.answer_all().await?;
+            self.flush().await?;
+            unless_stopped_for(&shared, Duration::ZERO, permit.grow(admission, bytes)).await?;
+        }
+        Ok(request)
     }
 
     /// Decides a Produce request that found no room. What was decided before is answered first.
@@ -550,20 +566,28 @@ impl Connection {
 
     /// Collects an answer.
     fn put(&mut self, done: Waiting, answer: produce::Answer) -> Result<(), Close> {
-        let before = self.outbox.len();
+        let mut reply_bytes = 0;
         if let produce::Answer::Reply = answer {
             let errors = done.decided.write(&mut self.scratch)?;
-            self.outbox.extend_from_slice(&self.scratch);
+            reply_bytes = self.scratch.len();
             self.count_errors(apis::PRODUCE, &errors);
         }
         let cost = RequestCost {
             time: self.now.saturating_duration_since(done.taken),
             request_bytes: 4 + done.frame_bytes,
-            reply_bytes: self.outbox.len() - before,
+            reply_bytes,
         };
         self.shared.metrics.answered(apis::PRODUCE, cost);
-        if let Some(buffer) = done.decided.into_buffer() {
+        let (buffer, mut permit) = done.decided.into_parts();
+        if let Some(buffer) = buffer {
             self.shared.buffers.give_back(buffer);
+        }
+        if reply_bytes > 0 {
+            permit.shrink(reply_bytes);
+            self.outbox.put([&self.scratch[..]], permit);
+        }
+        if reply_bytes > SCRATCH_KEPT_BYTES {
+            self.scratch = Vec::new();
         }
         Ok(())
     }
@@ -608,6 +632,11 @@ async fn unless_stopped_for<T>(
             tokio::time::timeout(grace, future).await.map_err(|_| Close::Stopping)
         }
     }
+}
+
+/// Polls once.
+async fn now<T>(mut future: Pin<&mut impl Future<Output = T>>) -> Poll<T> {
+    poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await
 }
 
 /// Reads up to `limit` bytes behind what `buffer` holds.

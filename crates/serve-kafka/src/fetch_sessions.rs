@@ -132,6 +132,12 @@ impl FetchSessions {
         Ok(Turn { asked, session: Some(session), incremental: true })
     }
 
+    /// How many partitions a session remembers: what its next request asks for beside what it names.
+    pub fn partitions_of(&self, id: i32) -> usize {
+        let inner = self.inner.lock().expect("nobody panics while holding the sessions");
+        inner.sessions.get(&id).map_or(0, |session| session.partitions.len())
+    }
+
     fn take(&self, id: i32) -> Option<Session> {
         let mut inner = self.inner.lock().expect("nobody panics while holding the sessions");
         let session = inner.sessions.remove(&id)?;

@@ -12,10 +12,11 @@ use kolk_broker::gather::{self, GATHERED_BYTES_MAX, SMALL_BYTES_MAX};
 use kolk_broker::{Broker, Permit};
 use kolk_engine::door::Stream;
 use kolk_engine::{EngineError, FileRange, PartitionId, Piece, Source};
-use kolk_wire_kafka::ApiKey;
-use kolk_wire_kafka::codec::{EncodeError, Message, Segment};
-use kolk_wire_kafka::frame::{self, Frame};
+use kolk_wire_kafka::codec::Segment;
+use kolk_wire_kafka::frame::Frame;
 use tokio::time::Instant;
+
+use crate::answer::Outbox;
 
 /// Bytes of a file that one reply holds in memory at a time.
 const FILE_CHUNK_BYTES: usize = 256 * 1024;
@@ -72,31 +73,13 @@ pub(crate) struct Reply {
     /// Error codes in it, each with how many there are.
     errors: Vec<(i16, u32)>,
     /// Holds the memory of the frame and of what the sources pin.
-    permit: Option<Permit>,
+    permit: Permit,
 }
 
 impl Reply {
-    /// An answer without records.
-    pub fn new<M: Message>(
-        api: ApiKey,
-        version: i16,
-        correlation_id: i32,
-        body: &M,
-    ) -> Result<Self, EncodeError> {
-        Self::with_records(api, version, correlation_id, body, None, None)
-    }
-
-    /// An answer with external records. `permit` holds the memory of what of them is in memory, and of what is gathered.
-    pub fn with_records<M: Message>(
-        api: ApiKey,
-        version: i16,
-        correlation_id: i32,
-        body: &M,
-        records: Option<External>,
-        permit: Option<Permit>,
-    ) -> Result<Self, EncodeError> {
-        let frame = frame::encode_response(api, version, correlation_id, body)?;
-        Ok(Reply { frame, records, errors: error_codes(body), permit })
+    /// An answer that was encoded under `permit`: see [`crate::answer`].
+    pub fn new(frame: Frame, records: Option<External>, errors: Vec<(i16, u32)>, permit: Permit) -> Self {
+        Reply { frame, records, errors, permit }
     }
 
     /// Error codes in the reply other than NONE, each with how many partitions, topics or groups have it.
@@ -109,50 +92,19 @@ impl Reply {
         self.frame.length
     }
 
-    /// Bytes of the reply itself, without what its sources pin.
-    pub fn own_bytes(&self) -> usize {
-        let own = self.frame.segments.iter().map(|segment| match segment {
-            Segment::Bytes(bytes) => bytes.len(),
-            Segment::External { .. } => 0,
-        });
-        own.sum()
-    }
-
-    /// Keeps `permit` until the reply is sent.
-    pub fn holding(self, permit: Permit) -> Self {
-        Reply { permit: Some(permit), ..self }
-    }
-
-    /// Copies a small reply behind what `out` holds. A large one, or one with records from elsewhere, is to be sent from
-    /// where it is: until the client has taken it, it stands in memory once, and its permit with it.
-    pub fn copy_to(&self, out: &mut BytesMut) -> bool {
+    /// Puts a small reply into the outbox, and its permit with it. A large one, or one with records from elsewhere, is
+    /// given back, to be sent from where it is: until the client has taken it, it stands in memory once.
+    pub fn collect(self, outbox: &mut Outbox) -> Option<Reply> {
         if self.records.is_some() || self.frame.length > COPIED_BYTES_MAX {
-            return false;
+            return Some(self);
         }
-        for segment in &self.frame.segments {
-            match segment {
-                Segment::Bytes(bytes) => out.extend_from_slice(bytes),
-                Segment::External { .. } => {
-                    unreachable!("a reply without records from elsewhere is all here")
-                }
-            }
-        }
-        true
+        let pieces = self.frame.segments.iter().map(|segment| match segment {
+            Segment::Bytes(bytes) => &bytes[..],
+            Segment::External { .. } => unreachable!("a reply without records from elsewhere is all here"),
+        });
+        outbox.put(pieces, self.permit);
+        None
     }
-}
-
-/// Error codes in a response other than NONE, each with how many partitions, topics or groups have it.
-pub(crate) fn error_codes<M: Message>(body: &M) -> Vec<(i16, u32)> {
-    let mut errors: Vec<(i16, u32)> = Vec::new();
-    body.error_codes(&mut |code| {
-        if code != 0 {
-            match errors.iter_mut().find(|(known, _)| *known == code) {
-                Some((_, count)) => *count += 1,
-                None => errors.push((code, 1)),
-            }
-        }
-    });
-    errors
 }
 
 /// Why a reply did not go out. The connection is to be closed.
@@ -168,17 +120,19 @@ pub(crate) enum SendError {
     Engine(#[from] EngineError),
 }
 
-/// Writes `out` whole and leaves it empty.
+/// Writes all that was collected.
 pub(crate) async fn flush(
     stream: &mut dyn Stream,
-    out: &mut BytesMut,
+    outbox: &mut Outbox,
     pace: Pace<'_>,
 ) -> Result<(), SendError> {
-    let sending = Sending::new(pace, out.len());
+    let sending = Sending::new(pace, outbox.len());
+    let out = outbox.bytes();
     while !out.is_empty() {
         let written = sending.progress(poll_fn(|cx| Pin::new(&mut *stream).poll_write(cx, out))).await?;
         out.advance(written);
     }
+    outbox.written();
     Ok(())
 }
 
@@ -399,11 +353,11 @@ impl<'a> Sending<'a> {
 /// Sends all that was collected and then the reply.
 pub(crate) async fn send_after(
     stream: &mut dyn Stream,
-    out: &mut BytesMut,
+    outbox: &mut Outbox,
     reply: Reply,
     pace: Pace<'_>,
 ) -> Result<(), SendError> {
-    flush(stream, out, pace).await?;
+    flush(stream, outbox, pace).await?;
     send(stream, reply, pace).await
 }
 
@@ -440,8 +394,9 @@ mod tests {
     async fn a_client_that_takes_nothing_is_given_up() {
         let (near, _far) = tokio::io::duplex(1);
         let mut near: Box<dyn Stream> = Box::new(near);
-        let mut out = BytesMut::from(&b"hello"[..]);
         let admission = Admission::new(0);
+        let mut out = Outbox::default();
+        out.put([&b"hello"[..]], admission.try_admit(5, Class::Data).expect("room"));
         let pace = Pace { stall: Duration::from_secs(30), admission: &admission };
         let result = flush(&mut *near, &mut out, pace).await;
         assert!(matches!(result, Err(SendError::Stalled(_))));
@@ -456,7 +411,8 @@ mod tests {
                 short.then(|| admission.try_admit(admission.available() * 4 / 5, Class::Data).expect("room"));
             let (near, mut far) = tokio::io::duplex(1);
             let mut near: Box<dyn Stream> = Box::new(near);
-            let mut out = BytesMut::from(&[7; 100][..]);
+            let mut out = Outbox::default();
+            out.put([&[7; 100][..]], admission.try_admit(100, Class::Data).expect("room"));
             let take = async {
                 let mut byte = [0];
                 loop {

@@ -22,7 +22,7 @@ use kolk_wire_kafka::messages::offset_fetch::{
     OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopics,
 };
 use kolk_wire_kafka::messages::produce::{PartitionProduceData, ProduceRequest, TopicProduceData};
-use kolk_wire_kafka::messages::sync_group::SyncGroupRequest;
+use kolk_wire_kafka::messages::sync_group::{SyncGroupRequest, SyncGroupRequestAssignment};
 use kolk_wire_kafka::records::{BatchBuilder, Compression, message_set};
 
 use crate::Scale;
@@ -503,6 +503,74 @@ pub fn fetch_unread(server: &Server, scale: Scale) -> String {
     std::thread::sleep(Duration::from_millis(scale.of(10_000, 1000) as u64));
     drop(clients);
     format!("{count} clients fetch 50 MiB of {mib} MiB 4 times and read no answer")
+}
+
+/// Sends the same requests on many connections that read no answer.
+fn unread(server: &Server, scale: Scale, connections: (usize, usize), requests: &[u8]) -> usize {
+    let count = scale.connections(connections.0, connections.1);
+    let clients: Vec<Kafka> = (0..count)
+        .map(|_| {
+            let mut client = Kafka::connect(server.kafka, PATIENCE);
+            // What is not taken now is not sent.
+            client.stream.set_nonblocking(true).expect("an option can be set");
+            let _ = client.stream.write(requests);
+            client
+        })
+        .collect();
+    std::thread::sleep(Duration::from_millis(scale.of(10_000, 2000) as u64));
+    drop(clients);
+    count
+}
+
+/// A member asks for its assignment again and again: a hundred bytes each time, and a MiB that goes out.
+pub fn synced_unread(server: &Server, scale: Scale) -> String {
+    let mut member = Kafka::connect(server.kafka, PATIENCE);
+    let join = JoinGroupRequest {
+        group_id: "synced".into(),
+        session_timeout_ms: 60_000,
+        rebalance_timeout_ms: 60_000,
+        protocol_type: "consumer".into(),
+        protocols: vec![JoinGroupRequestProtocol { name: "range".into(), metadata: Bytes::new() }],
+        ..Default::default()
+    };
+    // In these versions a member needs no id to join.
+    let joined = member.call(&join, 3).expect("the group forms");
+    let mut sync = SyncGroupRequest {
+        group_id: "synced".into(),
+        generation_id: joined.generation_id,
+        member_id: joined.member_id.clone(),
+        assignments: vec![SyncGroupRequestAssignment {
+            member_id: joined.member_id,
+            assignment: vec![7; 1_000_000].into(),
+        }],
+        ..Default::default()
+    };
+    let synced = member.call(&sync, 3).expect("the leader assigns");
+    assert_eq!((synced.error_code, synced.assignment.len()), (0, 1_000_000));
+    sync.assignments.clear();
+    let count = unread(server, scale, (1000, 250), &encoded(&sync, 3).repeat(8));
+    format!("{count} clients ask 8 times for an assignment of 1 MB and read no answer")
+}
+
+/// Entries of a few bytes, each answered with why it is refused.
+pub fn produce_unread(server: &Server, scale: Scale) -> String {
+    let mut request = produce_of("honest", 0, Bytes::new());
+    let entries = scale.of(90_000, 25_000);
+    request.topic_data[0].partition_data =
+        (0..entries).map(|index| PartitionProduceData { index: index as i32, records: None }).collect();
+    let count = unread(server, scale, (200, 60), &encoded(&request, 9).repeat(6));
+    format!("{count} clients produce {entries} batches of no bytes 6 times and read no answer")
+}
+
+/// The same over Fetch, of a topic that is not there.
+pub fn fetch_errors_unread(server: &Server, scale: Scale) -> String {
+    let mut request = fetch_request("no-such-topic", MIB, 0);
+    let entries = scale.of(90_000, 15_000);
+    request.topics[0].partitions = vec![FetchPartition::default(); entries];
+    let count = unread(server, scale, (200, 150), &encoded(&request, 12).repeat(6));
+    format!(
+        "{count} clients fetch a partition that is not there {entries} times at once, 6 times, and read no answer"
+    )
 }
 
 pub fn what_must_fit(server: &Server, scale: Scale) -> String {

@@ -16,16 +16,16 @@ use kolk_wire_kafka::messages::api_versions::{
 use kolk_wire_kafka::{ApiKey, ErrorCode, Str};
 
 use super::Context;
+use crate::answer::Unencoded;
 use crate::apis::{self, SERVED, Served};
 use crate::connection::Close;
-use crate::reply::Reply;
 
 const METADATA_VERSION: &str = "metadata.version";
 /// Level 33 is 4.4-IV2, what a broker of Kafka 4.4.0 formats its storage with; 7 (3.3-IV3) is the oldest it can run.
 const LEVEL: i16 = 33;
 const LEVEL_OLDEST: i16 = 7;
 
-pub(crate) fn handle(context: &Context<'_>, body: Bytes) -> Result<Reply, Close> {
+pub(crate) fn handle(context: &Context<'_>, body: Bytes) -> Result<Unencoded<ApiVersionsResponse>, Close> {
     let own = apis::find(ApiKey::ApiVersions.key()).expect("ApiVersions is served");
     if context.version() < own.min || context.version() > own.max {
         let response = ApiVersionsResponse {
@@ -33,10 +33,11 @@ pub(crate) fn handle(context: &Context<'_>, body: Bytes) -> Result<Reply, Close>
             api_keys: vec![row(&own)],
             ..Default::default()
         };
-        return Ok(Reply::new(ApiKey::ApiVersions, 0, context.header.correlation_id, &response)?);
+        let (api, correlation_id) = (ApiKey::ApiVersions, context.header.correlation_id);
+        return Ok(Unencoded::new(api, 0, correlation_id, response, None)?);
     }
     let request = ApiVersionsRequest::decode(body, context.version())?;
-    context.reply(&answer(context, &request))
+    context.answer(answer(context, &request))
 }
 
 fn answer(context: &Context<'_>, request: &ApiVersionsRequest) -> ApiVersionsResponse {

@@ -10,7 +10,7 @@
 
 use kolk_broker::Permit;
 use kolk_broker::admission::REQUEST_BYTES;
-use kolk_broker::partitions::ReadReply;
+use kolk_broker::partitions::ReadCosts;
 use kolk_broker::topics::TopicKey;
 use kolk_engine::map::HashMap;
 use kolk_engine::{
@@ -19,9 +19,9 @@ use kolk_engine::{
 use kolk_wire_kafka::messages::fetch::{
     AbortedTransaction, EpochEndOffset, FetchRequest, FetchResponse, FetchableTopicResponse, PartitionData,
 };
-use kolk_wire_kafka::{ApiKey, ErrorCode, Records};
+use kolk_wire_kafka::{ErrorCode, Records};
 
-use super::{Context, LEADER_EPOCH, check_leader_epoch, topic_key};
+use super::{Context, LEADER_EPOCH, check_leader_epoch, partitions_named, topic_key};
 use crate::connection::Close;
 use crate::errors;
 use crate::fetch_sessions::{Asked, Topic};
@@ -30,9 +30,12 @@ use crate::reply::{External, Reply};
 /// From here on topics come by id (KIP-516).
 const TOPIC_ID_VERSION_MIN: i16 = 13;
 
-/// What a partition that is asked for takes beside its topic's name while the request waits, here, in its session and in
-/// the engine, in bytes.
-const ASKED_BYTES: usize = 512;
+/// What a partition that is asked for takes beside its topic's name, here, in the engine and in the making of the answer,
+/// in bytes.
+const ASKED_BYTES: usize = 768;
+/// What a partition takes in the encoded answer beside its topic's name, in bytes, aborted transactions aside: it may be
+/// the only one of its topic.
+const ANSWERED_BYTES: usize = 128;
 
 /// What became of one asked partition.
 enum Found {
@@ -52,8 +55,14 @@ impl Found {
 pub(crate) async fn handle(
     context: &Context<'_>,
     request: FetchRequest,
-    held: Permit,
+    mut held: Permit,
 ) -> Result<Reply, Close> {
+    let admission = context.broker().admission();
+    let named = partitions_named(request.topics.iter().map(|topic| topic.partitions.len()))?;
+    let remembered = context.shared.fetch_sessions.partitions_of(request.session_id);
+    // A request's own share covers one partition.
+    let asked_bytes = (named + remembered).saturating_sub(1) * ASKED_BYTES;
+    held.grow(admission, held.bytes() + asked_bytes).await;
     let by_id = context.version() >= TOPIC_ID_VERSION_MIN;
     let settings = context.broker().settings();
     let read_committed = request.isolation_level != 0;
@@ -69,7 +78,8 @@ pub(crate) async fn handle(
     let turn = match context.shared.fetch_sessions.begin(request, by_id, || random.next_u64()) {
         Ok(turn) => turn,
         Err(code) => {
-            return context.reply(&FetchResponse { error_code: code.code(), ..Default::default() });
+            let response = FetchResponse { error_code: code.code(), ..Default::default() };
+            return Ok(context.answer(response)?.encode(held)?);
         }
     };
     let topics = resolve(context, &turn.asked, by_id).await?;
@@ -93,13 +103,17 @@ pub(crate) async fn handle(
     if found.iter().flatten().any(|found| !found.is_unknown()) {
         read.max_wait_ms = 0;
     }
-    let mut permit = None;
+    let mut permit = held;
+    let mut record_bytes = 0;
     if !read.reads.is_empty() {
-        let asked_bytes = turn.asked.iter().map(|asked| ASKED_BYTES + asked.topic.name.len());
-        let kept_bytes = REQUEST_BYTES + asked_bytes.sum::<usize>();
+        let names: usize = turn.asked.iter().map(|asked| asked.topic.name.len()).sum();
+        let costs = ReadCosts {
+            kept: REQUEST_BYTES + turn.asked.len() * ASKED_BYTES + names,
+            answer: REQUEST_BYTES + turn.asked.len() * ANSWERED_BYTES + names,
+        };
         let ids: Vec<PartitionId> = read.reads.iter().map(|read| read.partition).collect();
-        let reply: ReadReply = context.broker().read(read, held, kept_bytes).await?;
-        permit = reply.permit;
+        let reply = context.broker().read(read, permit, costs).await?;
+        (permit, record_bytes) = (reply.permit, reply.record_bytes);
         let mut results = ids.into_iter().zip(reply.partitions);
         for slot in found.iter_mut().filter(|slot| slot.is_none()) {
             let (id, result) = results.next().expect("a read has a result for each partition");
@@ -110,7 +124,12 @@ pub(crate) async fn handle(
         }
     }
     let found: Vec<Found> = found.into_iter().flatten().collect();
-    shape(context, turn, found, read_committed, permit)
+    let (response, records) = shape(context, turn, found, read_committed);
+    let answer = context.answer_with(response, records)?;
+    let bytes = answer.bytes() + record_bytes;
+    permit.grow(admission, bytes).await;
+    permit.shrink(bytes);
+    Ok(answer.encode(permit)?)
 }
 
 async fn resolve(
@@ -166,8 +185,7 @@ fn shape(
     turn: crate::fetch_sessions::Turn,
     mut found: Vec<Found>,
     read_committed: bool,
-    permit: Option<Permit>,
-) -> Result<Reply, Close> {
+) -> (FetchResponse, Option<External>) {
     let names: Vec<(Topic, i32)> =
         turn.asked.iter().map(|asked| (asked.topic.clone(), asked.partition)).collect();
     let (session_id, included) = context.shared.fetch_sessions.end(turn, |index| match &found[index] {
@@ -194,9 +212,7 @@ fn shape(
         }
     }
     let response = FetchResponse { session_id, responses, ..Default::default() };
-    let (version, correlation_id) = (context.version(), context.header.correlation_id);
-    let records = (!sources.is_empty()).then(|| External { sources, broker: context.broker().clone() });
-    Ok(Reply::with_records(ApiKey::Fetch, version, correlation_id, &response, records, permit)?)
+    (response, (!sources.is_empty()).then(|| External { sources, broker: context.broker().clone() }))
 }
 
 fn partition_data(

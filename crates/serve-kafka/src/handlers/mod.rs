@@ -44,9 +44,10 @@ use kolk_wire_kafka::frame::RequestHeader;
 use kolk_wire_kafka::{ApiKey, ErrorCode, Str};
 use uuid::Uuid;
 
+use crate::answer::{Answer, Unencoded};
 use crate::apis;
 use crate::connection::{Client, Close};
-use crate::reply::Reply;
+use crate::reply::{External, Reply};
 use crate::server::Shared;
 
 /// Authorized operations when they were not asked for.
@@ -77,15 +78,23 @@ impl<'a> Context<'a> {
     }
 
     /// The answer to this request.
-    pub fn reply<M: Message>(&self, body: &M) -> Result<Reply, Close> {
+    pub fn answer<M: Message>(&self, body: M) -> Result<Unencoded<M>, Close> {
+        self.answer_with(body, None)
+    }
+
+    /// The answer to this request, with records that lie elsewhere.
+    pub fn answer_with<M: Message>(&self, body: M, records: Option<External>) -> Result<Unencoded<M>, Close> {
         let api = ApiKey::from_key(self.header.api_key).expect("only known APIs reach a handler");
-        Ok(Reply::new(api, self.version(), self.header.correlation_id, body)?)
+        Ok(Unencoded::new(api, self.version(), self.header.correlation_id, body, records)?)
     }
 }
 
 /// Memory that the lists of one request may take once they are decoded, in bytes: room for a Metadata request of a
 /// quarter million topics.
 const LIST_BYTES_MAX: usize = 16 << 20;
+
+/// Partitions that one Produce or Fetch may name. Each is looked up and answered, named before or not.
+const PARTITIONS_NAMED_MAX: usize = 100_000;
 
 /// What the lists of a request whose answer takes no more than they do are charged for.
 pub(crate) const LISTS_ALONE: usize = 1;
@@ -155,12 +164,12 @@ pub(crate) async fn handle(
         ApiKey::JoinGroup => {
             let request = decode(&shared.broker, body, header.api_version, &mut permit, LISTS_ALONE).await?;
             let response = Box::pin(join_group::handle(&context, request, permit)).await?;
-            return admitted(&context, api, context.reply(&response)?).await;
+            return admitted(&context, api, response).await;
         }
         ApiKey::SyncGroup => {
             let request = decode(&shared.broker, body, header.api_version, &mut permit, LISTS_ALONE).await?;
             let response = Box::pin(sync_group::handle(&context, request, permit)).await?;
-            return admitted(&context, api, context.reply(&response)?).await;
+            return admitted(&context, api, response).await;
         }
         _ => {}
     }
@@ -173,26 +182,28 @@ pub(crate) async fn handle(
     let mut repeats = if apis::is_repeatable(api) { REPEATS_MAX } else { 0 };
     loop {
         let mut room = Room { admission, permit: &mut permit, is_granted };
-        let reply = match answer(&context, api, body.clone(), &mut room).await? {
-            Ok(reply) => reply,
+        let answer = match answer(&context, api, body.clone(), &mut room).await? {
+            Ok(answer) => answer,
             Err(NeedsRoom(bytes)) => {
                 permit.grow(admission, bytes).await;
                 is_granted = true;
                 continue;
             }
         };
-        let bytes = reply.own_bytes() + REQUEST_BYTES;
-        if let Some(reply) = permit.keep(admission, reply, bytes, &mut repeats).await {
-            return Ok(reply.holding(permit));
+        let bytes = answer.bytes() + REQUEST_BYTES;
+        if let Some(answer) = permit.keep(admission, answer, bytes, &mut repeats).await {
+            return Ok(answer.encode(permit)?);
         }
     }
 }
 
-/// Holds the memory of an answer whose request holds none any more.
-async fn admitted(context: &Context<'_>, api: ApiKey, reply: Reply) -> Result<Reply, Close> {
-    let bytes = reply.own_bytes() + REQUEST_BYTES;
+/// Encodes an answer whose request holds nothing any more, once there is room for it. Until then it holds what it shares
+/// with its group: metadata, an assignment.
+async fn admitted<M: Message>(context: &Context<'_>, api: ApiKey, response: M) -> Result<Reply, Close> {
+    let answer = context.answer(response)?;
+    let bytes = answer.bytes() + REQUEST_BYTES;
     let permit = context.broker().admission().admit(bytes, apis::class(api.key())).await;
-    Ok(reply.holding(permit))
+    Ok(answer.encode(permit)?)
 }
 
 /// Makes the answer to any request but Produce and those that wait for other clients.
@@ -201,7 +212,7 @@ async fn answer(
     api: ApiKey,
     body: Bytes,
     room: &mut Room<'_>,
-) -> Result<Result<Reply, NeedsRoom>, Close> {
+) -> Result<Result<Box<dyn Answer>, NeedsRoom>, Close> {
     let header = context.header;
     macro_rules! request {
         ($weight:expr) => {
@@ -213,18 +224,18 @@ async fn answer(
             let request = request!(LISTS_AND_ANSWER);
             // Boxed, or the largest handler's state would stand in every connection.
             let response = Box::pin($handler(context, request)).await?;
-            context.reply(&response).map(Ok)
+            boxed(context.answer(response))
         }};
         ($handler:path, $weight:expr) => {{
             let request = request!($weight);
             match Box::pin($handler(context, request, room)).await? {
-                Ok(response) => context.reply(&response).map(Ok),
+                Ok(response) => boxed(context.answer(response)),
                 Err(needs_room) => Ok(Err(needs_room)),
             }
         }};
     }
     match api {
-        ApiKey::ApiVersions => api_versions::handle(context, body).map(Ok),
+        ApiKey::ApiVersions => boxed(api_versions::handle(context, body)),
         ApiKey::Metadata => {
             let request = request!(LISTS_AND_ANSWER);
             // Hundreds of them at once would have everybody else wait for the processor until all are made.
@@ -233,7 +244,7 @@ async fn answer(
                 false => None,
             };
             let response = Box::pin(metadata::handle(context, request)).await?;
-            context.reply(&response).map(Ok)
+            boxed(context.answer(response))
         }
         ApiKey::DescribeCluster => answer!(describe_cluster::handle),
         ApiKey::CreateTopics => answer!(create_topics::handle, LISTS_AND_ANSWER),
@@ -259,6 +270,12 @@ async fn answer(
         ApiKey::IncrementalAlterConfigs => answer!(incremental_alter_configs::handle),
         _ => Err(Close::NotServed { key: header.api_key, version: header.api_version }),
     }
+}
+
+fn boxed<M: Message + Send + 'static>(
+    answer: Result<Unencoded<M>, Close>,
+) -> Result<Result<Box<dyn Answer>, NeedsRoom>, Close> {
+    Ok(Ok(Box::new(answer?)))
 }
 
 /// A topic as a request names it: by id in versions that have ids, else by name.
@@ -296,6 +313,16 @@ pub(crate) fn check_assignment(context: &Context<'_>, brokers: &[i32], agreed: u
         ));
     }
     Ok(())
+}
+
+/// How many partitions a Produce or a Fetch names, a topic without any counted for one; the connection of one that names
+/// too many is to be closed.
+pub(crate) fn partitions_named(in_topics: impl Iterator<Item = usize>) -> Result<usize, Close> {
+    let named = in_topics.map(|partitions| partitions.max(1)).sum();
+    match named <= PARTITIONS_NAMED_MAX {
+        true => Ok(named),
+        false => Err(Close::BadRequest("a request that names too many partitions")),
+    }
 }
 
 /// Compares the leader epoch that a client believes in with ours (KIP-320); -1 is none.

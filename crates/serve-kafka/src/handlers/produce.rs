@@ -29,9 +29,10 @@ use kolk_wire_kafka::messages::produce::{
 };
 use kolk_wire_kafka::{ApiKey, ErrorCode, Records, Str};
 
+use super::partitions_named;
+use crate::answer;
 use crate::connection::Close;
 use crate::errors;
-use crate::reply;
 use crate::server::Shared;
 
 /// First version that is served.
@@ -40,6 +41,11 @@ const VERSION_MIN: i16 = 3;
 const ZSTD_VERSION_MIN: i16 = 7;
 /// From here on topics come by id (KIP-516).
 const TOPIC_ID_VERSION_MIN: i16 = 13;
+/// What a partition takes from its decoding to its answer beside its records, in bytes: in the request, in the log's queue,
+/// in the answer with a refusal in words, and in the encoded answer.
+const PARTITION_BYTES: usize = 512;
+/// What a record takes that an answer names, there and encoded, in bytes.
+const NAMED_RECORD_BYTES: usize = 128;
 /// Topics that one connection remembers.
 const CACHED_TOPICS_MAX: usize = 1000;
 
@@ -130,6 +136,13 @@ pub(crate) struct Held {
     pub waited_bytes: usize,
 }
 
+/// What a request takes beside its frame and its decoded lists until its answer is written, in bytes. A request's own share
+/// covers one partition.
+pub(crate) fn answer_bytes(request: &ProduceRequest) -> Result<usize, Close> {
+    let named = partitions_named(request.topic_data.iter().map(|topic| topic.partition_data.len()))?;
+    Ok(named.saturating_sub(1) * PARTITION_BYTES)
+}
+
 /// Decides a request. Where the first batch that its topic wants in another codec finds no room, nothing is decided: the
 /// room that `waited_bytes` then names is to be waited for, and the request to be decided again.
 pub(crate) fn decide(
@@ -143,6 +156,8 @@ pub(crate) fn decide(
     let has_waited = waited_bytes > 0;
     // What batches are packed to anew.
     let mut own_bytes = 0;
+    // Records that the answer names.
+    let mut records_named = 0;
     let version = header.api_version;
     let refusal = if version < VERSION_MIN {
         Some(ErrorCode::UnsupportedVersion)
@@ -191,12 +206,13 @@ pub(crate) fn decide(
                         Some(Records::Bytes(records)) => records,
                         _ => Bytes::new(),
                     };
+                    let named_bytes = records_named * NAMED_RECORD_BYTES;
                     let fits = |checked: Checked| {
                         let all = own_bytes + checked.own_bytes;
                         let admission = shared.broker.admission();
                         let has_room = checked.own_bytes == 0
                             || all <= waited_bytes
-                            || decided.permit.try_grow(admission, request_bytes + all);
+                            || decided.permit.try_grow(admission, request_bytes + named_bytes + all);
                         has_room.then_some((checked.batch, all)).ok_or(all)
                     };
                     match check_batch(records, rules).map(fits) {
@@ -221,8 +237,17 @@ pub(crate) fn decide(
                     appends.push(append);
                     PartitionProduceResponse { index: partition.index, ..Default::default() }
                 }
-                Err((code, why)) => {
+                Err((code, mut why)) => {
                     decided.failed = true;
+                    if let Some(BatchRefusal::Keyless(records)) = &mut why {
+                        // A batch of a hundred bytes may have a thousand of them.
+                        let all = records_named + records.len();
+                        let bytes = request_bytes + own_bytes + all * NAMED_RECORD_BYTES;
+                        match decided.permit.try_grow(shared.broker.admission(), bytes) {
+                            true => records_named = all,
+                            false => records.clear(),
+                        }
+                    }
                     refused(partition.index, code, why)
                 }
             });
@@ -289,7 +314,7 @@ impl Decided {
     /// Writes the reply into `out`, whatever it held before; gives back the error codes in it.
     pub fn write(&self, out: &mut Vec<u8>) -> Result<Vec<(i16, u32)>, Close> {
         frame::encode_response_into(out, ApiKey::Produce, self.version, self.correlation_id, &self.response)?;
-        Ok(reply::error_codes(&self.response))
+        Ok(answer::error_codes(&self.response))
     }
 
     fn fill(&mut self, results: Vec<Result<Appended, AppendError>>) {
@@ -311,10 +336,11 @@ impl Decided {
         }
     }
 
-    /// The frame's buffer, if it stood in one of its own and nobody else holds it.
-    pub fn into_buffer(self) -> Option<BytesMut> {
-        let buffer = self.buffer?;
-        drop(self.response);
-        buffer.try_into_mut().ok()
+    /// The frame's buffer, if it stood in one of its own and nobody else holds it, and what the request holds of the
+    /// budget.
+    pub fn into_parts(self) -> (Option<BytesMut>, Permit) {
+        let Decided { buffer, response, permit, .. } = self;
+        drop(response);
+        (buffer.and_then(|buffer| buffer.try_into_mut().ok()), permit)
     }
 }

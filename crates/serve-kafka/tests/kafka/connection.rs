@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use bytes::{BufMut, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 use kolk_broker::Settings;
 use kolk_serve_kafka::Settings as FaceSettings;
 use kolk_wire_kafka::ErrorCode;
 use kolk_wire_kafka::codec::Message;
 use kolk_wire_kafka::messages::api_versions::{ApiVersionsRequest, ApiVersionsResponse};
-use kolk_wire_kafka::messages::fetch::{FetchRequest, FetchResponse};
+use kolk_wire_kafka::messages::fetch::{FetchPartition, FetchRequest, FetchResponse};
 use kolk_wire_kafka::messages::heartbeat::HeartbeatRequest;
 use kolk_wire_kafka::messages::metadata::MetadataRequest;
-use kolk_wire_kafka::messages::produce::ProduceRequest;
+use kolk_wire_kafka::messages::produce::{PartitionProduceData, ProduceRequest};
 use tokio::io::AsyncWriteExt;
 
 use crate::support::*;
@@ -279,6 +279,57 @@ async fn a_long_poll_holds_what_it_keeps_and_not_what_it_was() {
         assert_eq!(records_of(&answer).len(), 1);
     }
     server.stop().await;
+}
+
+/// The answer to a Produce or a Fetch was in no budget while its client did not read it: 46 MB for 2 MB sent, on as many
+/// connections as there are.
+#[tokio::test]
+async fn answers_that_nobody_reads_are_in_the_budget() {
+    const NAMED: i32 = 60_000;
+    let server = TestServer::start().await;
+    let mut client = server.connect().await;
+    client.create_topic("t", 1, &[]).await;
+    let admission = server.broker.admission();
+    let free = admission.available();
+    let mut produce = produce_request("t", 0, Bytes::new());
+    produce.topic_data[0].partition_data =
+        (0..NAMED).map(|index| PartitionProduceData { index, records: None }).collect();
+    let mut fetch = fetch_request("unknown", 0, 0);
+    fetch.topics[0].partitions =
+        (0..NAMED).map(|partition| FetchPartition { partition, ..Default::default() }).collect();
+    let (produce, fetch) = (client.frame(9, &produce).1, client.frame(12, &fetch).1);
+    for (frame, answer_bytes) in [(produce, 60 * NAMED as usize), (fetch, 30 * NAMED as usize)] {
+        // The sockets take some of them.
+        let mut greedy = server.connect().await;
+        let frames = frame.repeat(12);
+        let write = async {
+            greedy.stream.write_all(&frames).await.expect("requests are taken, as far as there is room");
+            std::future::pending::<()>().await
+        };
+        tokio::select! {
+            biased;
+            () = settled(&server, free) => {}
+            () = write => {}
+        }
+        let held = free - admission.available();
+        assert!(held >= answer_bytes, "{held} bytes are held of an answer of {answer_bytes}");
+        drop(greedy);
+        until(&server, &|server| server.broker.admission().available() == free).await;
+    }
+    server.stop().await;
+}
+
+/// Waits until something is held, and nothing more comes or goes.
+async fn settled(server: &TestServer, free: usize) {
+    let (mut last, mut same) = (free, 0);
+    let start = std::time::Instant::now();
+    while same < 40 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        let now = server.broker.admission().available();
+        same = if now == last && now < free { same + 1 } else { 0 };
+        last = now;
+        assert!(start.elapsed() < PATIENCE, "{now} of {free}");
+    }
 }
 
 /// Whoever finds no room to wait in is answered soon, and asks again: what it holds others may be queueing for.
