@@ -1,7 +1,7 @@
 //! The commands of README and quick starts, run as a reader would run them.
 //!
-//! Convention (also in CONTRIBUTING.md): in `README.md`, `docs/quickstart-*.md` and `docs/operations.md` every fenced block marked `sh`,
-//! `console` or `python` is run, in order, in one fresh folder per document, against a server that the harness has
+//! Convention (also in CONTRIBUTING.md): in `README.md`, `docs/quickstart-*.md`, `docs/operations.md` and `docs/repair.md`
+//! every fenced block marked `sh`, `console` or `python` is run, in order, in one fresh folder per document, against a server that the harness has
 //! started on an empty directory. Each line of a `sh` block is a case (lines that end in `\` and here-documents belong
 //! together); of a `console` block the lines after `$ ` are; each `python` block is one. Shell lines share variables and
 //! folder, Python blocks share names. A block marked `sh no-run` (or `console no-run`, `python no-run`) is not run.
@@ -33,7 +33,7 @@ pub fn run(binary: &Path) -> Result<suite::Count> {
         .collect();
     quick_starts.sort();
     documents.extend(quick_starts);
-    documents.push(tree::root().join("docs/operations.md"));
+    documents.extend(["docs/operations.md", "docs/repair.md"].map(|page| tree::root().join(page)));
     let mut count = suite::Count::default();
     for document in documents {
         let name = document.file_name().expect("a document has a name").to_string_lossy().into_owned();
