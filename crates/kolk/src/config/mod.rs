@@ -32,6 +32,8 @@ pub struct Settings {
     pub data_dir: PathBuf,
 
     /// Keeps the log in memory: nothing is written to disk, everything is gone when the server stops.
+    ///
+    /// Batches may take 1 GiB beside `--memory-max`; beyond that writes are refused until retention makes room.
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "false",
           default_missing_value = "true", hide_possible_values = true, help_heading = "Log")]
     pub ephemeral: bool,
