@@ -223,6 +223,7 @@ fn sample() -> (State, Vec<Decision>) {
         log_append_time: false,
         routed: false,
         rolls: false,
+        joins: false,
         producer: Some(ProducerAppend { id: 4, epoch: 0, first_sequence: 0, last_sequence: 2 }),
     });
     state.apply(&append);

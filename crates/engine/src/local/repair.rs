@@ -211,6 +211,7 @@ fn restore(state: &mut State, kept: &BTreeMap<PartitionId, Vec<Run>>, report: &m
                 log_append_time: false,
                 routed: true,
                 rolls: at > 0,
+                joins: false,
                 producer: None,
             }));
         }

@@ -27,11 +27,12 @@ impl State {
     }
 
     fn apply_append(&mut self, append: &AppendDecision) {
-        if let Some(partition) = self.partitions.get_mut(&append.partition)
-            && partition.apply_append(append)
-        {
+        let Some(partition) = self.partitions.get_mut(&append.partition) else { return };
+        self.segment_count -= partition.segments.count();
+        if partition.apply_append(append) {
             self.producer_count += 1;
         }
+        self.segment_count += partition.segments.count();
     }
 
     fn apply_part(&mut self, decision: &Decision, part: Part) {
@@ -45,7 +46,9 @@ impl State {
                 if part.has(|| Lane::of_partition(*partition))
                     && let Some(state) = self.partitions.get_mut(partition)
                 {
+                    self.segment_count -= state.segments.count();
                     state.trim(*log_start);
+                    self.segment_count += state.segments.count();
                 }
             }
             Decision::CreateTopic { topic, rules } => {
@@ -221,15 +224,20 @@ impl State {
 
     pub(super) fn put_partition(&mut self, id: PartitionId, partition: Partition) {
         self.producer_count += partition.producer_count();
+        self.segment_count += partition.segments.count();
         self.lane_keys_mut(Lane::of_partition(id)).partitions.insert(id);
-        let before = self.partitions.insert(id, partition);
-        self.producer_count -= before.map_or(0, |before| before.producer_count());
+        if let Some(before) = self.partitions.insert(id, partition) {
+            self.producer_count -= before.producer_count();
+            self.segment_count -= before.segments.count();
+        }
     }
 
     fn drop_partition(&mut self, id: PartitionId) {
         self.lane_keys_mut(Lane::of_partition(id)).partitions.remove(&id);
-        let dropped = self.partitions.remove(&id);
-        self.producer_count -= dropped.map_or(0, |dropped| dropped.producer_count());
+        if let Some(dropped) = self.partitions.remove(&id) {
+            self.producer_count -= dropped.producer_count();
+            self.segment_count -= dropped.segments.count();
+        }
     }
 
     fn make_group(&mut self, id: &Arc<str>, now_ms: i64) {

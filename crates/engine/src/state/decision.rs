@@ -178,6 +178,8 @@ pub struct AppendDecision {
     pub routed: bool,
     /// It begins a new virtual segment.
     pub rolls: bool,
+    /// Small virtual segments of the partition are joined before.
+    pub joins: bool,
     /// The producer's stamp, if it has one.
     pub producer: Option<ProducerAppend>,
 }
@@ -522,6 +524,7 @@ impl AppendDecision {
     const LOG_APPEND_TIME: u8 = 2;
     const ROUTED: u8 = 4;
     const ROLLS: u8 = 8;
+    const JOINS: u8 = 16;
 
     fn encode(&self, out: &mut Vec<u8>) {
         use codec::*;
@@ -537,6 +540,9 @@ impl AppendDecision {
         }
         if self.rolls {
             flags |= Self::ROLLS;
+        }
+        if self.joins {
+            flags |= Self::JOINS;
         }
         out.push(flags);
         put_partition(out, self.partition);
@@ -555,7 +561,8 @@ impl AppendDecision {
 
     fn decode(r: &mut Reader<'_, '_>) -> Result<AppendDecision, CorruptState> {
         let flags = r.u8()?;
-        if flags & !(Self::PRODUCER | Self::LOG_APPEND_TIME | Self::ROUTED | Self::ROLLS) != 0 {
+        let known = Self::PRODUCER | Self::LOG_APPEND_TIME | Self::ROUTED | Self::ROLLS | Self::JOINS;
+        if flags & !known != 0 {
             return Err(CorruptState::new("unknown flags of an append"));
         }
         let append = AppendDecision {
@@ -568,6 +575,7 @@ impl AppendDecision {
             log_append_time: flags & Self::LOG_APPEND_TIME != 0,
             routed: flags & Self::ROUTED != 0,
             rolls: flags & Self::ROLLS != 0,
+            joins: flags & Self::JOINS != 0,
             producer: if flags & Self::PRODUCER != 0 {
                 Some(ProducerAppend {
                     id: r.i64()?,

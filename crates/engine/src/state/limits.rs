@@ -26,6 +26,9 @@ pub struct Limits {
     /// Idempotent producers remembered over all partitions; the oldest are forgotten (KIP-360). About 200
     /// bytes each.
     pub producers: usize,
+    /// Virtual segments counted over all partitions; beyond it, a partition that has 8 joins small ones when it rolls. 32 bytes
+    /// each.
+    pub segments_total: usize,
     /// The process's defaults of topic configs.
     pub configs: Arc<ConfigDefaults>,
 }
@@ -41,6 +44,7 @@ impl Default for Limits {
             group_bytes: 128 << 20,
             offset_metadata_bytes: 4096,
             producers: 250_000,
+            segments_total: 2_000_000,
             configs: Arc::default(),
         }
     }

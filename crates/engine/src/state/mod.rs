@@ -75,6 +75,7 @@ pub struct State {
     text_bytes: usize,
     group_bytes: usize,
     producer_count: usize,
+    segment_count: usize,
     lane_keys: Box<[LaneKeys; Lane::COUNT]>,
     catalogue_epoch: CatalogueEpoch,
 }
@@ -95,6 +96,7 @@ impl State {
             text_bytes: 0,
             group_bytes: 0,
             producer_count: 0,
+            segment_count: 0,
             lane_keys: Box::new(std::array::from_fn(|_| LaneKeys::default())),
             catalogue_epoch: CatalogueEpoch::default(),
         }
@@ -108,6 +110,7 @@ impl State {
             append,
             now_ms,
             &self.limits.configs,
+            self.segment_count >= self.limits.segments_total,
         )
     }
 

@@ -199,11 +199,14 @@ impl Partition {
     }
 
     /// The rule of appending. Checks run in the order a Kafka broker makes them.
+    ///
+    /// `segments_full`: all partitions have as many virtual segments as they may.
     pub(crate) fn decide_append(
         &self,
         append: &Append,
         now_ms: i64,
         defaults: &ConfigDefaults,
+        segments_full: bool,
     ) -> Result<AppendVerdict, AppendError> {
         match (self.shard, append.shard) {
             (now, Some(routed)) if now != Some(routed) && !defect(Defect::FenceNotChecked) => {
@@ -251,6 +254,7 @@ impl Partition {
             segment_jitter_ms: self.rules.segment_jitter_ms.unwrap_or(defaults.segment_jitter_ms),
         };
         let counted_ms = timestamp_or(max_timestamp_ms, append_ms);
+        let rolls = self.segments.rolls(&roll, self.next, batch.bytes.len() as u64, counted_ms);
         Ok(AppendVerdict::Append(AppendDecision {
             partition: append.partition,
             base_offset: self.next,
@@ -260,7 +264,8 @@ impl Partition {
             max_timestamp_ms,
             log_append_time,
             routed: append.shard.is_some(),
-            rolls: self.segments.rolls(&roll, self.next, batch.bytes.len() as u64, counted_ms),
+            rolls,
+            joins: rolls && segments_full && self.segments.joins(),
             producer: batch.producer.map(|stamp| ProducerAppend {
                 id: stamp.id,
                 epoch: stamp.epoch,
@@ -311,6 +316,9 @@ impl Partition {
             self.named_end = self.next;
         }
         let counted_ms = timestamp_or(append.max_timestamp_ms, append.append_ms);
+        if append.joins {
+            self.segments.make_room();
+        }
         self.segments.append(append.rolls, append.base_offset, u64::from(append.size), counted_ms);
         let Some(producer) = &append.producer else { return false };
         let batch = ProducerBatch {

@@ -253,8 +253,9 @@ fn assert_same(a: &State, b: &State) {
     }
     assert_eq!((&a.topics, &a.partitions, &a.groups), (&b.topics, &b.partitions, &b.groups));
     assert_eq!((&a.names, &a.collisions), (&b.names, &b.collisions));
-    let counts =
-        |state: &State| (state.shard_count, state.text_bytes, state.group_bytes, state.producer_count);
+    let counts = |state: &State| {
+        (state.shard_count, state.text_bytes, state.group_bytes, state.producer_count, state.segment_count)
+    };
     assert_eq!(counts(a), counts(b));
 }
 
@@ -264,9 +265,10 @@ fn assert_counted(state: &State) {
     let text: usize = state.topics().map(|topic| topic.text_bytes()).sum();
     let groups: usize = state.groups().map(Group::counted_bytes).sum();
     let producers: usize = state.partitions.values().map(Partition::producer_count).sum();
+    let segments: usize = state.partitions.values().map(|partition| partition.segments.count()).sum();
     assert_eq!(
-        (shards, text, groups, producers),
-        (state.shard_count, state.text_bytes, state.group_bytes, state.producer_count)
+        (shards, text, groups, producers, segments),
+        (state.shard_count, state.text_bytes, state.group_bytes, state.producer_count, state.segment_count)
     );
     let partitions: usize = state.topics().map(|topic| topic.partitions as usize).sum();
     assert_eq!(partitions, state.partition_count());
@@ -508,4 +510,68 @@ fn a_partition_named_many_times_in_a_commit_counts_once() {
     let offsets: Vec<_> =
         offsets.unwrap().into_values().map(|one| (one.offset.0, one.metadata.len())).collect();
     assert_eq!(offsets, [(3, 20), (1, 10)]);
+}
+
+/// Each partition had its own bound, 16 KiB of state and of every snapshot: 10 topics of 10,000 partitions and `segment.ms` of 1
+/// took 1.6 GB.
+#[test]
+fn virtual_segments_have_a_bound_over_all_partitions() {
+    const PARTITIONS: i32 = 100;
+    const BATCHES: i64 = 200;
+    let limits = Limits { segments_total: 1500, partitions_total: 200, ..Limits::default() };
+    let mut state = State::new(limits.clone());
+    let topic = TopicId(5);
+    let create = CreateTopic {
+        name: "t".into(),
+        id: topic,
+        partitions: PARTITIONS,
+        configs: [("segment.ms".into(), "1".into()), ("retention.ms".into(), "1000".into())].into(),
+        tags: Default::default(),
+        now_ms: 1,
+    };
+    let (decision, _) = state.decide(&Command::CreateTopic(create)).unwrap();
+    let mut log = vec![decision.unwrap()];
+    state.apply(&log[0]);
+    let mut joins = 0;
+    for round in 0..BATCHES {
+        for index in 0..PARTITIONS {
+            let batch = Batch {
+                bytes: Bytes::from_static(&[0; 70]),
+                offset_count: 1,
+                max_timestamp_ms: 10 * round,
+                base_timestamp_ms: 10 * round,
+                producer: None,
+                has_keyless: false,
+            };
+            let append = Append { partition: PartitionId { topic, index }, shard: None, batch };
+            let AppendVerdict::Append(append) = state.decide_append(&append, 10 * round).unwrap() else {
+                panic!("it is no duplicate")
+            };
+            joins += u32::from(append.joins);
+            log.push(Decision::Append(append));
+            state.apply(log.last().unwrap());
+        }
+        let counted: usize = state.partitions.values().map(|partition| partition.segments.count()).sum();
+        assert_eq!(state.segment_count, counted);
+        // A partition may always have a few.
+        assert!(counted <= 1500 + 8 * PARTITIONS as usize, "{counted}");
+    }
+    assert!(joins > 1000, "{joins}");
+    // What is decided needs no rule when it is replayed.
+    let mut replayed = State::new(Limits { segments_total: usize::MAX, ..limits });
+    log.iter().for_each(|decision| replayed.apply(decision));
+    let bytes = |state: &State| {
+        let mut bytes = Vec::new();
+        Lane::all().for_each(|lane| state.snapshot_lane(lane, &mut bytes));
+        bytes
+    };
+    assert!(bytes(&state) == bytes(&replayed));
+    // Retention acts near where it should, never before.
+    let now_ms = 10 * BATCHES;
+    let topic = state.topic(topic).unwrap().clone();
+    let trims: Vec<_> = state.retention_trims(&topic, now_ms).collect();
+    assert_eq!(trims.len(), PARTITIONS as usize);
+    for (_, to) in trims {
+        assert!((BATCHES / 8..=BATCHES / 2).contains(&to.0), "{to}");
+    }
 }

@@ -47,8 +47,11 @@ struct Segment {
 }
 
 /// Segments counted apart, at most; with the default `segment.bytes` that is half a TiB. Where a topic's configs roll more
-/// than these, the smallest are joined, and retention acts on them a little later.
+/// than these, the smallest are joined, and retention acts on them a little later. Old logs replay by it: it never changes.
 const SEGMENTS_MAX: usize = 512;
+
+/// A partition has so many whatever the others have: retention acts at a fraction of what it keeps.
+const SEGMENTS_MIN: usize = 8;
 
 /// One partition's segments, oldest first; the last one is active.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -66,6 +69,23 @@ impl VirtualSegments {
             || timestamp_ms.saturating_sub(active.first_timestamp_ms)
                 > rules.segment_ms.saturating_sub(jitter_ms(active.base, rules))
             || base - active.base > i64::from(i32::MAX)
+    }
+
+    /// Whether one that is to be rolled makes room for itself, where all partitions have as many as they may.
+    pub fn joins(&self) -> bool {
+        self.0.len() >= SEGMENTS_MIN
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Joins small ones to make room for one that is to be rolled, as was decided.
+    pub fn make_room(&mut self) {
+        if !self.0.is_empty() {
+            self.join_small();
+        }
     }
 
     /// Counts an appended batch; `rolls` is what was decided. A batch without timestamp counts by its append time.
@@ -92,7 +112,7 @@ impl VirtualSegments {
     /// Joins neighbours that are small beside the others: at least a quarter of all go, so that it is rarely done.
     fn join_small(&mut self) {
         let small = 4 * self.bytes() / self.0.len() as u64;
-        let mut joined: VecDeque<Segment> = VecDeque::with_capacity(SEGMENTS_MAX);
+        let mut joined: VecDeque<Segment> = VecDeque::with_capacity(self.0.len());
         // A segment that was joined, and with what it was, stays as it is for this time.
         let mut is_joined = true;
         for segment in self.0.drain(..) {
