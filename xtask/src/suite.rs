@@ -119,7 +119,10 @@ impl Part {
             Part::Docs => ("the documents' commands", 1),
             Part::Bench => ("every row of the bench with tiny input", 1),
             Part::Client(client) => client.about,
-            Part::Hostile => ("every attack at the size it is named for; rows of docs/hostile.md", 8),
+            Part::Hostile => (
+                "every attack at the size it is named for, loads at the memory limit; rows of docs/hostile.md",
+                10,
+            ),
             Part::Defects => ("all defects planted, and 100 seeds of the workload", 15),
             Part::Compare => ("two thousand questions to Kolk and Apache Kafka", 3),
             Part::Fuzz => ("each decoder 30 minutes under libFuzzer, two at a time", 190),
@@ -379,10 +382,13 @@ fn hostile(commit: &str) -> Result<Count> {
     let (count, lines) = cargo_tests(&tests, "hostile", is_told, &[("KOLK_HOSTILE_FULL", "1")])?;
     let page = tree::root().join("docs/hostile.md");
     let all = count.failed == 0 && std::env::var_os("KOLK_HOSTILE_ONLY").is_none();
-    // The first one may stand behind the test's name.
-    let rows = lines.iter().filter_map(|line| line.split_once("row attacks "));
-    let rows: Vec<String> = rows.map(|(_, row)| format!("{row} {commit} |")).collect();
-    page::put_rows(&page, "attacks", &rows, all)?;
+    for table in ["attacks", "loads"] {
+        let mark = format!("row {table} ");
+        // The first one may stand behind the test's name.
+        let rows = lines.iter().filter_map(|line| line.split_once(&mark));
+        let rows: Vec<String> = rows.map(|(_, row)| format!("{row} {commit} |")).collect();
+        page::put_rows(&page, table, &rows, all)?;
+    }
     Ok(count)
 }
 

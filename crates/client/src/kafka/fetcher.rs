@@ -6,8 +6,8 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use kolk_wire_kafka::{ErrorCode, Records};
 use kolk_wire_kafka::messages::fetch::{FetchPartition, FetchRequest, FetchResponse, FetchTopic};
+use kolk_wire_kafka::{ErrorCode, Records};
 
 use super::{Kafka, Lane, OffsetSpec, OwnedRecord, Reply, decode_records};
 use crate::Error;

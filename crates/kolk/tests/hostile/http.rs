@@ -265,14 +265,46 @@ pub fn connections(server: &Server, scale: Scale) -> String {
     format!("{count} connections, each asked something and stays")
 }
 
+/// Requests one behind the other, as small as they get.
+pub fn tiny_requests(server: &Server, scale: Scale) -> String {
+    let (connections, each) = (4, scale.of(25_000, 1000));
+    let request = head("ListStreams", JSON, "2") + "{}";
+    let many = request.repeat(100);
+    let threads: Vec<_> = (0..connections)
+        .map(|_| {
+            let mut reader = Http::connect(server.kinesis, PATIENCE);
+            let mut writer = reader.stream.try_clone().expect("a handle");
+            let many = many.clone();
+            let write = std::thread::spawn(move || {
+                for _ in 0..each / 100 {
+                    writer.write_all(many.as_bytes()).expect("the server reads on");
+                }
+            });
+            std::thread::spawn(move || {
+                for _ in 0..each {
+                    let (status, _) = reader.answer().expect("every request is answered");
+                    assert_eq!(status, 200);
+                }
+                write.join().expect("the writer does not panic");
+            })
+        })
+        .collect();
+    for thread in threads {
+        thread.join().expect("every request is answered");
+    }
+    format!("{} requests of {} bytes, pipelined", connections * each, request.len())
+}
+
 // HTTP/2.
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
+const PRIORITY: u8 = 2;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
+const WINDOW_UPDATE: u8 = 8;
 const CONTINUATION: u8 = 9;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
@@ -458,4 +490,97 @@ pub fn ahead(server: &Server, scale: Scale) -> String {
     pause(scale);
     drop(streams);
     format!("{count} HTTP/2 connections send 8 bodies as far as they may, and no end")
+}
+
+/// One long header is remembered by the decoder, and then named again and again in a byte each.
+pub fn hpack_bomb(server: &Server, scale: Scale) -> String {
+    let (pieces, names) = (scale.of(10_000, 500), 10_000);
+    let ended = flood(server, scale, pieces, move |number| {
+        let stream = 2 * number + 1;
+        let mut out = request_block("ListStreams");
+        // A literal to be remembered, of 3000 bytes: its length in seven bits and two more bytes.
+        out.extend_from_slice(&[0x40, 1, b'x', 0x7f, 0xb9, 0x16]);
+        out.extend(std::iter::repeat_n(b'y', 3000));
+        // Entry 62 is what was remembered last.
+        out.extend(std::iter::repeat_n(0xbe, names));
+        frame(HEADERS, END_HEADERS | END_STREAM, stream, &out)
+    });
+    assert!(ended > 0, "headers of 30 MB in 13 kB are not taken again and again");
+    format!("up to {pieces} heads of 13 kB that unpack to 30 MB (CVE-2016-6581); {ended} connections cut off")
+}
+
+/// Answers are granted a byte at a time.
+pub fn dribble(server: &Server, scale: Scale) -> String {
+    let mut client = Http::connect(server.kinesis, PATIENCE);
+    let create = format!(r#"{{"StreamName":"wide","ShardCount":{}}}"#, scale.of(1000, 300));
+    client.call("CreateStream", create.as_bytes()).expect("an answer");
+    let (count, grants) = (scale.connections(200, 20), scale.of(100, 10));
+    let body = br#"{"StreamName":"wide"}"#;
+    let mut streams: Vec<TcpStream> = (0..count)
+        .map(|_| {
+            let mut stream = http2(server.kinesis, &[(4, 0)]);
+            stream.set_write_timeout(Some(Duration::from_millis(500))).expect("a limit can be set");
+            for number in 0..16u32 {
+                let id = 2 * number + 1;
+                let mut out = frame(HEADERS, END_HEADERS, id, &request_block("ListShards"));
+                out.extend(frame(DATA, END_STREAM, id, body));
+                let _ = stream.write_all(&out);
+            }
+            stream
+        })
+        .collect();
+    for _ in 0..grants {
+        for stream in &mut streams {
+            for number in 0..16u32 {
+                let _ = stream.write_all(&frame(WINDOW_UPDATE, 0, 2 * number + 1, &1u32.to_be_bytes()));
+            }
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    format!("{count} connections ask 16 times and grant a byte at a time, {grants} times (CVE-2019-9511)")
+}
+
+/// Streams that nobody opened are made to depend on each other, in ever new ways.
+pub fn priority(server: &Server, scale: Scale) -> String {
+    let pieces = scale.of(500_000, 20_000);
+    let ended = flood(server, scale, pieces, |number| {
+        let stream = 2 * (number % 1000) + 1;
+        let on = 2 * (number.wrapping_mul(7919) % 1000) + 2001;
+        frame(PRIORITY, 0, stream, &[&on.to_be_bytes()[..], &[number as u8]].concat())
+    });
+    format!("{pieces} PRIORITY a connection (CVE-2019-9513); {ended} connections cut off")
+}
+
+/// Requests that the server itself has to reset: the client breaks a rule in each.
+pub fn reset_by_us(server: &Server, scale: Scale) -> String {
+    let pieces = scale.of(100_000, 5_000);
+    let ended = flood(server, scale, pieces, |number| {
+        let stream = 2 * number + 1;
+        let mut out = frame(HEADERS, END_HEADERS, stream, &request_block("ListStreams"));
+        out.extend(frame(WINDOW_UPDATE, 0, stream, &0u32.to_be_bytes()));
+        out
+    });
+    assert!(ended > 0, "who has requests reset without end is cut off");
+    format!(
+        "up to {pieces} requests that we must reset (CVE-2019-9514, CVE-2025-8671); {ended} connections cut off"
+    )
+}
+
+pub fn windows(server: &Server, scale: Scale) -> String {
+    let pieces = scale.of(500_000, 20_000);
+    let ended = flood(server, scale, pieces, |number| match number {
+        0..1000 => frame(WINDOW_UPDATE, 0, 0, &1u32.to_be_bytes()),
+        _ => frame(WINDOW_UPDATE, 0, 0, &1000u32.to_be_bytes()),
+    });
+    format!("{pieces} WINDOW_UPDATE a connection; {ended} connections cut off")
+}
+
+/// Heads of fields without a name or a value.
+pub fn empty_headers(server: &Server, scale: Scale) -> String {
+    let pieces = scale.of(20_000, 1000);
+    let ended = flood(server, scale, pieces, |number| {
+        let block = [request_block("ListStreams"), [0u8, 0, 0].repeat(2000)].concat();
+        frame(HEADERS, END_HEADERS | END_STREAM, 2 * number + 1, &block)
+    });
+    format!("{pieces} heads of 2000 empty fields (CVE-2019-9516); {ended} connections cut off")
 }

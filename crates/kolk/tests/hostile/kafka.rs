@@ -21,7 +21,9 @@ use kolk_wire_kafka::messages::offset_commit::{
 use kolk_wire_kafka::messages::offset_fetch::{
     OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopics,
 };
-use kolk_wire_kafka::messages::produce::{PartitionProduceData, ProduceRequest, TopicProduceData};
+use kolk_wire_kafka::messages::produce::{
+    PartitionProduceData, PartitionProduceResponse, ProduceRequest, TopicProduceData,
+};
 use kolk_wire_kafka::messages::sync_group::{SyncGroupRequest, SyncGroupRequestAssignment};
 use kolk_wire_kafka::records::{BatchBuilder, Compression, message_set};
 
@@ -30,7 +32,7 @@ use crate::http::Http;
 use crate::server::Server;
 
 const PATIENCE: Duration = Duration::from_secs(60);
-const MIB: usize = 1 << 20;
+pub const MIB: usize = 1 << 20;
 /// Less than a broker takes a timestamp to be ahead of its clock.
 const LATE_MS: i64 = 1_800_000;
 
@@ -50,6 +52,11 @@ impl Kafka {
 
     pub fn call<R: Request>(&mut self, request: &R, version: i16) -> Result<R::Response, String> {
         self.stream.write_all(&encoded(request, version)).map_err(|error| format!("sending: {error}"))?;
+        self.answer_to::<R>(version)
+    }
+
+    /// The next answer, to a request of that kind.
+    fn answer_to<R: Request>(&mut self, version: i16) -> Result<R::Response, String> {
         let frame = self.answer()?;
         let (_, body) = frame::decode_response_header(frame, R::KEY, version)
             .map_err(|error| format!("an answer's header: {error}"))?;
@@ -65,21 +72,25 @@ impl Kafka {
         Ok(frame.into())
     }
 
+    /// What the next answer says about the partition that was produced to.
+    pub fn produced(&mut self) -> Result<PartitionProduceResponse, String> {
+        let answer = self.answer_to::<ProduceRequest>(9)?;
+        let topic = answer.responses.into_iter().next();
+        let partition = topic.and_then(|topic| topic.partition_responses.into_iter().next());
+        partition.ok_or_else(|| "a produce answer without its partition".to_owned())
+    }
+
     /// Produces one batch; its first offset.
     pub fn produce(&mut self, request: &ProduceRequest) -> Result<i64, String> {
-        let answer = self.call(request, 9)?;
-        let partition = answer
-            .responses
-            .first()
-            .and_then(|topic| topic.partition_responses.first())
-            .ok_or("a produce answer without its partition")?;
+        self.stream.write_all(&encoded(request, 9)).map_err(|error| format!("sending: {error}"))?;
+        let partition = self.produced()?;
         match partition.error_code {
             0 => Ok(partition.base_offset),
             code => Err(format!("produce: error {code}")),
         }
     }
 
-    fn create_topic(&mut self, name: &str, partitions: i32, configs: &[(&str, &str)]) {
+    pub fn create_topic(&mut self, name: &str, partitions: i32, configs: &[(&str, &str)]) {
         let request = CreateTopicsRequest {
             topics: vec![CreatableTopic {
                 name: name.into(),
@@ -146,12 +157,12 @@ pub fn produce_request(topic: &str, partition: i32, value: &[u8]) -> ProduceRequ
     produce_of(topic, partition, builder.build().expect("a small batch"))
 }
 
-fn now_ms() -> i64 {
+pub fn now_ms() -> i64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     now.expect("it is after 1970").as_millis() as i64
 }
 
-fn fetch_request(topic: &str, bytes: usize, wait_ms: i32) -> FetchRequest {
+pub fn fetch_request(topic: &str, bytes: usize, wait_ms: i32) -> FetchRequest {
     FetchRequest {
         max_wait_ms: wait_ms,
         min_bytes: 1,
@@ -479,7 +490,7 @@ pub fn metadata_unread(server: &Server, scale: Scale) -> String {
 }
 
 /// Fills a topic with so many MiB.
-fn fill(server: &Server, topic: &str, mib: usize) {
+pub fn fill(server: &Server, topic: &str, mib: usize) {
     let mut client = Kafka::connect(server.kafka, PATIENCE);
     client.create_topic(topic, 1, &[]);
     let request = produce_request(topic, 0, &vec![b'x'; 1_000_000]);
@@ -573,31 +584,6 @@ pub fn fetch_errors_unread(server: &Server, scale: Scale) -> String {
     )
 }
 
-pub fn what_must_fit(server: &Server, scale: Scale) -> String {
-    let mib = scale.of(60, 12);
-    fill(server, "full", mib);
-    let bytes = scale.of(50, 10) * MIB;
-    let threads: Vec<_> = (0..5)
-        .map(|_| {
-            let kafka = server.kafka;
-            std::thread::spawn(move || {
-                let mut client = Kafka::connect(kafka, PATIENCE);
-                let answer = client.call(&fetch_request("full", bytes, 1000), 11).expect("it fits");
-                let partition = &answer.responses[0].partitions[0];
-                partition.records.as_ref().map_or(0, |records| records.len())
-            })
-        })
-        .collect();
-    let least = threads.into_iter().map(|thread| thread.join().expect("it fits")).min().expect("five");
-    assert!(least >= MIB / 2, "a fetch of {bytes} gave {least} bytes");
-    let mut client = Kafka::connect(server.kafka, PATIENCE);
-    client.create_topic("large", 1, &[("max.message.bytes", "104857600")]);
-    let large = scale.of(99, 40);
-    let request = produce_request("large", 0, &vec![b'x'; large * MIB]);
-    client.produce(&request).expect("a request of 100 MiB fits");
-    format!("5 fetches of {} MiB at once, a batch of {large} MiB", bytes / MIB)
-}
-
 pub fn connections(server: &Server, scale: Scale) -> String {
     // A few are the honest clients'.
     let count = scale.connections(9_900, 1000);
@@ -663,9 +649,8 @@ pub fn parked(server: &Server, scale: Scale) -> String {
     format!("a group and 8 long polls, {} requests of {} MiB, wait 24 days", 4 + 8, size / MIB)
 }
 
-/// Requests of a few bytes an entry, each entry answered with far more.
-pub fn answers(server: &Server, scale: Scale) -> String {
-    let mut client = Kafka::connect(server.kafka, PATIENCE);
+/// A group "answers" with offsets of a thousand partitions.
+fn commit_a_thousand(client: &mut Kafka) {
     client.create_topic("answers", 1000, &[]);
     let offsets = OffsetCommitRequest {
         group_id: "answers".into(),
@@ -685,6 +670,12 @@ pub fn answers(server: &Server, scale: Scale) -> String {
     };
     let answer = client.call(&offsets, 8).expect("an answer");
     assert!(answer.topics[0].partitions.iter().all(|partition| partition.error_code == 0));
+}
+
+/// Requests of a few bytes an entry, each entry answered with far more.
+pub fn answers(server: &Server, scale: Scale) -> String {
+    let mut client = Kafka::connect(server.kafka, PATIENCE);
+    commit_a_thousand(&mut client);
     let (topics, groups, indexes) =
         (scale.of(2000, 200), scale.of(100_000, 5_000), scale.of(200_000, 40_000));
     let tried = CreateTopicsRequest {

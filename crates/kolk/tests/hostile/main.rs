@@ -1,8 +1,9 @@
 //! Hostile clients against the built binary, each beside a well-behaved one on both ports.
 //!
-//! Every attack runs on a server of its own. While it runs, an honest producer, consumer and Kinesis writer do their
-//! work, one operation after another. What must hold: the server lives, none of theirs fails, and its memory stays
-//! under `--memory-max` + 64 MiB + what its state may take. How long theirs took is printed, not asserted.
+//! Every attack runs on a server of its own. While it runs, an honest producer, consumer, group member and Kinesis writer do
+//! their work, one operation after another. What must hold: the server lives, none of theirs fails, and its memory stays
+//! under `--memory-max` + 64 MiB + what its state may take. How long theirs took is printed, not asserted. The same for loads of
+//! clients that mean no harm and are too many.
 //!
 //! The short form is small enough for every run; `KOLK_HOSTILE_FULL=1` takes the sizes that the attacks are named for:
 //! `cargo xtask full --part hostile` puts the printed rows into `docs/hostile.md`. `KOLK_HOSTILE_ONLY=NAME` runs those whose
@@ -16,6 +17,7 @@
 mod honest;
 mod http;
 mod kafka;
+mod loads;
 mod server;
 
 use std::time::{Duration, Instant};
@@ -50,11 +52,22 @@ struct Attack {
     name: &'static str,
     /// Memory that the state may take in it, MiB.
     state_mib: u64,
+    /// What the server is told beside.
+    settings: &'static [&'static str],
     run: fn(&Server, Scale) -> String,
 }
 
+/// The honest member's group forms at once.
+const AT_ONCE: &[&str] = &["--kafka-set", "group.initial.rebalance.delay.ms=0"];
+
 const fn attack(name: &'static str, run: fn(&Server, Scale) -> String) -> Attack {
-    Attack { name, state_mib: 0, run }
+    Attack { name, state_mib: 0, settings: AT_ONCE, run }
+}
+
+impl Attack {
+    const fn with_state(self, state_mib: u64) -> Attack {
+        Attack { state_mib, ..self }
+    }
 }
 
 const ATTACKS: &[Attack] = &[
@@ -71,23 +84,24 @@ const ATTACKS: &[Attack] = &[
     attack("kafka-recompress", kafka::recompress),
     attack("kafka-lists", kafka::lists),
     attack("kafka-metadata", kafka::metadata_of_many),
-    Attack { name: "kafka-metadata-unread", state_mib: 40, run: kafka::metadata_unread },
+    attack("kafka-metadata-unread", kafka::metadata_unread).with_state(40),
     attack("kafka-fetch-unread", kafka::fetch_unread),
     attack("kafka-synced-unread", kafka::synced_unread),
     attack("kafka-produce-unread", kafka::produce_unread),
     attack("kafka-fetch-errors-unread", kafka::fetch_errors_unread),
-    attack("kafka-fits", kafka::what_must_fit),
     attack("kafka-connections", kafka::connections),
     attack("kafka-long-polls", kafka::long_polls),
-    attack("kafka-parked", kafka::parked),
+    // Its members find each other while their group waits for them.
+    Attack { settings: &[], ..attack("kafka-parked", kafka::parked) },
     attack("kafka-answers", kafka::answers),
     attack("http-slow-loris", http::slow_loris),
     attack("http-half-bodies", http::half_bodies),
     attack("http-giant-heads", http::giant_heads),
     attack("http-lengths", http::lengths),
     attack("http-deep-bodies", http::deep_bodies),
-    Attack { name: "http-unread", state_mib: 16, run: http::unread },
+    attack("http-unread", http::unread).with_state(16),
     attack("http-connections", http::connections),
+    attack("http-tiny-requests", http::tiny_requests),
     attack("http2-rapid-reset", http::rapid_reset),
     attack("http2-continuation", http::continuation),
     attack("http2-settings", http::settings),
@@ -95,38 +109,77 @@ const ATTACKS: &[Attack] = &[
     attack("http2-empty-data", http::empty_data),
     attack("http2-window-stall", http::window_stall),
     attack("http2-ahead", http::ahead),
+    attack("http2-hpack-bomb", http::hpack_bomb),
+    attack("http2-dribble", http::dribble),
+    attack("http2-priority", http::priority),
+    attack("http2-reset-by-us", http::reset_by_us),
+    attack("http2-windows", http::windows),
+    attack("http2-empty-headers", http::empty_headers),
 ];
+
+const LOADS: &[Attack] = &[
+    attack("produce", loads::produce),
+    attack("fetch", loads::fetch),
+    attack("put-records", loads::put_records),
+    attack("what-must-fit", loads::what_must_fit),
+    attack("everything", loads::everything),
+];
+
+fn scale() -> Scale {
+    Scale { full: std::env::var("KOLK_HOSTILE_FULL").is_ok_and(|value| value == "1") }
+}
+
+/// Runs one, prints its row of docs/hostile.md; what was wrong.
+fn run(attack: &Attack, is_load: bool, scale: Scale) -> Vec<String> {
+    let memory_max_mib = if scale.full { 256 } else { 64 };
+    let start = Instant::now();
+    let server = Server::start(memory_max_mib, attack.settings);
+    let honest = Honest::start(&server);
+    honest.wait_for(20);
+    let what = (attack.run)(&server, scale);
+    let during = honest.count();
+    // It goes on when the attack is over.
+    honest.wait_for(during + 20);
+    let figures = honest.stop();
+    let peak_mib = server.peak_memory_mib();
+    let bound_mib = memory_max_mib + SLACK_MIB + attack.state_mib;
+    let name = attack.name;
+    match is_load {
+        true => {
+            let (waited, cells) = (loads::waited(&server), figures.heartbeat_cells());
+            println!("row loads | {name} | {what} | {peak_mib} | {bound_mib} | {waited} | {cells} |");
+        }
+        false => println!("row attacks | {name} | {what} | {peak_mib} | {bound_mib} | {} |", figures.cells()),
+    }
+    println!("    {name} took {:.1} s", start.elapsed().as_secs_f64());
+    let mut wrong = figures.failures;
+    if peak_mib > bound_mib {
+        wrong.push(format!("{peak_mib} MiB, over {bound_mib}"));
+    }
+    wrong.extend(server.stop());
+    wrong.into_iter().map(|wrong| format!("{name}: {wrong}")).collect()
+}
+
+/// Those that were chosen, one after the other.
+fn run_all(attacks: &[Attack], is_load: bool, scale: Scale) {
+    let only = std::env::var("KOLK_HOSTILE_ONLY").ok();
+    let chosen = attacks.iter().filter(|attack| only.as_ref().is_none_or(|only| attack.name.contains(only)));
+    let wrong: Vec<String> = chosen.flat_map(|attack| run(attack, is_load, scale)).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
 
 #[test]
 fn hostile_clients_cost_bounded_memory_and_hurt_nobody() {
-    let scale = Scale { full: std::env::var("KOLK_HOSTILE_FULL").is_ok_and(|value| value == "1") };
-    let only = std::env::var("KOLK_HOSTILE_ONLY").ok();
-    let memory_max_mib = if scale.full { 256 } else { 64 };
-    let mut wrong = Vec::new();
-    for attack in ATTACKS.iter().filter(|attack| only.as_ref().is_none_or(|only| attack.name.contains(only)))
-    {
-        let start = Instant::now();
-        let server = Server::start(memory_max_mib);
-        let honest = Honest::start(&server);
-        honest.wait_for(20);
-        let what = (attack.run)(&server, scale);
-        let during = honest.count();
-        // It goes on when the attack is over.
-        honest.wait_for(during + 20);
-        let figures = honest.stop();
-        let peak_mib = server.peak_memory_mib();
-        let bound_mib = memory_max_mib + SLACK_MIB + attack.state_mib;
-        let line = format!(
-            "| {} | {what} | {peak_mib} | {bound_mib} | {} | {:.1} | {:.1} | {:.0} |",
-            attack.name, figures.count, figures.p50_ms, figures.p99_ms, figures.most_ms
-        );
-        println!("row attacks {line}");
-        println!("    {} took {:.1} s", attack.name, start.elapsed().as_secs_f64());
-        if peak_mib > bound_mib {
-            wrong.push(format!("{}: {peak_mib} MiB, over {bound_mib}", attack.name));
-        }
-        wrong.extend(figures.failures.iter().map(|failure| format!("{}: {failure}", attack.name)));
-        wrong.extend(server.stop().map(|trouble| format!("{}: {trouble}", attack.name)));
+    run_all(ATTACKS, false, scale());
+    if scale().full {
+        // Each alone on the machine.
+        run_all(LOADS, true, scale());
     }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn at_the_memory_limit_clients_are_slowed_and_heartbeats_pass() {
+    if !scale().full {
+        run_all(LOADS, true, scale());
+    }
 }

@@ -1,6 +1,7 @@
 //! A server to be attacked, and what it is seen to take.
 
-use std::net::SocketAddr;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -12,10 +13,12 @@ pub struct Server {
     home: tempfile::TempDir,
     pub kafka: SocketAddr,
     pub kinesis: SocketAddr,
+    http: SocketAddr,
 }
 
 impl Server {
-    pub fn start(memory_max_mib: u64) -> Server {
+    /// `settings` beside those that all of them have.
+    pub fn start(memory_max_mib: u64, settings: &[&str]) -> Server {
         let home = tempfile::tempdir().expect("a temporary directory");
         let ready = home.path().join("ready.json");
         let log = std::fs::File::create(home.path().join("log")).expect("a log");
@@ -27,6 +30,8 @@ impl Server {
         }
         command
             .args(["serve", "--kafka", "127.0.0.1:0", "--kinesis", "127.0.0.1:0", "--kinesis-unsigned"])
+            .args(["--http", "127.0.0.1:0"])
+            .args(settings)
             .args(["--memory-max", &format!("{memory_max_mib}MiB"), "--create", "honest:1"])
             .arg("--data-dir")
             .arg(home.path().join("data"))
@@ -47,12 +52,13 @@ impl Server {
         };
         let ready: serde_json::Value = serde_json::from_str(&text).expect("the ready file is JSON");
         let address = |name: &str| ready[name].as_str().and_then(|text| text.parse().ok());
-        let (kafka, kinesis) = (address("kafka"), address("kinesis"));
+        let (kafka, kinesis, http) = (address("kafka"), address("kinesis"), address("http"));
         Server {
             child: Some(child),
             home,
             kafka: kafka.expect("an address"),
             kinesis: kinesis.expect("an address"),
+            http: http.expect("an address"),
         }
     }
 
@@ -67,6 +73,18 @@ impl Server {
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("it is told");
         let kib: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number");
         kib / 1024
+    }
+
+    /// What a line of its metrics says, such as `kolk_memory_waits_total`.
+    pub fn metric(&self, line: &str) -> u64 {
+        let mut stream = TcpStream::connect(self.http).expect("the port takes connections");
+        let request = "GET /metrics HTTP/1.1\r\nHost: kolk\r\nConnection: close\r\n\r\n";
+        stream.write_all(request.as_bytes()).expect("requests are taken");
+        let mut page = String::new();
+        stream.read_to_string(&mut page).expect("an answer");
+        let value = page.lines().find_map(|said| said.strip_prefix(line)?.strip_prefix(' '));
+        value.and_then(|value| value.parse::<f64>().ok()).unwrap_or_else(|| panic!("no {line} in {page}"))
+            as u64
     }
 
     /// Handles that it has open.
