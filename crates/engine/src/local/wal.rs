@@ -137,8 +137,8 @@ pub(super) struct FrameMemory {
 
 /// What frames are cut from, in bytes: larger frames get memory of their own.
 const CHUNK_BYTES: usize = 4 << 20;
-/// The first chunk: a log that is hardly written to takes no huge page.
-const CHUNK_BYTES_FIRST: usize = 256 << 10;
+/// The first chunk, less than a huge page: a log that is hardly written to takes memory by ordinary ones.
+const CHUNK_BYTES_FIRST: usize = 3 << 19;
 
 impl FrameMemory {
     /// Keeps about `cache_bytes` in circulation.
