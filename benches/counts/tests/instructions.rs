@@ -19,7 +19,7 @@ fn ceiling(script: Script) -> u64 {
         Script::ProduceOne => 165,
         Script::ProduceWindow => 73,
         Script::ProduceWindowSpread => 77,
-        Script::ProduceBatch => 37_500,
+        Script::ProduceBatch => 23_700,
         Script::FetchMemory => 112,
         Script::FetchFile => 121,
         Script::FetchSmall => 710,
