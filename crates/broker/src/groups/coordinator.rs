@@ -10,31 +10,20 @@ use std::time::Duration;
 use kolk_engine::map::HashMap;
 use kolk_engine::state::{Command, Membership};
 use kolk_engine::{EngineExt, Pending};
-use tokio::sync::{Notify, Semaphore, oneshot};
+use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
-use super::group::{Effects, Group, Seat};
+use super::group::{Effects, Group};
+use super::seats::{GivenId, Seats};
 use super::{GroupError, JoinRequest, Joined, Leaving, Phase, SyncRequest, Synced};
 use crate::{Broker, Permit};
 
 /// Groups in memory at a time.
 const GROUPS_MAX: usize = 100_000;
 
-/// Bytes that members, ids given out to members to be, and the groups' names take at most. Who finds no room is told
-/// that the group is full.
-const MEMBER_BYTES_MAX: usize = 64 << 20;
-/// What a member and its share of a group take beside what it sent, in bytes.
-const MEMBER_BYTES: usize = 2048;
-
-/// The groups in memory.
-#[derive(Debug)]
-pub(crate) struct Groups(Mutex<HashMap<Arc<str>, Arc<Cell>>>, Arc<Semaphore>);
-
-impl Default for Groups {
-    fn default() -> Self {
-        Groups(Mutex::default(), Arc::new(Semaphore::new(MEMBER_BYTES_MAX)))
-    }
-}
+/// The groups in memory, and the memory for their members.
+#[derive(Debug, Default)]
+pub(crate) struct Groups(Mutex<HashMap<Arc<str>, Arc<Cell>>>, Seats);
 
 #[derive(Debug)]
 struct Cell {
@@ -52,17 +41,8 @@ struct Slot {
 }
 
 impl Groups {
-    /// The memory that a member takes who joins like this; `None` if there is no room.
-    fn seat(&self, request: &JoinRequest) -> Option<Seat> {
-        // Names stand in the group's count of supporters as well.
-        let protocols =
-            request.protocols.iter().map(|(name, metadata)| 2 * name.len() + metadata.len() + 128);
-        let instance_id = request.instance_id.as_deref().unwrap_or_default();
-        let names =
-            [&request.group, &request.member_id, &request.client_id, instance_id, &request.protocol_type];
-        let names: usize = names.iter().map(|name| 2 * name.len()).sum();
-        let bytes = u32::try_from(MEMBER_BYTES + names + protocols.sum::<usize>()).ok()?;
-        Arc::clone(&self.1).try_acquire_many_owned(bytes).ok()
+    pub(super) fn seats(&self) -> &Seats {
+        &self.1
     }
 
     /// Every group in memory that has or expects members: id, phase, protocol type.
@@ -106,17 +86,20 @@ impl Broker {
         if session_ms < settings.session_timeout_min_ms || session_ms > settings.session_timeout_max_ms {
             return Err(GroupError::InvalidSessionTimeout);
         }
-        let seat = self.groups().seat(&request).ok_or(GroupError::GroupFull)?;
+        let seats = self.groups().seats();
         let (reply, answer) = oneshot::channel();
         let may_create = request.member_id.is_empty();
         let group = request.group.clone();
         let door = self.door().clone();
         self.with_group(&group, may_create, |group, effects| {
             let fresh_id = || door.random.uuid().to_string();
-            group.join(request, seat, reply, fresh_id, Instant::now(), effects);
+            group.join(request, seats, reply, fresh_id, Instant::now(), effects);
         })?
         .ok_or(GroupError::UnknownMember)?;
         drop(held);
+        while let Some(GivenId { group, id }) = seats.surplus() {
+            self.with_group(&group, false, |group, effects| group.forget_id(&id, Instant::now(), effects))?;
+        }
         let joined = answer.await.unwrap_or(Err(GroupError::NotAvailable))?;
         self.settle().await?;
         Ok(joined)

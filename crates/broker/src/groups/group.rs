@@ -19,10 +19,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use kolk_engine::state::{Member as StoredMember, Membership};
 use kolk_wire_kafka::codec::STRING_BYTES_MAX;
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::members::{Expected, Member, Members};
+use super::seats::Seats;
 use super::{GroupError, JoinRequest, Joined, JoinedMember, Leaving, Phase, SyncRequest, Synced};
 use crate::settings::GroupSettings;
 
@@ -33,8 +34,6 @@ const NEW_MEMBER_JOIN_TIMEOUT: Duration = Duration::from_secs(300);
 /// all for one would have it looked at without end (in Kafka, until their sessions end).
 const NOBODY_JOINED_WAIT_MIN: Duration = Duration::from_secs(1);
 
-/// Bytes of the memory for members, given back on drop.
-pub(super) type Seat = OwnedSemaphorePermit;
 pub(super) type JoinReply = oneshot::Sender<Result<Joined, GroupError>>;
 pub(super) type SyncReply = oneshot::Sender<Result<Synced, GroupError>>;
 
@@ -209,11 +208,11 @@ impl Group {
 
     /// JoinGroup. The reply comes through `reply`, at once or when the rebalance is over.
     ///
-    /// `seat` is the memory that the member or its id takes.
+    /// `seats` have the memory that the member or its id takes.
     pub fn join(
         &mut self,
         request: JoinRequest,
-        seat: Seat,
+        seats: &Seats,
         reply: JoinReply,
         fresh_id: impl FnOnce() -> String,
         now: Instant,
@@ -237,29 +236,37 @@ impl Group {
             let id: Arc<str> = format!("{prefix}-{fresh_id}").into();
             match request.instance_id.clone() {
                 None if request.requires_known_id => {
-                    self.expected.insert(id.clone(), now + request.session_timeout, seat);
+                    let place = seats.give(&self.id, &id);
+                    self.expected.insert(id.clone(), now + request.session_timeout, place);
                     effects.joins.push((reply, Err(GroupError::MemberIdRequired { member: id.to_string() })));
                 }
                 Some(instance) if self.instances.contains_key(&instance) => {
-                    self.replace_static(&instance, id, (request, seat), reply, now, effects);
+                    self.replace_static(&instance, id, (request, seats), reply, now, effects);
                 }
-                _ => self.add(id, (request, seat), reply, now, effects),
+                _ => self.add(id, (request, seats), reply, now, effects),
             }
         } else {
-            self.rejoin((request, seat), reply, now, effects);
+            self.rejoin((request, seats), reply, now, effects);
+        }
+    }
+
+    /// An id that was given out is expected no more.
+    pub fn forget_id(&mut self, id: &str, now: Instant, effects: &mut Effects) {
+        if self.expected.remove(id) {
+            self.after_lapse(now, effects);
         }
     }
 
     fn rejoin(
         &mut self,
-        (request, seat): (JoinRequest, Seat),
+        (request, seats): (JoinRequest, &Seats),
         reply: JoinReply,
         now: Instant,
         effects: &mut Effects,
     ) {
-        if self.expected.remove(&request.member_id) {
+        if self.expected.contains(&request.member_id) {
             let id = request.member_id.clone().into();
-            return self.add(id, (request, seat), reply, now, effects);
+            return self.add(id, (request, seats), reply, now, effects);
         }
         if let Err(error) = self.check_member(&request.member_id, request.instance_id.as_deref()) {
             effects.joins.push((reply, Err(error)));
@@ -281,28 +288,40 @@ impl Group {
                 effects.joins.push((reply, Ok(joined)));
             }
             Phase::PreparingRebalance | Phase::CompletingRebalance | Phase::Stable => {
-                self.update(&id, (request, seat), reply, now, effects);
-                self.rebalance_or_complete(now, effects);
+                if self.change_seat(&id, &request, seats) {
+                    self.update(&id, request, reply, now, effects);
+                    self.rebalance_or_complete(now, effects);
+                } else {
+                    effects.joins.push((reply, Err(GroupError::NotAvailable)));
+                }
             }
             Phase::Empty | Phase::Dead => effects.joins.push((reply, Err(GroupError::UnknownMember))),
         }
     }
 
+    /// Whether there is room for what a member has to say now.
+    fn change_seat(&mut self, id: &str, request: &JoinRequest, seats: &Seats) -> bool {
+        let changed = self.members.change(id, |member| seats.change(&mut member.seat, request));
+        changed.expect("the member was just looked up")
+    }
+
     fn update(
         &mut self,
         id: &Arc<str>,
-        (request, seat): (JoinRequest, Seat),
+        request: JoinRequest,
         reply: JoinReply,
         now: Instant,
         effects: &mut Effects,
     ) {
         let update = |member: &mut Member| {
-            member.seat = Some(seat);
             member.session_timeout = request.session_timeout;
             member.rebalance_timeout = request.rebalance_timeout;
             member.client_id = request.client_id;
             member.client_host = request.client_host;
-            member.heard(now);
+            // A new one cannot send heartbeats before it has an answer; that it asks again begins no session.
+            if !member.is_new {
+                member.heard(now);
+            }
             member.joining.replace(reply)
         };
         let older = self.members.change(id, update).expect("the member was just looked up");
@@ -316,11 +335,16 @@ impl Group {
     fn add(
         &mut self,
         id: Arc<str>,
-        (request, seat): (JoinRequest, Seat),
+        (request, seats): (JoinRequest, &Seats),
         reply: JoinReply,
         now: Instant,
         effects: &mut Effects,
     ) {
+        let Some(seat) = seats.take(&request) else {
+            effects.joins.push((reply, Err(GroupError::NotAvailable)));
+            return;
+        };
+        self.expected.remove(&id);
         if let Some(instance) = &request.instance_id {
             self.instances.insert(instance.clone(), id.clone());
         }
@@ -359,13 +383,18 @@ impl Group {
         &mut self,
         instance: &Arc<str>,
         id: Arc<str>,
-        (request, seat): (JoinRequest, Seat),
+        (request, seats): (JoinRequest, &Seats),
         reply: JoinReply,
         now: Instant,
         effects: &mut Effects,
     ) {
         let skips_assignment = request.can_skip_assignment;
-        let old_id = self.instances.insert(instance.clone(), id.clone()).expect("the instance is known");
+        let old_id = self.instances[instance].clone();
+        if !self.change_seat(&old_id, &request, seats) {
+            effects.joins.push((reply, Err(GroupError::NotAvailable)));
+            return;
+        }
+        self.instances.insert(instance.clone(), id.clone());
         let mut member = self.members.remove(&old_id).expect("every instance has a member");
         if let Some(older) = member.joining.take() {
             effects.joins.push((older, Err(GroupError::FencedInstance)));
@@ -379,7 +408,7 @@ impl Group {
         }
         member.id = id.clone();
         self.members.insert(member);
-        self.update(&id, (request, seat), reply, now, effects);
+        self.update(&id, request, reply, now, effects);
         if self.phase == Phase::Stable && self.select_protocol() == self.protocol {
             let mut joined = self.joined(&id, is_leader && skips_assignment, is_leader && skips_assignment);
             if is_leader && !skips_assignment {

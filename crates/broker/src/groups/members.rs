@@ -8,7 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::group::{JoinReply, Seat, SyncReply};
+use super::group::{JoinReply, SyncReply};
+use super::seats::{Place, Seat};
 
 #[derive(Debug)]
 pub(super) struct Member {
@@ -265,7 +266,7 @@ impl Members {
 /// Member ids that were given out and not used yet (KIP-394).
 #[derive(Debug, Default)]
 pub(super) struct Expected {
-    by_id: BTreeMap<Arc<str>, (Instant, Seat)>,
+    by_id: BTreeMap<Arc<str>, (Instant, Place)>,
     /// When each lapses, the first first.
     lapses: BTreeSet<(Instant, Arc<str>)>,
 }
@@ -275,11 +276,15 @@ impl Expected {
         self.by_id.is_empty()
     }
 
-    pub fn insert(&mut self, id: Arc<str>, until: Instant, seat: Seat) {
-        if let Some((former, _)) = self.by_id.insert(id.clone(), (until, seat)) {
+    pub fn insert(&mut self, id: Arc<str>, until: Instant, place: Place) {
+        if let Some((former, _)) = self.by_id.insert(id.clone(), (until, place)) {
             self.lapses.remove(&(former, id.clone()));
         }
         self.lapses.insert((until, id));
+    }
+
+    pub fn contains(&self, id: &str) -> bool {
+        self.by_id.contains_key(id)
     }
 
     /// Whether the id was expected. It is no more.

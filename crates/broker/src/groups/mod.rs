@@ -3,6 +3,7 @@
 //! - [`group`]: one group's phases and transitions, without clock or I/O.
 //! - [`members`]: its members, with what is asked of all of them at each request.
 //! - [`coordinator`]: finds the group, takes its lock for a moment, stores what was agreed, runs its timers.
+//! - [`seats`]: the memory that members take, and ids given out to members to be.
 //! - [`offsets`]: committed offsets, listing, describing and deleting groups.
 //!
 //! Promises: a generation or assignment that a member was told is in the log; a restart keeps every group that had one;
@@ -13,6 +14,7 @@ mod coordinator;
 mod group;
 mod members;
 mod offsets;
+mod seats;
 
 use std::time::Duration;
 

@@ -8,6 +8,7 @@ use kolk_engine::door::{Door, real};
 use kolk_engine::memory::{MemoryEngine, MemoryOptions};
 use tokio::time::{Instant, sleep};
 
+use super::seats::{ID_BYTES_MAX, Seats};
 use super::{GroupError, JoinRequest, Joined, Leaving, Phase, SyncRequest, Synced};
 use crate::{Broker, Class, Permit, Settings};
 
@@ -175,25 +176,124 @@ async fn a_leader_that_gives_no_assignment_is_taken_out() {
     assert_eq!((again.generation, again.leader), (2, follower.member_id));
 }
 
-/// Members live outside the log's state, and so do ids given out to members that never come back: joining again and
-/// again must not fill the memory.
+/// Members live outside the log's state: joining again and again must not fill the memory. Who finds no room is told to come
+/// again, and not that the group is full, at which Java's consumers end.
 #[tokio::test(start_paused = true)]
-async fn members_without_end_are_refused_until_others_are_gone() {
+async fn members_without_end_are_put_off_until_others_are_gone() {
     let broker = broker();
-    let large = JoinRequest {
-        requires_known_id: true,
+    let large = |group: &str| JoinRequest {
+        group: group.to_owned(),
+        instance_id: Some("i".into()),
         protocols: vec![("range".to_owned(), Bytes::from(vec![0; 40 << 20]))],
         ..request("", &["range"])
     };
-    let first = broker.join_group(large.clone(), held(&broker)).await;
-    assert!(matches!(first, Err(GroupError::MemberIdRequired { .. })), "{first:?}");
-    assert_eq!(broker.join_group(large.clone(), held(&broker)).await, Err(GroupError::GroupFull));
-    let small = JoinRequest { requires_known_id: true, ..request("", &["range"]) };
-    let small = broker.join_group(small, held(&broker)).await;
-    assert!(matches!(small, Err(GroupError::MemberIdRequired { .. })), "others go on: {small:?}");
-    sleep(Duration::from_secs(11)).await;
-    let later = broker.join_group(large, held(&broker)).await;
-    assert!(matches!(later, Err(GroupError::MemberIdRequired { .. })), "the first id has lapsed: {later:?}");
+    let first = join(&broker, large("g"));
+    sleep(Duration::from_millis(1)).await;
+    let second = broker.join_group(large("other"), held(&broker)).await;
+    assert_eq!(second, Err(GroupError::NotAvailable));
+    let small = join(&broker, JoinRequest { group: "small".to_owned(), ..request("", &["range"]) });
+    let third = join(&broker, large("g"));
+    sleep(Duration::from_millis(1)).await;
+    assert_eq!(
+        first.await.unwrap(),
+        Err(GroupError::FencedInstance),
+        "it took the place, and no second seat"
+    );
+    let leaving = Leaving { member_id: String::new(), instance_id: Some("i".to_owned()) };
+    assert_eq!(broker.leave_group("g", &[leaving]).await.unwrap(), [Ok(())]);
+    assert_eq!(third.await.unwrap(), Err(GroupError::UnknownMember));
+    let later = join(&broker, large("other"));
+    sleep(Duration::from_secs(1)).await;
+    assert!(!later.is_finished(), "there is room again");
+    later.abort();
+    assert!(small.await.unwrap().is_ok(), "others go on");
+}
+
+/// A rejoin took a second seat before it gave the first one back: members with long subscriptions found the memory full at
+/// half of what it holds.
+#[test]
+fn a_member_that_joins_again_pays_the_difference() {
+    let seats = Seats::default();
+    let large = |mib: usize| JoinRequest {
+        protocols: vec![("range".to_owned(), Bytes::from(vec![0; mib << 20]))],
+        ..request("m", &["range"])
+    };
+    let mut seat = seats.take(&large(40));
+    assert!(seats.change(&mut seat, &large(50)));
+    assert!(seats.take(&large(20)).is_none());
+    assert!(!seats.change(&mut seat, &large(70)));
+    assert!(seats.change(&mut seat, &large(1)), "what did not fit has changed nothing");
+    let other = seats.take(&large(60));
+    assert!(other.is_some());
+    // A member that was there before the last start has none.
+    let mut none = None;
+    assert!(!seats.change(&mut none, &large(10)));
+    drop(other);
+    assert!(seats.change(&mut none, &large(10)));
+    drop((seat, none));
+    assert!(seats.take(&large(63)).is_some(), "all was given back");
+}
+
+/// 31,000 ids given out for half an hour each took the memory of all members: whoever joined, or was in and joined again,
+/// was told that its group was full.
+#[tokio::test(start_paused = true)]
+async fn ids_that_nobody_uses_are_forgotten_before_anybody_is_refused() {
+    let broker = broker();
+    let member = settled(&broker).await.member_id;
+    let ask = async |group: String| {
+        let session_timeout = Duration::from_secs(1800);
+        let request =
+            JoinRequest { group, session_timeout, requires_known_id: true, ..request("", &["range"]) };
+        match broker.join_group(request.clone(), held(&broker)).await {
+            Err(GroupError::MemberIdRequired { member }) => JoinRequest { member_id: member, ..request },
+            other => panic!("a dynamic member joins in two steps, not {other:?}"),
+        }
+    };
+    let first = ask("n0".to_owned()).await;
+    let mut given = Vec::new();
+    for n in 0..20_000 {
+        let last = ask(format!("n{}", n % 100)).await;
+        given.push((broker.groups().seats().given(), last));
+    }
+    let most = ID_BYTES_MAX / 512;
+    assert!(given.iter().all(|(count, _)| *count <= most), "the ids have a bound");
+    assert_eq!(broker.join_group(first, held(&broker)).await, Err(GroupError::UnknownMember), "joins anew");
+    let (_, last) = given.pop().unwrap();
+    let waiting = join(&broker, last);
+    // A rebalance waits for ids of its own group only as long as they are expected.
+    let second = ask("g".to_owned()).await;
+    let second = join(&broker, second);
+    sleep(Duration::from_millis(10)).await;
+    let again = broker.join_group(request(&member, &["range"]), held(&broker)).await.unwrap();
+    assert_eq!((again.generation, second.await.unwrap().unwrap().generation), (2, 2));
+    assert!(!waiting.is_finished());
+    waiting.abort();
+}
+
+/// Its session began with its second request, though it can send no heartbeat before the first answer: in a rebalance longer
+/// than its session it was thrown out while it waited.
+#[tokio::test(start_paused = true)]
+async fn a_new_member_that_asks_again_is_waited_for_as_long() {
+    let broker = broker();
+    let old = settled(&broker).await.member_id;
+    let asked = JoinRequest { requires_known_id: true, ..request("", &["range"]) };
+    let Err(GroupError::MemberIdRequired { member }) = broker.join_group(asked, held(&broker)).await else {
+        panic!("a dynamic member joins in two steps")
+    };
+    let first = join(&broker, request(&member, &["range"]));
+    sleep(Duration::from_secs(1)).await;
+    let second = join(&broker, request(&member, &["range"]));
+    assert_eq!(
+        first.await.unwrap(),
+        Err(GroupError::UnknownMember),
+        "the client asked on another connection"
+    );
+    for _ in 0..6 {
+        sleep(Duration::from_secs(5)).await;
+        assert_eq!(broker.heartbeat("g", &old, None, 1), Err(GroupError::RebalanceInProgress));
+    }
+    broker.join_group(request(&old, &["range"]), held(&broker)).await.unwrap();
+    assert_eq!(second.await.unwrap().unwrap().generation, 2);
 }
 
 #[tokio::test(start_paused = true)]
