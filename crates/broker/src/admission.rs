@@ -52,6 +52,9 @@ const KEPT_BYTES_MAX: usize = 4 * 1024;
 /// How often an answer that there was no room for is made anew; after that it waits as it is.
 pub const REPEATS_MAX: u32 = 2;
 
+/// How often who waits to grow looks whether there is room where it was admitted.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
 /// While memory is short, who sends or takes what holds it must be as fast as this, in bytes a second.
 pub const SLOWEST_BYTES_PER_SECOND: usize = 256 * 1024;
 
@@ -145,14 +148,16 @@ impl Admission {
         ]
     }
 
-    /// Whether a request waits for room, or less than a quarter is free of what requests and answers share, or of what is set
-    /// aside for receiving.
+    /// Whether a request waits for room, or less than a quarter is free of a part that peers can hold for as long as they
+    /// send or take bytes.
     fn is_short(&self) -> bool {
         let pools = &*self.0;
         let short = |pool: &Semaphore, bytes: usize| pool.available_permits() < bytes / 4;
         pools.in_line.load(Ordering::Relaxed) > 0
             || short(&pools.general, pools.general_bytes)
             || short(&pools.receiving, pools.receiving_bytes)
+            || short(&pools.reserve, pools.reserve_bytes)
+            || short(&pools.growth, pools.growth_bytes)
     }
 
     /// How long a peer may take to send or to take `bytes` that hold memory, beside the time that anything may stall: any
@@ -337,15 +342,34 @@ impl Permit {
         self.grown.is_some()
     }
 
-    /// [`Permit::try_grow`], as soon as there is room. Growth beyond all that is set aside for it stands alone there.
-    /// Who waits here holds only what the permit says, and no growth: whoever has some waits for nobody.
+    /// [`Permit::try_grow`], as soon as there is room in either. Growth beyond all that is set aside for it stands alone
+    /// there. Who waits here holds only what the permit says, and no growth: whoever has some waits for nobody.
     pub async fn grow(&mut self, admission: &Admission, bytes: usize) {
         if self.try_grow(admission, bytes) {
             return;
         }
         self.grown = None;
         let missing = bytes.saturating_sub(self.held.num_permits());
-        self.grown = Some(acquire(&admission.0.growth, clamp(missing, admission.0.growth_bytes)).await);
+        let _in_line = InLine::new(&admission.0.in_line);
+        let set_aside = clamp(missing, admission.0.growth_bytes);
+        let mut growing = std::pin::pin!(acquire(&admission.0.growth, set_aside));
+        // Where it was admitted it does not queue: it would hold up whoever wants less, and holds something already.
+        loop {
+            tokio::select! {
+                biased;
+                grown = &mut growing => {
+                    self.grown = Some(grown);
+                    return;
+                }
+                () = tokio::time::sleep(LOOK_AGAIN) => {}
+            }
+            let home = Arc::clone(self.held.semaphore());
+            let missing = u32::try_from(missing).unwrap_or(u32::MAX);
+            if let Ok(more) = home.try_acquire_many_owned(missing) {
+                self.held.merge(more);
+                return;
+            }
+        }
     }
 
     /// Makes the permit hold an answer that is there, `bytes` in all, and no more. An answer that there is no room for
@@ -492,8 +516,8 @@ mod tests {
         assert!(admission.try_admit(CONTROL_BYTES_MAX + 1, Class::Control).is_none());
     }
 
-    #[test]
-    fn what_a_request_unpacks_to_has_room_of_its_own() {
+    #[tokio::test(start_paused = true)]
+    async fn what_a_request_unpacks_to_has_room_of_its_own() {
         let admission = Admission::new(32 * MIB);
         let mut permit = admission.try_admit(MIB, Class::Data).expect("fits");
         assert!(permit.try_grow(&admission, 2 * MIB));
@@ -515,8 +539,30 @@ mod tests {
         assert_eq!(admission.available(), Admission::new(32 * MIB).available());
     }
 
-    #[test]
-    fn an_answer_without_room_is_made_again_at_most_so_often() {
+    /// It waited for what is set aside alone, and that was held by clients that took one byte every 29 s: long after
+    /// everything else was free.
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_to_grow_takes_whatever_comes_first() {
+        let admission = Admission::new(32 * MIB);
+        let mut slow = admission.try_admit(100, Class::Data).expect("fits");
+        let mut waiting = admission.try_admit(100, Class::Data).expect("fits");
+        let burst = admission.try_admit(admission.available(), Class::Data);
+        assert!(slow.try_grow(&admission, 100 + admission.0.growth_bytes));
+        {
+            let mut growing = pin!(waiting.grow(&admission, MIB));
+            assert!(poll(growing.as_mut()).is_pending());
+            drop(burst);
+            let soon = tokio::time::timeout(2 * LOOK_AGAIN, growing);
+            soon.await.expect("there is room where it was admitted");
+        }
+        assert_eq!(waiting.bytes(), MIB);
+        assert!(admission.slowest(1) < Duration::MAX, "who holds what others may need is to be quick");
+        drop(slow);
+        assert_eq!(admission.slowest(1), Duration::MAX);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_without_room_is_made_again_at_most_so_often() {
         let admission = Admission::new(8 * MIB);
         let mut permit = admission.try_admit(MIB, Class::Data).expect("fits");
         let mut repeats = 1;

@@ -173,11 +173,6 @@ pub(crate) async fn handle(
         }
         _ => {}
     }
-    // What is asked for by many names is built up over many waits: one at a time.
-    let _turn = match apis::is_heavy(api) {
-        true => Some(shared.heavy.acquire().await.expect("the semaphore is never closed")),
-        false => None,
-    };
     let mut is_granted = false;
     let mut repeats = if apis::is_repeatable(api) { REPEATS_MAX } else { 0 };
     loop {
@@ -222,6 +217,11 @@ async fn answer(
     macro_rules! answer {
         ($handler:path) => {{
             let request = request!(LISTS_AND_ANSWER);
+            // What is asked for by many names is built up over many waits: one at a time. Nobody waits for room in it.
+            let _turn = match apis::is_heavy(api) {
+                true => Some(context.shared.heavy.acquire().await.expect("the semaphore is never closed")),
+                false => None,
+            };
             // Boxed, or the largest handler's state would stand in every connection.
             let response = Box::pin($handler(context, request)).await?;
             boxed(context.answer(response))

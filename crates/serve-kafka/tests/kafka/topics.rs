@@ -1,6 +1,6 @@
 //! Topics: making them in every way that works and that does not, metadata, configs.
 
-use kolk_broker::Settings;
+use kolk_broker::{Class, Settings};
 use kolk_wire_kafka::ErrorCode;
 use kolk_wire_kafka::messages::create_partitions::{CreatePartitionsRequest, CreatePartitionsTopic};
 use kolk_wire_kafka::messages::create_topics::{
@@ -377,5 +377,37 @@ async fn what_one_request_may_make_and_is_told_of_it_is_bounded() {
     let answer = client.call(7, &many(10_001)).await;
     assert_eq!(answer.topics.len(), 10_001);
     assert!(answer.topics.iter().all(|topic| topic.error_code == ErrorCode::PolicyViolation.code()));
+    server.stop().await;
+}
+
+/// One that waited for room had the turn of all that are made one at a time, for as long as some client took to read.
+#[tokio::test]
+async fn who_waits_for_room_holds_up_no_other_description() {
+    let settings = Settings { memory_bytes_max: 8 << 20, ..Settings::default() };
+    let server = TestServer::start_with(settings, kolk_serve_kafka::Settings::default()).await;
+    let (mut waiting, mut other) = (server.connect().await, server.connect().await);
+    other.create_topic("t", 1, &[]).await;
+    let admission = server.broker.admission();
+    let mut held = admission.try_admit(1 << 20, Class::Data).unwrap();
+    let most = held.bytes() + admission.available() - (64 << 10);
+    assert!(held.try_grow(admission, most));
+    assert!(held.try_grow(admission, most + (500 << 10)));
+    let free = admission.available();
+    let resource =
+        DescribeConfigsResource { resource_type: 2, resource_name: "none".into(), ..Default::default() };
+    let many = DescribeConfigsRequest { resources: vec![resource; 1000], ..Default::default() };
+    let id = waiting.send(4, &many).await;
+    // It is here, and wants more than there is.
+    let start = std::time::Instant::now();
+    while admission.available() == free {
+        assert!(start.elapsed() < PATIENCE);
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    let described = tokio::time::timeout(PATIENCE, config(&mut other, "t", "retention.ms"));
+    assert!(described.await.expect("it has room").value.is_some());
+    let nothing = waiting.stream.try_read(&mut [0]).unwrap_err();
+    assert_eq!(nothing.kind(), std::io::ErrorKind::WouldBlock);
+    drop(held);
+    assert_eq!(waiting.receive::<DescribeConfigsRequest>(4, id).await.results.len(), 1000);
     server.stop().await;
 }
