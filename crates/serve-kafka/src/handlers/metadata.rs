@@ -17,6 +17,7 @@ use kolk_wire_kafka::messages::metadata::{
     MetadataResponsePartition, MetadataResponseTopic,
 };
 use kolk_wire_kafka::{ErrorCode, Str};
+use tokio::sync::SemaphorePermit;
 
 use super::{Context, LEADER_EPOCH, OPERATIONS_UNASKED, wire_id};
 use crate::connection::Close;
@@ -25,19 +26,17 @@ use crate::errors;
 /// From here on topics can be asked for by id; one that is unknown has no name in the answer.
 const BY_ID_VERSION_MIN: i16 = 12;
 
-/// Requests for more topics than this are answered one at a time.
-const WIDE_TOPICS_MIN: usize = 100;
+/// Answers about more topics and partitions than this are made one at a time.
+const WIDE_COUNT_MIN: usize = 1000;
+
+/// Topics that are made at once for one request: they share a few frames of the log.
+const MADE_AT_ONCE_MAX: usize = 256;
 
 /// All operations on a topic, as bits of Kafka's AclOperation codes.
 pub(crate) const TOPIC_OPERATIONS: i32 =
     1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 10 | 1 << 11;
 /// All operations on the cluster.
 pub(crate) const CLUSTER_OPERATIONS: i32 = 1 << 5 | 1 << 7 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 12;
-
-/// Whether a request is for so many topics that its answer may take the processor for long.
-pub(crate) fn is_wide(request: &MetadataRequest) -> bool {
-    request.topics.as_ref().is_none_or(|topics| topics.is_empty() || topics.len() > WIDE_TOPICS_MIN)
-}
 
 pub(crate) async fn handle(
     context: &Context<'_>,
@@ -68,6 +67,7 @@ pub(crate) async fn handle(
         }
         _ => {
             let all = context.broker().all_topics().await?;
+            let _turn = turn(context, all.iter()).await;
             all.iter().map(|topic| describe(topic, settings.node_id)).collect()
         }
     };
@@ -88,6 +88,19 @@ pub(crate) async fn handle(
         }
     }
     Ok(response)
+}
+
+/// The turn to describe topics, where there are so many that hundreds of such answers at once would have everybody else
+/// wait for the processor. Nothing is awaited while it is held.
+async fn turn<'a>(
+    context: &'a Context<'_>,
+    topics: impl Iterator<Item = &Arc<Topic>>,
+) -> Option<SemaphorePermit<'a>> {
+    let count: usize = topics.map(|topic| 1 + usize::try_from(topic.partitions).unwrap_or(0)).sum();
+    match count >= WIDE_COUNT_MIN {
+        true => Some(context.shared.wide.acquire().await.expect("the semaphore is never closed")),
+        false => None,
+    }
 }
 
 /// Versions 10 and 11 have ids, which only the answer may fill.
@@ -111,28 +124,20 @@ async fn find(
         })
         .collect();
     let found = broker.find_topics(&keys).await?;
-    let mut resolved: Vec<Result<Arc<Topic>, ErrorCode>> = Vec::with_capacity(asked.len());
-    for (asked, found) in asked.iter().zip(found) {
-        resolved.push(match (found, &asked.name) {
+    let mut resolved: Vec<Result<Arc<Topic>, ErrorCode>> = asked
+        .iter()
+        .zip(found)
+        .map(|(asked, found)| match (found, &asked.name) {
             (Some(topic), _) => Ok(topic),
             (None, Some(name)) if check_topic_name(name).is_err() => Err(ErrorCode::InvalidTopicException),
-            (None, Some(name)) if may_create => {
-                match broker
-                    .create_topic(NewTopic { name: name.to_string(), ..NewTopic::default() }, false)
-                    .await?
-                {
-                    Ok(topic) => Ok(topic),
-                    // Somebody else was quicker; or the name collides with another one.
-                    Err(refusal) => broker
-                        .find_topic(&TopicKey::Name(name))
-                        .await?
-                        .ok_or_else(|| of_auto_create(&refusal)),
-                }
-            }
             (None, Some(_)) => Err(ErrorCode::UnknownTopicOrPartition),
             (None, None) => Err(ErrorCode::UnknownTopicId),
-        });
+        })
+        .collect();
+    if may_create {
+        make(context, asked, &mut resolved).await?;
     }
+    let _turn = turn(context, resolved.iter().flatten()).await;
     // Described at the end, without a wait in between: what is described takes far more memory than its name. A topic
     // asked for again and again is described once, as Kafka does.
     let mut described = HashSet::default();
@@ -145,6 +150,43 @@ async fn find(
         }
     }
     Ok(topics)
+}
+
+/// Makes those that have a good name and are unknown.
+async fn make(
+    context: &Context<'_>,
+    asked: &[MetadataRequestTopic],
+    resolved: &mut [Result<Arc<Topic>, ErrorCode>],
+) -> Result<(), Close> {
+    let broker = context.broker();
+    let mut unknown = resolved.iter_mut().zip(asked).filter_map(|(slot, asked)| match (&slot, &asked.name) {
+        (Err(ErrorCode::UnknownTopicOrPartition), Some(name)) => Some((slot, name)),
+        _ => None,
+    });
+    loop {
+        // All are decided before one is awaited.
+        let pending: Vec<_> = unknown
+            .by_ref()
+            .take(MADE_AT_ONCE_MAX)
+            .map(|(slot, name)| {
+                let new = NewTopic { name: name.to_string(), ..NewTopic::default() };
+                (slot, name, broker.create_topic(new, false))
+            })
+            .collect();
+        if pending.is_empty() {
+            return Ok(());
+        }
+        for (slot, name, made) in pending {
+            *slot = match made.await? {
+                Ok(topic) => Ok(topic),
+                // Somebody else was quicker; or the name collides with another one.
+                Err(refusal) => {
+                    let found = broker.find_topic(&TopicKey::Name(name)).await?;
+                    found.ok_or_else(|| of_auto_create(&refusal))
+                }
+            };
+        }
+    }
 }
 
 fn of_auto_create(refusal: &Refusal) -> ErrorCode {

@@ -236,16 +236,7 @@ async fn answer(
     }
     match api {
         ApiKey::ApiVersions => boxed(api_versions::handle(context, body)),
-        ApiKey::Metadata => {
-            let request = request!(LISTS_AND_ANSWER);
-            // Hundreds of them at once would have everybody else wait for the processor until all are made.
-            let _turn = match metadata::is_wide(&request) {
-                true => Some(context.shared.wide.acquire().await.expect("the semaphore is never closed")),
-                false => None,
-            };
-            let response = Box::pin(metadata::handle(context, request)).await?;
-            boxed(context.answer(response))
-        }
+        ApiKey::Metadata => answer!(metadata::handle),
         ApiKey::DescribeCluster => answer!(describe_cluster::handle),
         ApiKey::CreateTopics => answer!(create_topics::handle, LISTS_AND_ANSWER),
         ApiKey::ListOffsets => answer!(list_offsets::handle),

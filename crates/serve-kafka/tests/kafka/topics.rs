@@ -411,3 +411,32 @@ async fn who_waits_for_room_holds_up_no_other_description() {
     assert_eq!(waiting.receive::<DescribeConfigsRequest>(4, id).await.results.len(), 1000);
     server.stop().await;
 }
+
+/// The turn of all that ask for many topics was kept while topics were made, one after the other, each until it was on the
+/// disk: whoever asked for all topics meanwhile waited for minutes.
+#[tokio::test]
+async fn who_makes_topics_holds_up_nobody_who_lists_them() {
+    const COUNT: usize = 3000;
+    let directory = tempfile::tempdir().unwrap();
+    let server = TestServer::start_on(directory.path()).await;
+    let (mut maker, mut other) = (server.connect().await, server.connect().await);
+    let named = (0..COUNT)
+        .map(|n| MetadataRequestTopic { name: Some(format!("made-{n}").into()), ..Default::default() });
+    let request = MetadataRequest {
+        topics: Some(named.collect()),
+        allow_auto_topic_creation: true,
+        ..Default::default()
+    };
+    let id = maker.send(9, &request).await;
+    let all = MetadataRequest { topics: None, ..Default::default() };
+    let seen = loop {
+        match other.call(9, &all).await.topics.len() {
+            0 => {}
+            seen => break seen,
+        }
+    };
+    assert!(seen < COUNT, "it was answered when all were made");
+    let made = maker.receive::<MetadataRequest>(9, id).await;
+    assert_eq!(made.topics.iter().filter(|topic| topic.error_code == 0).count(), COUNT);
+    server.stop().await;
+}
