@@ -19,8 +19,8 @@ static WAITS: Family =
 static UNDECODABLE: Family = Family::counter(
     "kolk_shard_undecodable_batches_total",
     &[],
-    "Batches that readers of shards were not shown, or not all of, because their records cannot be read; counted at each \
-     reading.",
+    "Batches that readers of shards were not shown, or not all of, because their records cannot be read, or are larger than \
+     Kinesis has them; counted at each reading.",
 );
 static UNREADABLE: Family = Family::counter(
     "kolk_fetch_unreadable_total",

@@ -60,7 +60,7 @@ pub struct Shards {
     blocks: Arc<Blocks>,
 }
 
-/// Batches that readers of shards were not shown, or not all of, because their records cannot be read.
+/// Batches that readers of shards were not shown, or not all of, because their records cannot be read or are too large.
 #[derive(Debug)]
 pub(crate) struct Undecodable {
     /// Counted at each reading.

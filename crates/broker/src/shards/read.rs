@@ -30,11 +30,18 @@ const SCAN_BYTES_MAX: usize = 16 * 1024 * 1024;
 const DECOMPRESSED_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// What every page may decompress a batch to. For a batch of more, the page is made again with room for
-/// [`DECOMPRESSED_BYTES_MAX`] beside it, one such page at a time.
+/// [`DECOMPRESSED_BYTES_MAX`] beside it.
 const DECOMPRESSED_BYTES_USUAL: usize = 4 * 1024 * 1024;
 
 /// What a record costs in memory beside its data.
 const RECORD_BYTES: usize = 256;
+
+/// Key and data of a record that Kinesis readers are shown: as much as PutRecord takes. A larger one comes from a Kafka
+/// producer, and no SDK expects it.
+const RECORD_SHOWN_BYTES_MAX: usize = 10 * 1024 * 1024 + 256;
+
+/// What of a page is encoded at a time while it is sent, but for a record that is larger.
+const PIECE_BYTES: usize = 256 * 1024;
 
 /// Records are copied out of what they pin where that is so many bytes more than twice their own.
 const PINNED_BYTES_SPARE: usize = 64 * 1024;
@@ -96,22 +103,24 @@ impl Shards {
             Ok((_, slice)) => slice,
             Err(error) => return durable.await.map_or_else(|broken| Err(broken.into()), |()| Err(error)),
         };
-        let mut page = Page::new(slice.clamp(from), limits, DECOMPRESSED_BYTES_USUAL);
+        let mut costs = Costs { read: READ_BYTES, decompressed: DECOMPRESSED_BYTES_USUAL };
+        let mut page = Page::new(slice.clamp(from), limits, costs);
         let mut permit = self.room(&page).await;
         let mut published = None;
         if let Some(index) = slice.partition {
             let partition = PartitionId { topic, index };
             published = Some(self.fill(&mut page, partition, &slice).await?);
-            if page.needs_more {
+            while let Some(more) = page.needs {
                 let from = page.next;
+                costs = more;
                 drop((page, permit));
-                page = Page::new(from, limits, DECOMPRESSED_BYTES_MAX);
+                page = Page::new(from, limits, costs);
                 permit = self.room(&page).await;
                 published = Some(self.fill(&mut page, partition, &slice).await?);
             }
         }
         page.let_go();
-        permit.shrink(page.pinned + page.records.len() * RECORD_BYTES);
+        permit.shrink(page.pinned + page.records.len() * RECORD_BYTES + page.encoded_at_once());
         let (seen, durable) = self.look(topic, shard);
         let (stream, slice) = match seen {
             Ok(seen) => seen,
@@ -136,7 +145,7 @@ impl Shards {
 
     /// Room for a page in the making: its records, what is read for it, and a batch of them decompressed.
     async fn room(&self, page: &Page) -> Permit {
-        let bytes = page.limits.bytes + 2 * READ_BYTES + page.decompressed_max;
+        let bytes = page.limits.bytes + READ_BYTES + page.costs.read + page.costs.decompressed;
         self.broker.admission().admit(bytes, Class::Data).await
     }
 
@@ -191,6 +200,12 @@ impl Shards {
                 }
             };
             let bytes = read.len();
+            // The first batch comes whole, however large.
+            if bytes > page.costs.read {
+                let costs = Costs { read: bytes, ..page.costs };
+                page.needs = page.records.is_empty().then_some(costs);
+                return Ok(read.published);
+            }
             scanned += bytes;
             let mut aborted = Aborted::new(read.aborted);
             for piece in &read.pieces {
@@ -226,7 +241,16 @@ impl Shards {
         let mut plain_before = page.plain_records;
         for (at, end) in piece.batches.iter().zip(ends) {
             let kept = self.blocks.take(partition, at.base_offset);
+            let before = page.too_large;
             let taken = page.take_batch(at, &bytes.slice(at.position..end), kept, aborted);
+            if page.too_large > before {
+                let skipped = page.too_large - before;
+                self.skipped(
+                    partition,
+                    at.base_offset,
+                    &format_args!("{skipped} of its records are too large"),
+                );
+            }
             if page.plain_records > plain_before {
                 // The first record that is a slice of the piece pins all of it.
                 page.pinned += bytes.len();
@@ -241,23 +265,38 @@ impl Shards {
                     return Ok(false);
                 }
                 Err(Undecodable { error, next }) => {
-                    self.broker.undecodable().batches.add(1);
-                    if let Some(unsaid) = self.broker.undecodable().told.say() {
-                        tracing::warn!(
-                            topic = %partition.topic,
-                            partition = partition.index,
-                            offset = at.base_offset.0,
-                            %error,
-                            unsaid,
-                            "a batch cannot be decoded and is skipped"
-                        );
-                    }
+                    self.skipped(partition, at.base_offset, &error);
                     page.next = page.next.max(next);
                 }
             }
         }
         Ok(true)
     }
+
+    /// Counts a batch of which readers are not shown all.
+    fn skipped(&self, partition: PartitionId, base: Offset, why: &dyn std::fmt::Display) {
+        self.broker.undecodable().batches.add(1);
+        if let Some(unsaid) = self.broker.undecodable().told.say() {
+            tracing::warn!(
+                topic = %partition.topic,
+                partition = partition.index,
+                offset = base.0,
+                error = %why,
+                unsaid,
+                "a batch, or some of its records, cannot be shown to readers of shards and is skipped"
+            );
+        }
+    }
+}
+
+/// What making a page may take beside its records, in bytes. Where that is not enough the page is made again with more,
+/// as one of few.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Costs {
+    /// Read of the log at once.
+    read: usize,
+    /// A batch decompressed.
+    decompressed: usize,
 }
 
 /// Where a page of the slice ends: at its end, unless a defect is planted.
@@ -302,10 +341,13 @@ struct Page {
     next: Offset,
     /// Append time of the last batch looked at.
     append_ms: Option<i64>,
-    /// A batch may decompress to so many bytes.
-    decompressed_max: usize,
-    /// The page is empty because its first batch decompresses to more than that, and more is allowed.
-    needs_more: bool,
+    costs: Costs,
+    /// The page is empty because its first batch takes more than that.
+    needs: Option<Costs>,
+    /// Records skipped because they are larger than any reader expects.
+    too_large: usize,
+    /// Bytes of the largest record.
+    largest: usize,
     /// Records that are slices of the log's own bytes.
     plain_records: usize,
     /// Bytes that the records keep in memory.
@@ -328,15 +370,17 @@ struct Undecodable {
 }
 
 impl Page {
-    fn new(from: Offset, limits: PageLimits, decompressed_max: usize) -> Page {
+    fn new(from: Offset, limits: PageLimits, costs: Costs) -> Page {
         Page {
             limits,
             records: Vec::new(),
             bytes: 0,
             next: from,
             append_ms: None,
-            decompressed_max,
-            needs_more: false,
+            costs,
+            needs: None,
+            too_large: 0,
+            largest: 0,
             plain_records: 0,
             pinned: 0,
         }
@@ -363,6 +407,11 @@ impl Page {
         self.pinned = self.bytes;
     }
 
+    /// Bytes of the page that are there a second time while it is sent, in base64.
+    fn encoded_at_once(&self) -> usize {
+        (PIECE_BYTES + self.largest).min(self.bytes) * 4 / 3
+    }
+
     /// Takes what fits of a batch; `kept` is its decompressed block if that is at hand. Of a batch damaged in its
     /// middle the records before the damage are given.
     fn take_batch(
@@ -383,12 +432,13 @@ impl Page {
         }
         if !hidden {
             let compressed = !matches!(header.compression(), Ok(Compression::None));
-            let block = match kept.map_or_else(|| decompressed(&header, batch, self.decompressed_max), Ok) {
+            let block = match kept.map_or_else(|| decompressed(&header, batch, self.costs.decompressed), Ok) {
                 Ok(block) => block,
                 Err(RecordError::Compress(CompressError::TooLarge { .. }))
-                    if self.decompressed_max < DECOMPRESSED_BYTES_MAX =>
+                    if self.costs.decompressed < DECOMPRESSED_BYTES_MAX =>
                 {
-                    self.needs_more = self.records.is_empty();
+                    let costs = Costs { decompressed: DECOMPRESSED_BYTES_MAX, ..self.costs };
+                    self.needs = self.records.is_empty().then_some(costs);
                     return Ok(Taken::Part { decompressed: None });
                 }
                 Err(error) => return Err(undecodable(error, next)),
@@ -398,6 +448,11 @@ impl Page {
             for record in RecordIter::new(&header, &block) {
                 let record = record.map_err(|error| undecodable(error, next))?;
                 if Offset(record.offset) < self.next {
+                    continue;
+                }
+                if size(&record) > RECORD_SHOWN_BYTES_MAX {
+                    self.too_large += 1;
+                    self.next = Offset(record.offset) + 1;
                     continue;
                 }
                 let taken = self.take_record(&record, at.append_ms, &block);
@@ -418,13 +473,14 @@ impl Page {
 
     /// Takes a record if it fits.
     fn take_record(&mut self, record: &Record<'_>, append_ms: i64, block: &Bytes) -> bool {
-        let bytes = record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len);
+        let bytes = size(record);
         let full = self.records.len() >= self.limits.records || self.bytes + bytes > self.limits.bytes;
         if full && !self.records.is_empty() {
             return false;
         }
         let offset = Offset(record.offset);
         self.bytes += bytes;
+        self.largest = self.largest.max(bytes);
         self.append_ms = Some(append_ms);
         self.next = offset + 1;
         self.records.push(ShardRecord {
@@ -443,6 +499,11 @@ impl Page {
             self.next = self.next.min(end);
         }
     }
+}
+
+/// Bytes of a record's key and value.
+fn size(record: &Record<'_>) -> usize {
+    record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len)
 }
 
 /// Aborted transactions that overlap a read, walked in step with the batches (KIP-98).
