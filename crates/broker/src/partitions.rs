@@ -116,6 +116,20 @@ impl BatchRules {
     }
 }
 
+/// What looking into a batch has in memory at once, in bytes, where that is more than any batch may take: to be had
+/// before it is checked. None for what is not looked into.
+pub fn looking_bytes(batch: &[u8], rules: BatchRules) -> usize {
+    let Ok(header) = BatchHeader::parse(batch) else { return 0 };
+    let (Ok(codec), Some(block)) = (header.compression(), batch.get(HEADER_BYTES..)) else { return 0 };
+    if !rules.compacted && rules.codec.is_none_or(|wanted| wanted.codec == codec) {
+        return 0;
+    }
+    match records::compress::standing_bytes(codec, block, rules.unpacked_bytes_max) {
+        bytes if bytes > LOOKED_BYTES_USUAL => bytes,
+        _ => 0,
+    }
+}
+
 /// Checks what a producer sent for one partition. Records that are not compressed have to be those that the header counts.
 /// The bytes are neither unpacked nor copied, but on compacted topics (unpacked) and where the topic asks for another
 /// codec (unpacked and packed again).
@@ -131,6 +145,10 @@ pub fn check_batch(mut bytes: Bytes, rules: BatchRules) -> Result<Checked, Batch
     let mut has_keyless = false;
     let other_codec = rules.codec.filter(|wanted| wanted.codec != compression);
     if rules.compacted || other_codec.is_some() {
+        if other_codec.is_none() && bytes.len() > rules.batch_bytes_max {
+            // The state would refuse it, after it was looked into.
+            return Err(BatchRefusal::TooLarge { limit: rules.batch_bytes_max });
+        }
         let keyless = keyless_records(&header, &bytes, rules)?;
         if !keyless.is_empty() {
             return Err(BatchRefusal::Keyless(keyless));
@@ -334,6 +352,9 @@ fn to_hold(partitions: &[Result<PartitionRead, ReadError>]) -> usize {
 
 /// Where a batch is looked into, it may unpack to so much at the most, whatever the topic says.
 const UNPACKED_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// What any batch may take in memory where it is looked into: no client writes frames of a larger window by itself.
+const LOOKED_BYTES_USUAL: usize = 4 * 1024 * 1024;
 
 /// Records without a key that a refusal names.
 const KEYLESS_NAMED_MAX: usize = 1000;

@@ -18,7 +18,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 use kolk_broker::Permit;
-use kolk_broker::partitions::{BatchRefusal, BatchRules, Checked, check_batch};
+use kolk_broker::partitions::{BatchRefusal, BatchRules, Checked, check_batch, looking_bytes};
 use kolk_broker::topics::{TopicKey, find};
 use kolk_engine::map::HashMap;
 use kolk_engine::{Append, AppendError, Appended, EngineExt, PartitionId, Pending, TopicId};
@@ -132,7 +132,7 @@ pub(crate) struct Held {
     pub buffer: Option<Bytes>,
     /// Bytes of the permit that are for the request itself.
     pub request_bytes: usize,
-    /// Bytes that were waited for beside these, for what batches are packed to anew.
+    /// Bytes that were waited for beside these, for what batches are unpacked or packed to anew.
     pub waited_bytes: usize,
 }
 
@@ -143,8 +143,9 @@ pub(crate) fn answer_bytes(request: &ProduceRequest) -> Result<usize, Close> {
     Ok(named.saturating_sub(1) * PARTITION_BYTES)
 }
 
-/// Decides a request. Where the first batch that its topic wants in another codec finds no room, nothing is decided: the
-/// room that `waited_bytes` then names is to be waited for, and the request to be decided again.
+/// Decides a request. Where the first batch that its topic wants in another codec finds no room, or one that takes much to
+/// look into, nothing is decided: the room that `waited_bytes` then names is to be waited for, and the request to be
+/// decided again.
 pub(crate) fn decide(
     shared: &Shared,
     topics: &mut TopicCache,
@@ -207,6 +208,21 @@ pub(crate) fn decide(
                         _ => Bytes::new(),
                     };
                     let named_bytes = records_named * NAMED_RECORD_BYTES;
+                    // Looked into on every worker at once, batches would take what they like.
+                    let looking = looking_bytes(&records, rules);
+                    let granted = decided.permit.bytes();
+                    let may_look = looking == 0
+                        || own_bytes + looking <= waited_bytes
+                        || decided.permit.try_grow(shared.broker.admission(), granted + looking);
+                    let checked = match may_look {
+                        true => check_batch(records, rules),
+                        false if own_bytes == 0 && !has_waited => {
+                            let Decided { permit, buffer, .. } = decided;
+                            return Ok(Err(Held { permit, buffer, request_bytes, waited_bytes: looking }));
+                        }
+                        false => Err(BatchRefusal::NoRoom),
+                    };
+                    decided.permit.shrink(granted);
                     let fits = |checked: Checked| {
                         let all = own_bytes + checked.own_bytes;
                         let admission = shared.broker.admission();
@@ -215,7 +231,7 @@ pub(crate) fn decide(
                             || decided.permit.try_grow(admission, request_bytes + named_bytes + all);
                         has_room.then_some((checked.batch, all)).ok_or(all)
                     };
-                    match check_batch(records, rules).map(fits) {
+                    match checked.map(fits) {
                         Ok(Ok((batch, all))) => {
                             own_bytes = all;
                             let partition = PartitionId { topic: known.id, index: partition.index };
@@ -258,6 +274,8 @@ pub(crate) fn decide(
             partition_responses: partitions,
         });
     }
+    // What was waited for to look into batches is not needed any more.
+    decided.permit.shrink(request_bytes + own_bytes + records_named * NAMED_RECORD_BYTES);
     decided.bytes = decided.permit.bytes();
     if !appends.is_empty() {
         decided.appends = Some(shared.broker.engine().append(appends));

@@ -4,6 +4,7 @@ use bytes::{Bytes, BytesMut};
 use kolk_broker::{Class, Settings};
 use kolk_wire_kafka::messages::api_versions::ApiVersionsRequest;
 use kolk_wire_kafka::messages::produce::{PartitionProduceData, ProduceRequest};
+use kolk_wire_kafka::records::batch::HEADER_BYTES;
 use kolk_wire_kafka::records::crc::crc32c;
 use kolk_wire_kafka::records::{BatchBuilder, BatchHeader, Batches, Compression};
 use kolk_wire_kafka::{ErrorCode, Records};
@@ -311,5 +312,47 @@ async fn what_batches_are_packed_to_anew_is_in_the_budget() {
     assert!(answer.responses[0].partition_responses.iter().all(|partition| partition.error_code == 0));
     assert_eq!(client.fetch("t", 0, 0).await.len(), 2);
     assert_eq!(client.fetch("t", 1, 0).await.len(), 1);
+    server.stop().await;
+}
+
+/// A frame of ten bytes may have its reader allocate 64 MiB: each worker did so, on as many cores as there are.
+#[tokio::test]
+async fn what_looking_into_a_batch_takes_is_in_the_budget() {
+    let settings = Settings { memory_bytes_max: 8 << 20, ..Settings::default() };
+    let server = TestServer::start_with(settings, kolk_serve_kafka::Settings::default()).await;
+    let mut client = server.connect().await;
+    client.create_topic("t", 1, &[("cleanup.policy", "compact")]).await;
+    let mut wide = batch_with(Compression::Zstd, &["x"]).to_vec();
+    wide.truncate(HEADER_BYTES);
+    // A window of 64 MiB, and one byte in it.
+    wide.extend_from_slice(&[0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x80, 0x09, 0x00, 0x00, 0x61]);
+    let length = wide.len() as u32 - 12;
+    wide[8..12].copy_from_slice(&length.to_be_bytes());
+    let crc = crc32c(&wide[21..]);
+    wide[17..21].copy_from_slice(&crc.to_be_bytes());
+
+    let admission = server.broker.admission();
+    let free = admission.available();
+    let mut held = admission.try_admit(1 << 20, Class::Data).unwrap();
+    assert!(held.try_grow(admission, (1 << 20) + admission.available() - (64 << 10)));
+    let most = held.bytes();
+    assert!(held.try_grow(admission, most + (500 << 10)));
+    let id = client.send(9, &produce_request("t", 0, wide.into())).await;
+    let mut other = server.connect().await;
+    for _ in 0..50 {
+        other.call(3, &ApiVersionsRequest::default()).await;
+    }
+    let nothing = client.stream.try_read(&mut [0]).unwrap_err();
+    assert_eq!(nothing.kind(), std::io::ErrorKind::WouldBlock, "it waits for room");
+    let plain = other.produce("t", 0, batch_with(Compression::Zstd, &["x"])).await;
+    assert_eq!(plain.error_code, 0, "what takes little does not wait");
+    drop(held);
+    let answer = only_partition(client.receive::<ProduceRequest>(9, id).await);
+    assert_eq!(answer.error_code, ErrorCode::InvalidRecord.code());
+    // It is given back once the answer is written, which may be after it was read.
+    for _ in 0..50 {
+        other.call(3, &ApiVersionsRequest::default()).await;
+    }
+    assert_eq!(admission.available(), free);
     server.stop().await;
 }

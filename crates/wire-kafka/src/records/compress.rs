@@ -138,6 +138,49 @@ pub fn decompress(codec: Compression, block: &[u8], limit: usize) -> Result<Vec<
     Ok(out)
 }
 
+/// Bytes that decompressing a block while it is read has in memory at once, as far as the block announces them, at most
+/// `limit` and little more: the window of a zstd frame, a snappy block. Other codecs take little. A block that is not what
+/// its codec says announces what it likes; reading it fails.
+pub fn standing_bytes(codec: Compression, block: &[u8], limit: usize) -> usize {
+    let announced = match codec {
+        Compression::None | Compression::Gzip | Compression::Lz4 => 0,
+        Compression::Snappy => snappy_standing_bytes(block),
+        Compression::Zstd => zstd_standing_bytes(block).unwrap_or(limit),
+    };
+    announced.min(limit)
+}
+
+fn snappy_standing_bytes(block: &[u8]) -> usize {
+    let unpacked = |compressed| snap::raw::decompress_len(compressed).unwrap_or(0);
+    let Some(mut rest) = block.strip_prefix(&XERIAL_MAGIC) else { return unpacked(block) };
+    rest = rest.get(XERIAL_HEADER_BYTES - XERIAL_MAGIC.len()..).unwrap_or_default();
+    let mut most = 0;
+    while let Some((length, behind)) = rest.split_first_chunk::<4>() {
+        let length = usize::try_from(i32::from_be_bytes(*length)).unwrap_or(usize::MAX);
+        let Some((compressed, next)) = behind.split_at_checked(length) else { break };
+        most = most.max(unpacked(compressed));
+        rest = next;
+    }
+    most
+}
+
+/// The window of the one frame that a block is; `None` if it is several, or none.
+fn zstd_standing_bytes(block: &[u8]) -> Option<usize> {
+    const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+    if zstd::zstd_safe::find_frame_compressed_size(block).ok()? != block.len() {
+        return None;
+    }
+    let (descriptor, rest) = block.strip_prefix(&MAGIC)?.split_first()?;
+    if descriptor & 0x20 != 0 {
+        // A single segment: the window is all of the content.
+        let content = zstd::zstd_safe::get_frame_content_size(block).ok()??;
+        return usize::try_from(content).ok();
+    }
+    let window = rest.first()?;
+    let base = 1usize << (10 + (window >> 3));
+    Some(base + base / 8 * usize::from(window & 7))
+}
+
 /// Decompresses a block while it is read. Reading more than `limit` bytes is an error, see [`of_read`].
 pub(super) fn reader<'a>(
     codec: Compression,
@@ -356,6 +399,29 @@ mod tests {
         // A frame header that asks for a window of 2 GiB in front of one raw block of one byte.
         let frame = [0x28, 0xb5, 0x2f, 0xfd, 0x00, 0xa8, 0x09, 0x00, 0x00, 0x61];
         assert!(matches!(decompress(Compression::Zstd, &frame, 1 << 20), Err(CompressError::Damaged { .. })));
+    }
+
+    #[test]
+    fn a_block_says_what_unpacking_it_takes() {
+        const LIMIT: usize = 64 << 20;
+        let zeros = vec![0; 6 << 20];
+        for codec in ALL {
+            let usual = compress(codec, &zeros).unwrap();
+            assert!(standing_bytes(codec, &usual, LIMIT) <= 2 << 20, "{codec:?}");
+        }
+        let raw = snap::raw::Encoder::new().compress_vec(&zeros).unwrap();
+        assert_eq!(standing_bytes(Compression::Snappy, &raw, LIMIT), zeros.len());
+        let xerial = [&XERIAL_MAGIC[..], &[0; 8], &(raw.len() as u32).to_be_bytes(), &raw].concat();
+        assert_eq!(standing_bytes(Compression::Snappy, &xerial, LIMIT), zeros.len());
+        let at_once = zstd::bulk::compress(&zeros, 1).unwrap();
+        assert!(standing_bytes(Compression::Zstd, &at_once, LIMIT) <= zeros.len());
+        // A window of 64 MiB in front of one raw block of one byte; then two such frames.
+        let wide = [0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x80, 0x09, 0x00, 0x00, 0x61];
+        assert_eq!(standing_bytes(Compression::Zstd, &wide, LIMIT), LIMIT);
+        let two = [&compress(Compression::Zstd, b"x").unwrap()[..], &wide].concat();
+        assert_eq!(standing_bytes(Compression::Zstd, &two, LIMIT), LIMIT);
+        assert_eq!(standing_bytes(Compression::Zstd, b"noise", LIMIT), LIMIT);
+        assert_eq!(standing_bytes(Compression::Snappy, &[0xff; 20], LIMIT), 0);
     }
 
     #[test]
