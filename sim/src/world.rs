@@ -29,8 +29,11 @@ const TIME_MAX: Duration = Duration::from_secs(3600);
 const FAILED_STARTS_MAX: u32 = 5;
 /// Simulated time that a stop may take on a healthy disk.
 const STOP_MAX: Duration = Duration::from_secs(60);
-/// Bits that flip, one by one, once all is done.
-const FLIPS: u32 = 3;
+/// How often the log is damaged, each time alone, once all is done.
+const DAMAGES: u32 = 3;
+/// Bytes at the front of a file, and at its end, that are damaged more often than others.
+const HEAD_BYTES: u64 = 64;
+const TAIL_BYTES: u64 = 1024;
 
 /// What a run was like.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -219,8 +222,8 @@ async fn whole(world: World, plan: &Plan) -> Report {
     sim.remove_tree(COPIES_DIR.as_ref());
     if plan.faults.rot {
         run.world.replays.end();
-        for _ in 0..FLIPS {
-            run.flip_a_bit(&workloads).await;
+        for _ in 0..DAMAGES {
+            run.damage(&workloads).await;
         }
     }
     Report {
@@ -416,52 +419,77 @@ impl<'a> Run<'a> {
         self.sim().kill().await;
     }
 
-    /// A bit of the log flips while nobody runs. Where `verify` finds nothing, nothing that counts has changed: then all
-    /// holds as before. Where it finds damage the operator repairs it, or starts the server all the same: that refuses
-    /// with a sentence, or goes on without touching it, and once the bit is back, as from a copy, all holds again.
-    async fn flip_a_bit(&mut self, workloads: &[Box<dyn Workload>]) {
+    /// The log is damaged while nobody runs: a bit flips, or a file is gone. Where `verify` finds nothing, nothing that
+    /// counts has changed: then all holds as before. Where it finds damage the operator repairs it, or starts the server
+    /// all the same: that refuses with a sentence, or goes on without touching it, and once what was damaged is back, as
+    /// from a copy, all holds again.
+    async fn damage(&mut self, workloads: &[Box<dyn Workload>]) {
+        let stopped = self.sim().save_disk();
+        let is_idle = self.world.below(2) == 0;
+        if is_idle {
+            // Not after a clean stop but after a life that wrote nothing, not even its end.
+            self.start_again(None).await;
+            self.end(if self.world.below(2) == 0 { Ends::Kill } else { Ends::PowerLoss }).await;
+        }
         let whole = self.sim().save_disk();
-        let files: Vec<_> = self.sim().files().into_iter().filter(|(_, size)| *size > 0).collect();
-        let (path, size) = &files[self.world.below(files.len() as u64) as usize];
-        let byte = self.world.below(*size);
-        let bit = self.world.below(8) as u8;
-        self.world.note(format!("bit {bit} of byte {byte} of {} flips", path.display()));
-        self.sim().flip_bit(path, byte, bit);
+        self.damage_a_file(is_idle);
         let verified = self.verify(DATA_DIR).await;
         self.sim().kill().await;
         let is_found = !matches!(&verified, Ok(damage) if damage.is_empty());
         self.world.note(format!("verify: {verified:?}"));
         if verified.is_ok() && is_found && self.world.below(2) == 0 {
             self.repair(workloads).await;
-            self.sim().kill().await;
-            self.sim().restore_disk(&whole);
-            return;
-        }
-        match try_start(self.sim(), DATA_DIR, self.options()).await {
-            Ok(server) => {
-                self.server = Some(server);
-                if !is_found {
-                    self.check(workloads).await;
+        } else {
+            match try_start(self.sim(), DATA_DIR, self.options()).await {
+                Ok(server) => {
+                    self.server = Some(server);
+                    if !is_found {
+                        self.check(workloads).await;
+                    }
+                    self.stop().await;
                 }
-                self.stop().await;
-            }
-            Err(error) => {
-                self.refused_starts += 1;
-                assert!(is_found, "a start is refused where verify finds nothing: {error}");
-                assert!(
-                    matches!(error, ServerError::Open(OpenError::Damaged { .. } | OpenError::Newer { .. })),
-                    "a flipped bit is damage, or a version: {error}"
-                );
-                self.world.note(format!("the start is refused: {error}"));
-                self.sim().kill().await;
-                self.sim().flip_bit(path, byte, bit);
-                self.start_again(None).await;
-                self.check(workloads).await;
-                self.stop().await;
+                Err(error) => {
+                    self.refused_starts += 1;
+                    assert!(is_found, "a start is refused where verify finds nothing: {error}");
+                    assert!(
+                        matches!(
+                            error,
+                            ServerError::Open(OpenError::Damaged { .. } | OpenError::Newer { .. })
+                        ),
+                        "what is damaged is damage, or a version: {error}"
+                    );
+                    self.world.note(format!("the start is refused: {error}"));
+                    self.sim().kill().await;
+                    self.sim().restore_disk(&whole);
+                    self.start_again(None).await;
+                    self.check(workloads).await;
+                    self.stop().await;
+                }
             }
         }
         self.sim().kill().await;
-        self.sim().restore_disk(&whole);
+        self.sim().restore_disk(&stopped);
+    }
+
+    /// Formats have fields of their own at both ends of a file: bits flip there as often as anywhere between. Nothing
+    /// names the log files of the last life: that one of them is gone can be found only if `others_may_miss` it, which is
+    /// so once a later life began.
+    fn damage_a_file(&self, others_may_miss: bool) {
+        let files: Vec<_> = self.sim().files().into_iter().filter(|(_, size)| *size > 0).collect();
+        let (path, size) = &files[self.world.below(files.len() as u64) as usize];
+        let is_log = path.extension().is_some_and(|extension| extension == "wal");
+        let byte = match self.world.below(8) {
+            0 if others_may_miss || !is_log => {
+                self.world.note(format!("{} is lost", path.display()));
+                return self.sim().lose_file(path);
+            }
+            1 | 2 => self.world.below(HEAD_BYTES.min(*size)),
+            3 | 4 => size - 1 - self.world.below(TAIL_BYTES.min(*size)),
+            _ => self.world.below(*size),
+        };
+        let bit = self.world.below(8) as u8;
+        self.world.note(format!("bit {bit} of byte {byte} of {} flips", path.display()));
+        self.sim().flip_bit(path, byte, bit);
     }
 
     /// The operator asks what a repair would lose, repairs, and the log is what it was but for that.

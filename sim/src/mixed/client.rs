@@ -41,24 +41,22 @@ impl Client {
         told
     }
 
-    /// The same again and again until it is answered: for what comes after all faults.
+    /// The same again and again until it is answered: for what comes after all faults, when nothing may be refused.
     pub async fn surely<T: Clone, F: Future<Output = Result<T, Error>>>(
         &self,
         what: impl Fn(Told<T>) -> What,
         mut call: impl FnMut() -> F,
-    ) -> Option<T> {
+    ) -> T {
+        let mut told = Told::Unknown(String::new());
         for _ in 0..TRIES {
-            match self.act(&what, call()).await {
-                Told::Ok(answer) => return Some(answer),
-                Told::Refused(_) => return None,
+            told = self.act(&what, call()).await;
+            match told {
+                Told::Ok(answer) => return answer,
+                Told::Refused(_) => break,
                 Told::Unknown(_) => self.world.pause(200).await,
             }
         }
-        panic!(
-            "{}: the server has healed, and does not answer: {:?}",
-            self.name,
-            what(Told::Refused(String::new()))
-        )
+        panic!("{}: the server has healed, and does not answer: {:?}", self.name, what(told))
     }
 
     /// Makes a topic.

@@ -12,8 +12,7 @@ const EMPTY_POLLS_MAX: u32 = 20;
 
 pub(super) async fn read_everything(client: &Client) {
     let (kafka, kinesis) = (client.world.kafka(), client.world.kinesis());
-    let there =
-        client.surely(|told| What::Topics { told }, || catalogue::topics(&kafka)).await.unwrap_or_default();
+    let there = client.surely(|told| What::Topics { told }, || catalogue::topics(&kafka)).await;
     // Where one is missing, the list of all topics says so.
     for topic in [ORDERS, LEDGER].into_iter().filter(|topic| there.contains_key(*topic)).map(Name::from) {
         let what = |told| What::Configs { topic: topic.clone(), told };
@@ -29,7 +28,7 @@ pub(super) async fn read_everything(client: &Client) {
         let stream: Name = ORDERS.into();
         let what = |told| What::Shards { stream: stream.clone(), told };
         let shards = client.surely(what, || streams::list_shards(&kinesis, &stream)).await;
-        for shard in &shards.unwrap_or_default() {
+        for shard in &shards {
             let what = |told| What::Slice { stream: stream.clone(), shard: shard.id, told };
             client.surely(what, || streams::read_whole(&kinesis, &stream, shard)).await;
         }

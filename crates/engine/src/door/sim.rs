@@ -298,6 +298,11 @@ impl Sim {
         self.disk.flip_bit(path, byte, bit);
     }
 
+    /// Loses a file at rest: its name is gone, as after a copy that broke off. The file must be there.
+    pub fn lose_file(&self, path: &Path) {
+        self.disk.lose_file(path);
+    }
+
     /// Removes a directory with all that is in it, durably and at once: what an operator does.
     pub fn remove_tree(&self, path: &Path) {
         self.disk.remove_tree(path);

@@ -226,9 +226,7 @@ pub(super) async fn load_snapshot<'a>(
         let part = snapshot_directory(directory);
         let positions = snapshot::load(disk, &part, id, &mut state).await;
         let positions = positions.map_err(|error| match error {
-            SnapshotError::Io { source, .. } => {
-                OpenError::Io { path: part.join(snapshot::file_name(id)), source }
-            }
+            SnapshotError::Io { source, .. } => of_named(part.join(snapshot::file_name(id)), source),
             SnapshotError::Damaged { position, what, .. } => OpenError::Damaged {
                 file: part.join(snapshot::file_name(id)),
                 position,
@@ -242,6 +240,15 @@ pub(super) async fn load_snapshot<'a>(
         show_partitions(&state, index);
     }
     Ok(Replayed { state, index, covered })
+}
+
+/// Why a file that the manifest names cannot be opened.
+fn of_named(path: PathBuf, source: io::Error) -> OpenError {
+    if source.kind() == io::ErrorKind::NotFound {
+        let what = "the manifest names it, and it is not there".to_owned();
+        return OpenError::Damaged { file: path, position: 0, what, advice: ADVICE };
+    }
+    OpenError::Io { path, source }
 }
 
 /// Shows the partitions of a state to readers.
@@ -266,7 +273,7 @@ pub(super) async fn open_segments(
     for id in manifest.segments.iter().copied().map(SegmentId) {
         let path = part.join(id.file_name());
         let (segment, extents) = Segment::open(handles, id).await.map_err(|error| match error {
-            SegmentError::Io { source, .. } => OpenError::Io { path: path.clone(), source },
+            SegmentError::Io { source, .. } => of_named(path.clone(), source),
             SegmentError::Damaged { position, what, .. } => {
                 OpenError::Damaged { file: path.clone(), position, what: what.into(), advice: ADVICE }
             }

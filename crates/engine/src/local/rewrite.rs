@@ -607,8 +607,11 @@ impl Rewriter {
     }
 
     async fn remove(&self, path: PathBuf) -> Result<(), RewriteError> {
-        let what = || format!("removing {}", path.display());
-        self.log.door.disk.remove(&path).await.map_err(|source| disk_error(what())(source))
+        match self.log.door.disk.remove(&path).await {
+            // A repair goes on where a file was missing.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            removed => removed.map_err(disk_error(format!("removing {}", path.display()))),
+        }
     }
 }
 

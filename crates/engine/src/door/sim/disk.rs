@@ -307,6 +307,17 @@ impl SimDisk {
         }
     }
 
+    pub fn lose_file(&self, path: &Path) {
+        let (parent, name) = split(path).expect("a file's path");
+        let mut inner = self.lock_inner();
+        let directory = inner.directories.get_mut(&parent).expect("names are in directories");
+        assert!(directory.now.remove(&name).is_some(), "the file is there");
+        directory.durable.remove(&name);
+        directory
+            .since
+            .retain(|change| !matches!(change, Change::Put(of, _) | Change::Remove(of) if *of == name));
+    }
+
     pub fn remove_tree(&self, path: &Path) {
         self.lock_inner().directories.retain(|directory, _| !directory.starts_with(path));
     }
