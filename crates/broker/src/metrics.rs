@@ -37,6 +37,23 @@ static GROUPS: Family = Family::gauge(
     &["phase"],
     "Consumer groups that have or expect members, by where they stand.",
 );
+static GROUPS_STORED: Family = Family::gauge(
+    "kolk_groups_stored",
+    &[],
+    "Consumer groups that are stored, those without members included.",
+);
+static GROUPS_LIMIT: Family = Family::gauge(
+    "kolk_groups_stored_limit",
+    &[],
+    "How many consumer groups may be stored (`--groups-max`).",
+);
+static GROUP_BYTES: Family = Family::gauge(
+    "kolk_group_state_bytes",
+    &[],
+    "Memory that members of consumer groups, their assignments and committed offsets are counted with.",
+);
+static GROUP_BYTES_LIMIT: Family =
+    Family::gauge("kolk_group_state_limit_bytes", &[], "How much that may be (`--group-state-max`).");
 
 impl Source for Broker {
     fn report(&self, page: &mut Page) {
@@ -54,6 +71,11 @@ impl Source for Broker {
             page.count(&PARTITIONS, &[], state.partition_count() as u64);
             page.count(&SHARDS, &[], state.shard_count() as u64);
             page.count(&PRODUCERS, &[], state.producer_count() as u64);
+            let (groups, bytes) = state.group_sizes();
+            page.count(&GROUPS_STORED, &[], groups as u64);
+            page.count(&GROUPS_LIMIT, &[], state.limits().groups as u64);
+            page.count(&GROUP_BYTES, &[], bytes as u64);
+            page.count(&GROUP_BYTES_LIMIT, &[], state.limits().group_bytes as u64);
         });
         for (phase, count) in self.groups().phase_counts() {
             page.count(&GROUPS, &[phase.name()], count as u64);

@@ -342,6 +342,8 @@ async fn open(
     let limits = Limits {
         partitions_per_topic: settings.topic_partitions_max,
         partitions_total: settings.partitions_max,
+        groups: settings.groups_max,
+        group_bytes: usize::try_from(settings.group_state_max.0).unwrap_or(usize::MAX),
         offset_metadata_bytes: broker.offset_metadata_bytes_max,
         configs: Arc::new(config.kafka.topic_defaults()),
         ..Default::default()

@@ -74,6 +74,8 @@ pub(crate) fn of_refusal(refusal: &Refusal) -> ErrorCode {
         Refusal::UnknownMember => ErrorCode::UnknownMemberId,
         Refusal::IllegalGeneration { .. } => ErrorCode::IllegalGeneration,
         Refusal::MetadataTooLarge { .. } => ErrorCode::OffsetMetadataTooLarge,
+        // What Kafka answers where a group's record is too large.
+        Refusal::MembershipTooLarge { .. } => ErrorCode::UnknownServerError,
         Refusal::StateFull { .. } => ErrorCode::PolicyViolation,
         Refusal::StorageFull => ErrorCode::KafkaStorageError,
     }

@@ -98,6 +98,7 @@ impl Service {
             Refusal::StateFull { .. } => ServiceError::new(ErrorCode::LimitExceeded, refusal.to_string()),
             Refusal::StorageFull => ServiceError::new(ErrorCode::InternalFailure, refusal.to_string()),
             Refusal::NotDeletable
+            | Refusal::MembershipTooLarge { .. }
             | Refusal::OffsetOutOfRange { .. }
             | Refusal::UnknownGroup
             | Refusal::GroupNotEmpty

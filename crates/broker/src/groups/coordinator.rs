@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use kolk_engine::map::HashMap;
-use kolk_engine::state::{Command, Membership};
-use kolk_engine::{EngineExt, Pending};
+use kolk_engine::state::{Command, Membership, Refusal};
+use kolk_engine::{EngineExt, Pending, Seldom};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
@@ -22,8 +22,20 @@ use crate::{Broker, Permit};
 const GROUPS_MAX: usize = 100_000;
 
 /// The groups in memory, and the memory for their members.
-#[derive(Debug, Default)]
-pub(crate) struct Groups(Mutex<HashMap<Arc<str>, Arc<Cell>>>, Seats);
+#[derive(Debug)]
+pub(crate) struct Groups {
+    by_id: Mutex<HashMap<Arc<str>, Arc<Cell>>>,
+    seats: Seats,
+    /// Clients can cause a membership not to be stored as often as they like.
+    not_stored: Seldom,
+}
+
+impl Default for Groups {
+    fn default() -> Self {
+        let not_stored = Seldom::new(Duration::from_secs(10));
+        Groups { by_id: Mutex::default(), seats: Seats::default(), not_stored }
+    }
+}
 
 #[derive(Debug)]
 struct Cell {
@@ -42,13 +54,13 @@ struct Slot {
 
 impl Groups {
     pub(super) fn seats(&self) -> &Seats {
-        &self.1
+        &self.seats
     }
 
     /// Every group in memory that has or expects members: id, phase, protocol type.
     pub(super) fn phases(&self) -> Vec<(Arc<str>, Phase, String)> {
         let cells: Vec<Arc<Cell>> =
-            self.0.lock().expect("nobody panics while holding the groups").values().cloned().collect();
+            self.by_id.lock().expect("nobody panics while holding the groups").values().cloned().collect();
         let phases = cells.iter().map(|cell| {
             let slot = cell.lock();
             (cell.id.clone(), slot.group.phase(), slot.group.protocol_type().to_owned())
@@ -62,7 +74,7 @@ impl Groups {
     pub(crate) fn phase_counts(&self) -> [(Phase, usize); 4] {
         let mut counts = [Phase::Empty, Phase::PreparingRebalance, Phase::CompletingRebalance, Phase::Stable]
             .map(|phase| (phase, 0));
-        for cell in self.0.lock().expect("nobody panics while holding the groups").values() {
+        for cell in self.by_id.lock().expect("nobody panics while holding the groups").values() {
             let now = cell.lock().group.phase();
             counts.iter_mut().filter(|(phase, _)| *phase == now).for_each(|(_, count)| *count += 1);
         }
@@ -198,7 +210,7 @@ impl Broker {
     /// Runs `act` under the lock of a group if it is in memory, else under the map's, so that nobody brings it in
     /// meanwhile.
     pub(super) fn with_group_if_loaded<R>(&self, id: &str, act: impl FnOnce(Option<&mut Group>) -> R) -> R {
-        let map = self.groups().0.lock().expect("nobody panics while holding the groups");
+        let map = self.groups().by_id.lock().expect("nobody panics while holding the groups");
         match map.get(id).cloned() {
             Some(cell) => {
                 drop(map);
@@ -210,7 +222,7 @@ impl Broker {
     }
 
     fn cell(&self, id: &str, may_create: bool) -> Result<Option<Arc<Cell>>, GroupError> {
-        let mut map = self.groups().0.lock().expect("nobody panics while holding the groups");
+        let mut map = self.groups().by_id.lock().expect("nobody panics while holding the groups");
         if let Some(cell) = map.get(id) {
             return Ok(Some(Arc::clone(cell)));
         }
@@ -254,7 +266,7 @@ impl Broker {
         }
         if !effects.store {
             drop(slot);
-            effects.deliver(false);
+            effects.deliver(None);
             return;
         }
         if slot.group.phase() == Phase::Empty {
@@ -275,14 +287,14 @@ impl Broker {
     fn forget(&self, cell: &Arc<Cell>) {
         let mut effects = Effects::default();
         {
-            let mut map = self.groups().0.lock().expect("nobody panics while holding the groups");
+            let mut map = self.groups().by_id.lock().expect("nobody panics while holding the groups");
             cell.lock().group.abandon(&mut effects);
             if map.get(&cell.id).is_some_and(|known| Arc::ptr_eq(known, cell)) {
                 map.remove(&cell.id);
             }
         }
         cell.wake.notify_one();
-        effects.deliver(true);
+        effects.deliver(Some(&GroupError::NotAvailable));
     }
 }
 
@@ -290,25 +302,22 @@ impl Broker {
 async fn store(
     broker: Broker,
     cell: Arc<Cell>,
-    pending: Pending<Result<kolk_engine::state::Outcome, kolk_engine::state::Refusal>>,
+    pending: Pending<Result<kolk_engine::state::Outcome, Refusal>>,
     effects: Effects,
 ) {
-    let stored = match pending.await {
-        Ok(Ok(_)) => true,
-        Ok(Err(refusal)) => {
-            tracing::warn!(group = ?cell.id, %refusal, "a group's membership was refused");
-            false
-        }
-        Err(error) => {
-            tracing::warn!(group = ?cell.id, %error, "a group's membership could not be stored");
-            false
-        }
+    let (reason, failed) = match pending.await {
+        Ok(Ok(_)) => return effects.deliver(None),
+        // It would be refused again and again: the members are to know.
+        Ok(Err(refusal @ Refusal::MembershipTooLarge { .. })) => (refusal.to_string(), refusal.into()),
+        Ok(Err(refusal)) => (refusal.to_string(), GroupError::NotAvailable),
+        Err(error) => (error.to_string(), GroupError::NotAvailable),
     };
-    if !stored {
-        // What the members would be told is not in the log: they join again, from what is stored.
-        broker.forget(&cell);
+    if let Some(unsaid) = broker.groups().not_stored.say() {
+        tracing::warn!(group = ?cell.id, reason, unsaid, "a group's membership was not stored");
     }
-    effects.deliver(!stored);
+    // What the members would be told is not in the log: they join again, from what is stored.
+    broker.forget(&cell);
+    effects.deliver(Some(&failed));
 }
 
 /// Sleeps until the group's next deadline, again and again, until the group is idle.
@@ -338,7 +347,8 @@ async fn run_timer(broker: Broker, cell: Arc<Cell>) {
             }
             None => {
                 let is_gone = {
-                    let mut map = broker.groups().0.lock().expect("nobody panics while holding the groups");
+                    let mut map =
+                        broker.groups().by_id.lock().expect("nobody panics while holding the groups");
                     let mut slot = cell.lock();
                     let is_idle = slot.group.is_idle() && slot.group.next_deadline().is_none();
                     if is_idle {

@@ -47,14 +47,14 @@ pub(super) struct Effects {
 }
 
 impl Effects {
-    /// Answers everybody; `failed` if what the answers tell could not be stored.
-    pub fn deliver(self, failed: bool) {
+    /// Answers everybody; with `failed` if what the answers tell could not be stored.
+    pub fn deliver(self, failed: Option<&GroupError>) {
         // A receiver that is gone is a client that has hung up.
         for (reply, answer) in self.joins {
-            let _ = reply.send(if failed { Err(GroupError::NotAvailable) } else { answer });
+            let _ = reply.send(failed.cloned().map_or(answer, Err));
         }
         for (reply, answer) in self.syncs {
-            let _ = reply.send(if failed { Err(GroupError::NotAvailable) } else { answer });
+            let _ = reply.send(failed.cloned().map_or(answer, Err));
         }
     }
 }

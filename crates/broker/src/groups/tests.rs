@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use kolk_engine::door::{Door, real};
 use kolk_engine::memory::{MemoryEngine, MemoryOptions};
+use kolk_engine::state::Refusal;
 use tokio::time::{Instant, sleep};
 
 use super::seats::{ID_BYTES_MAX, Seats};
@@ -294,6 +295,37 @@ async fn a_new_member_that_asks_again_is_waited_for_as_long() {
     }
     broker.join_group(request(&old, &["range"]), held(&broker)).await.unwrap();
     assert_eq!(second.await.unwrap().unwrap().generation, 2);
+}
+
+/// One leader's assignments could take the memory of all groups. Now its own group hears of it, in Kafka's words, and others
+/// go on; so does the group itself with less.
+#[tokio::test(start_paused = true)]
+async fn a_group_whose_assignments_are_too_large_fails_alone() {
+    let broker = broker();
+    let joined = broker.join_group(request("", &["range"]), held(&broker)).await.unwrap();
+    let large = "a".repeat(2 << 20);
+    let assigned = sync_request(&joined, &[(&joined.member_id, &large)]);
+    let refused = broker.sync_group(assigned, held(&broker)).await;
+    let too_large =
+        |refusal: &Refusal| matches!(refusal, Refusal::MembershipTooLarge { limit: 1_048_588, .. });
+    assert!(matches!(&refused, Err(GroupError::Refused(refusal)) if too_large(refusal)), "{refused:?}");
+
+    let other = || JoinRequest { group: "other".to_owned(), ..request("", &["range"]) };
+    let first = broker.join_group(other(), held(&broker)).await.unwrap();
+    let as_other = |joined: &Joined| SyncRequest {
+        group: "other".to_owned(),
+        ..sync_request(joined, &[(&joined.member_id, "a")])
+    };
+    broker.sync_group(as_other(&first), held(&broker)).await.unwrap();
+    let second = join(&broker, other());
+    sleep(Duration::from_millis(1)).await;
+    let again = JoinRequest { member_id: first.member_id, ..other() };
+    assert_eq!(broker.join_group(again, held(&broker)).await.unwrap().generation, 2);
+    assert_eq!(second.await.unwrap().unwrap().generation, 2);
+
+    let again =
+        broker.join_group(request(&joined.member_id, &["other", "range"]), held(&broker)).await.unwrap();
+    assert_eq!(sync(&broker, &again).await.unwrap().assignment, "a");
 }
 
 #[tokio::test(start_paused = true)]

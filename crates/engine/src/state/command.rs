@@ -406,6 +406,14 @@ pub enum Refusal {
         /// Allowed.
         limit: usize,
     },
+    /// What a group's members have to say is more than one group may hold (`message.max.bytes`).
+    #[error("the group's members and assignments take {size} bytes, at most {limit}")]
+    MembershipTooLarge {
+        /// Its bytes.
+        size: usize,
+        /// Allowed.
+        limit: usize,
+    },
     /// The state's memory limit for this kind of entry is reached.
     #[error("too many {what}: the limit is {limit}")]
     StateFull {

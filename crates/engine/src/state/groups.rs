@@ -34,6 +34,17 @@ impl CommittedOffset {
 }
 
 impl Membership {
+    /// Bytes of what its members have sent, and of what was assigned to them.
+    fn content_bytes(&self) -> usize {
+        let members = self.members.iter().map(|member| {
+            let protocols = member.protocols.iter().map(|(name, metadata)| name.len() + metadata.len());
+            let instance_id = member.instance_id.as_ref().map_or(0, |id| id.len());
+            let names = member.id.len() + instance_id + member.client_id.len() + member.client_host.len();
+            names + member.assignment.len() + protocols.sum::<usize>()
+        });
+        members.sum()
+    }
+
     pub(crate) fn counted_bytes(&self) -> usize {
         let members = self.members.iter().map(|member| {
             let protocols = member.protocols.iter().map(|(name, metadata)| 64 + name.len() + metadata.len());
@@ -100,6 +111,11 @@ impl State {
                     return Ok((None, Outcome::Done));
                 }
             }
+        }
+        // On Kafka a group is a record of a topic with the broker's default of max.message.bytes.
+        let (size, limit) = (membership.content_bytes(), self.config_defaults().message_bytes_max());
+        if size > limit {
+            return Err(Refusal::MembershipTooLarge { size, limit });
         }
         let before = known.map_or(0, |known| known.membership.counted_bytes());
         self.admit_group_bytes(before, membership.counted_bytes())?;

@@ -19,7 +19,7 @@ pub struct Limits {
     pub text_bytes: usize,
     /// Consumer groups there may be.
     pub groups: usize,
-    /// Bytes of all memberships and committed offsets.
+    /// Bytes of all memberships and committed offsets. One membership may have `message.max.bytes` of [`Self::configs`].
     pub group_bytes: usize,
     /// Longest metadata of a committed offset, in bytes (`offset.metadata.max.bytes`).
     pub offset_metadata_bytes: usize,

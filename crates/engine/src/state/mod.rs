@@ -287,6 +287,11 @@ impl State {
         self.groups.get(id)
     }
 
+    /// Consumer groups, and what they take of [`Limits::group_bytes`].
+    pub fn group_sizes(&self) -> (usize, usize) {
+        (self.groups.len(), self.group_bytes)
+    }
+
     /// All consumer groups, by id.
     pub fn groups(&self) -> impl Iterator<Item = &Group> {
         self.groups.values()

@@ -456,6 +456,39 @@ fn limits_on_memory_refuse_what_grows_and_let_through_what_shrinks() {
     run(commit("c", 0)).unwrap();
 }
 
+/// A group could take the memory of all: one SyncGroup with 64 MiB for a member, and no other group could grow any more.
+/// Kafka stores a group as one record, of `message.max.bytes` at most.
+#[test]
+fn a_group_is_no_larger_than_a_message() {
+    let mut configs = configs::ConfigDefaults::default();
+    assert_eq!(configs.set("message.max.bytes", "100000"), Ok(true));
+    let mut state = State::new(Limits { configs: Arc::new(configs), ..Limits::default() });
+    let mut store = |group: &str, expected_generation: Option<i32>, generation: i32, assignment: usize| {
+        let member = super::Member {
+            id: "m".into(),
+            instance_id: None,
+            client_id: "c".to_owned(),
+            client_host: "/127.0.0.1".to_owned(),
+            session_timeout_ms: 10_000,
+            rebalance_timeout_ms: 10_000,
+            protocols: vec![("range".to_owned(), Bytes::from_static(b"all"))],
+            assignment: vec![0; assignment].into(),
+        };
+        let membership = super::Membership { generation, members: vec![member], ..Default::default() };
+        let command = Command::StoreGroup { group: group.into(), expected_generation, membership };
+        let (decision, outcome) = state.decide(&command)?;
+        decision.iter().for_each(|decision| state.apply(decision));
+        Ok(outcome)
+    };
+    // The names take 20 bytes.
+    assert_eq!(store("a", None, 1, 99_980), Ok(Outcome::Done));
+    let refused = Refusal::MembershipTooLarge { size: 100_001, limit: 100_000 };
+    assert_eq!(store("a", Some(1), 2, 99_981), Err(refused.clone()));
+    assert_eq!(store("b", None, 1, 99_981), Err(refused));
+    assert_eq!(store("b", None, 1, 1000), Ok(Outcome::Done), "others go on");
+    assert_eq!(store("a", Some(1), 2, 10), Ok(Outcome::Done));
+}
+
 /// What the partition had was taken off once for each time it was named: the commit seemed to shrink the state, and the
 /// limit was not asked. What came of it was in the log, and every start loaded it.
 #[test]

@@ -78,6 +78,16 @@ pub struct Settings {
           value_parser = clap::value_parser!(i64).range(1..))]
     pub partitions_max: i64,
 
+    /// Most consumer groups that are stored, those included that have committed offsets and no members.
+    #[arg(long, value_name = "N", default_value = "100000", help_heading = "Log")]
+    pub groups_max: usize,
+
+    /// Most memory that the members of all consumer groups, their assignments and committed offsets may take.
+    ///
+    /// A size such as 128MiB, beside what --memory-max allows. One group may take message.max.bytes of it for its members.
+    #[arg(long, value_name = "SIZE", default_value = "128MiB", help_heading = "Log")]
+    pub group_state_max: ByteSize,
+
     /// Where Kafka clients come in, and the address they are told to come back to. Repeats.
     ///
     /// Port 0 takes a free port; `localhost` is 127.0.0.1 and [::1]. Metadata answers a client with the

@@ -148,7 +148,7 @@ async fn who_waits_for_the_group_holds_nothing_and_may_hang_up() {
     let required = b.call(9, &join_request("", None)).await;
     let mut request = join_request(&required.member_id, None);
     request.rebalance_timeout_ms = i32::MAX;
-    request.protocols[0].metadata = Bytes::from(vec![0; 1 << 20]);
+    request.protocols[0].metadata = Bytes::from(vec![0; 1_000_000]);
     let (waiting, frame) = b.frame(9, &request);
     send_and_wait_until_it_holds_nothing(&server, &mut b, &frame, free).await;
     while heartbeat(&mut a, 1, &first.member_id).await == ErrorCode::None {

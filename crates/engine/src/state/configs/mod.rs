@@ -417,6 +417,11 @@ impl AppendDefaults {
 }
 
 impl ConfigDefaults {
+    /// `message.max.bytes`.
+    pub(crate) fn message_bytes_max(&self) -> usize {
+        usize::try_from(self.append.max_message_bytes).unwrap_or(0)
+    }
+
     /// Takes a broker setting such as `log.retention.hours`. `Ok(false)`: it is no topic config's synonym.
     /// The error says why the value cannot be.
     pub fn set(&mut self, broker_name: &str, value: &str) -> Result<bool, String> {
