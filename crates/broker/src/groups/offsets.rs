@@ -11,6 +11,9 @@ use super::{GroupError, Phase};
 use crate::Broker;
 use tokio::time::Instant;
 
+/// Stored groups that are looked at without letting go of the state, for which appends wait meanwhile.
+const LISTED_AT_ONCE: usize = 1000;
+
 /// One offset to commit.
 #[derive(Clone, Debug)]
 pub struct CommitEntry {
@@ -246,19 +249,25 @@ impl Broker {
 
     /// Every group, by id.
     pub async fn list_groups(&self) -> Result<Vec<GroupSummary>, GroupError> {
-        let stored = self.engine().query(|state| {
-            let groups = state.groups().map(|group| GroupSummary {
-                id: group.id.to_string(),
-                protocol_type: group.membership.protocol_type.clone(),
-                phase: stored_phase(&group.membership),
+        let mut groups = BTreeMap::new();
+        let mut last: Option<Arc<str>> = None;
+        loop {
+            let page: Vec<(Arc<str>, Arc<Membership>)> = self.engine().peek(|state| {
+                let stored = state.groups_behind(last.as_deref()).take(LISTED_AT_ONCE);
+                stored.map(|group| (group.id.clone(), Arc::clone(&group.membership))).collect()
             });
-            groups.map(|group| (group.id.clone(), group)).collect::<BTreeMap<_, _>>()
-        });
-        let mut groups = stored.await.map_err(|_| GroupError::NotAvailable)?;
+            let Some((id, _)) = page.last() else { break };
+            last = Some(id.clone());
+            groups.extend(page.into_iter().map(|(id, membership)| {
+                let (phase, protocol_type) = (stored_phase(&membership), membership.protocol_type.clone());
+                (id.clone(), GroupSummary { id: id.to_string(), protocol_type, phase })
+            }));
+            tokio::task::yield_now().await;
+        }
+        self.settle().await?;
         // What is in memory is newer than what is stored.
         for (id, phase, protocol_type) in self.groups().phases() {
-            let id = id.to_string();
-            groups.insert(id.clone(), GroupSummary { id, protocol_type, phase });
+            groups.insert(id.clone(), GroupSummary { id: id.to_string(), protocol_type, phase });
         }
         Ok(groups.into_values().collect())
     }

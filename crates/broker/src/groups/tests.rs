@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use kolk_engine::door::{Door, real};
 use kolk_engine::memory::{MemoryEngine, MemoryOptions};
-use kolk_engine::state::Refusal;
+use kolk_engine::state::{Command, Membership, Outcome, Refusal};
 use tokio::time::{Instant, sleep};
 
 use super::seats::{ID_BYTES_MAX, Seats};
@@ -434,6 +434,14 @@ async fn groups_are_listed_once_and_by_name_as_they_stand_now() {
         let asked = broker.join_group(pending, held(&broker)).await;
         assert!(matches!(asked, Err(GroupError::MemberIdRequired { .. })), "{asked:?}");
     }
+    // Stored alone, more than are looked at without letting go of the state.
+    for n in 0..2500 {
+        let group = format!("s{n:04}").into();
+        let membership = Membership::default();
+        let stored =
+            broker.propose(Command::StoreGroup { group, expected_generation: None, membership }).await;
+        assert_eq!(stored.unwrap(), Ok(Outcome::Done));
+    }
     // Stored, and in memory in another phase.
     let joined = settled(&broker).await;
     let waiting = join(&broker, request("", &["range"]));
@@ -443,7 +451,7 @@ async fn groups_are_listed_once_and_by_name_as_they_stand_now() {
     let listed = broker.list_groups().await.unwrap();
     let ids: Vec<&str> = listed.iter().map(|group| group.id.as_str()).collect();
     assert!(ids.is_sorted_by(|a, b| a < b));
-    assert_eq!((ids.len(), ids[0], ids[500]), (501, "g", "p499"));
+    assert_eq!((ids.len(), ids[0], ids[500], ids[501], ids[3000]), (3001, "g", "p499", "s0000", "s2499"));
     assert_eq!((listed[0].phase, listed[0].protocol_type.as_str()), (Phase::PreparingRebalance, "consumer"));
     assert_eq!((listed[1].phase, listed[1].protocol_type.as_str()), (Phase::Empty, ""));
     waiting.abort();

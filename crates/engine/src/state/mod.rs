@@ -37,6 +37,7 @@ mod topics;
 mod virtual_segments;
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
 pub use codec::CorruptState;
@@ -290,6 +291,12 @@ impl State {
     /// Consumer groups, and what they take of [`Limits::group_bytes`].
     pub fn group_sizes(&self) -> (usize, usize) {
         (self.groups.len(), self.group_bytes)
+    }
+
+    /// The consumer groups behind an id, by id; all for `None`.
+    pub fn groups_behind(&self, id: Option<&str>) -> impl Iterator<Item = &Group> {
+        let first = id.map_or(Bound::Unbounded, Bound::Excluded);
+        self.groups.range::<str, _>((first, Bound::Unbounded)).map(|(_, group)| group)
     }
 
     /// All consumer groups, by id.
