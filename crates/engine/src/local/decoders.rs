@@ -7,7 +7,8 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::frame::{self, Found, HEADER_LEN, Life};
 use super::manifest::{Manifest, ManifestError};
-use super::{segment, snapshot};
+use super::segment::footer::{self, Index, Layout, TRAILER_LEN, Trailer};
+use super::snapshot;
 use crate::codec::crc32c;
 use crate::door::ALIGNMENT;
 use crate::state::{Decision, Lane, Limits, State};
@@ -72,21 +73,38 @@ pub fn snapshot(bytes: &[u8]) {
     }
 }
 
-/// A segment's directory, and the table of each extent that it names.
+/// Of a segment: a block of its directory and the table of each extent that it names; its index, as
+/// `uint16 length of the directory | index`; its trailer, with the checksum put right.
 pub fn segment(bytes: &[u8]) {
-    let data_end = 1 << 40;
-    let Some(extents) = segment::decode_directory(bytes, data_end) else { return };
+    let layout = Layout { tables: 1 << 40, directory: 1 << 41, index: 1 << 41, trailer: 1 << 42 };
+    block(bytes, &layout);
+    if let Some((length, index)) = bytes.split_first_chunk::<2>() {
+        let layout = Layout { index: layout.directory + u64::from(u16::from_le_bytes(*length)), ..layout };
+        if let Some(read) = Index::decode(index, &layout) {
+            assert_eq!(Index::decode(&read.encode(), &layout), Some(read));
+        }
+    }
+    let mut trailer = bytes.to_vec();
+    trailer.resize(TRAILER_LEN as usize, 0);
+    Trailer::put_right(&mut trailer);
+    if let Ok(Trailer { layout, .. }) = Trailer::decode(&trailer, 1 << 42) {
+        assert!(layout.tables <= layout.directory && layout.index <= 1 << 42);
+    }
+}
+
+fn block(bytes: &[u8], layout: &Layout) {
+    let Some(extents) = footer::decode_extents(bytes, layout) else { return };
     for extent in &extents {
         let table = extent.table_range();
-        let table = table.start.min(bytes.len() as u64) as usize..table.end.min(bytes.len() as u64) as usize;
-        if let Some(entries) = segment::decode_table(&bytes[table], extent) {
+        let within = |at: u64| (at - layout.tables).min(bytes.len() as u64) as usize;
+        let table = within(table.start)..within(table.end);
+        if let Some(entries) = footer::decode_table(&bytes[table], extent) {
             assert!(entries.is_sorted_by_key(|entry| entry.base_offset));
             assert_eq!(entries.len(), extent.batches as usize);
         }
     }
-    let footer = segment::encode_footer(&extents, 0, 0);
-    let directory = &footer[..footer.len() - segment::TRAILER_LEN as usize];
-    assert_eq!(segment::decode_directory(directory, data_end).as_ref(), Some(&extents));
+    let written = footer::encode_extents(&extents, layout.tables);
+    assert_eq!(footer::decode_extents(&written, layout).as_ref(), Some(&extents));
 }
 
 /// A manifest: as it is, and with its last line put right.
@@ -104,6 +122,7 @@ fn judge(bytes: &[u8]) {
             assert_eq!(again.as_ref(), Ok(&manifest));
         }
         Err(ManifestError::Newer(version)) => assert!(version > super::DATA_FORMAT),
+        Err(ManifestError::Older(version)) => assert!(version < super::DATA_FORMAT),
         Err(ManifestError::Damaged(why)) => assert!(!why.is_empty()),
     }
 }
@@ -151,10 +170,11 @@ pub fn snapshot_seeds() -> Vec<Vec<u8>> {
 
 /// A sound directory for [`segment`], to start from.
 pub fn segment_seed() -> Vec<u8> {
-    let mut out = vec![1];
+    // Where its table begins, and the partition's index: 1, with a topic.
+    let mut out = vec![0, 3];
     out.extend_from_slice(&5u128.to_le_bytes());
-    // index, first, count - 1, position, length, batches, append times, timestamp, table's position and length.
-    out.extend_from_slice(&[1, 10, 2, 64, 131, 1, 2, 8, 8, 8, 0, 8]);
+    // first, count - 1, position, length, batches, append times, timestamp, table's length; checksums.
+    out.extend_from_slice(&[10, 2, 0x80, 1, 0x83, 1, 2, 8, 8, 8, 8]);
     out.extend_from_slice(&[0; 8]);
     out
 }

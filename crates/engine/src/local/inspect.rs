@@ -12,7 +12,8 @@ use kolk_wire_kafka::records::{BatchHeader, Compression};
 use super::frame::Frame;
 use super::manifest::Manifest;
 use super::recovery::{self, Covered, OpenError, Purpose, Visit};
-use super::segment::{Extent, Handles, Segment, SegmentId};
+use super::segment::footer::Index;
+use super::segment::{Extent, Handles, Segment, SegmentError, SegmentId};
 use super::snapshot;
 use super::wal::{WalFile, WalHeader};
 use crate::contract::BatchAt;
@@ -121,17 +122,33 @@ impl Checks<'_> {
     async fn segment(&mut self, segments: &Arc<Handles>, directory: &Path, id: SegmentId) {
         self.report.segments += 1;
         let part = recovery::segment_directory(directory);
-        let (segment, extents) = match Segment::open(segments, id).await {
+        let (segment, runs) = match Segment::open(segments, id).await {
             Ok(opened) => opened,
             Err(error) => return self.report.damage.push(error.to_string()),
         };
         let path = part.join(id.file_name());
-        for extent in &extents {
+        if let Err(error) = segment.check_header().await {
+            self.report.damage.push(error.to_string());
+        }
+        let mut counted = Index::default();
+        for block in 0..segment.block_count() {
+            match segment.block(block).await {
+                Ok(extents) => {
+                    extents.iter().for_each(|extent| counted.take(extent));
+                    self.extents(&segment, &path, &extents).await;
+                }
+                Err(error) => self.report.damage.push(error.to_string()),
+            }
+        }
+        if counted.extents == segment.extents && (counted.bytes, &counted.runs) != (segment.bytes, &runs) {
+            self.report.damage.push(format!("{}: its index says other than its directory", path.display()));
+        }
+    }
+
+    async fn extents(&mut self, segment: &Segment, path: &Path, extents: &[Extent]) {
+        for extent in extents {
             let read = async {
-                Ok::<_, super::segment::SegmentError>((
-                    segment.checked_extent(extent).await?,
-                    segment.table(extent).await?,
-                ))
+                Ok::<_, SegmentError>((segment.checked_extent(extent).await?, segment.table(extent).await?))
             };
             let (bytes, table) = match read.await {
                 Ok(read) => read,
@@ -152,8 +169,8 @@ impl Checks<'_> {
                     extent.position
                 ));
             }
-            self.overlap(&path, extent);
-            (self.progress)(&path, extent.len);
+            self.overlap(path, extent);
+            (self.progress)(path, extent.len);
         }
     }
 
@@ -308,28 +325,40 @@ pub async fn dump(
             path: part.join(id.file_name()),
             source: std::io::Error::other(error.to_string()),
         };
-        let (segment, extents) = Segment::open(&segments, id).await.map_err(failed)?;
-        out(entry("segment", [("file", id.file_name()), ("extents", extents.len().to_string())]));
-        for extent in &extents {
-            out(entry(
-                "extent",
-                [
-                    ("partition", partition_text(extent.partition)),
-                    ("first", extent.first.to_string()),
-                    ("last", extent.last.to_string()),
-                    ("position", extent.position.to_string()),
-                    ("bytes", extent.len.to_string()),
-                    ("batches", extent.batches.to_string()),
-                    ("max-timestamp", extent.max_timestamp_ms.to_string()),
-                ],
-            ));
-            let bytes = segment.checked_extent(extent).await.map_err(failed)?;
-            for at in segment.table(extent).await.map_err(failed)? {
-                out(batch_entry(extent.partition, &bytes[at.position as usize..], at.append_ms));
-            }
+        let (segment, _) = Segment::open(&segments, id).await.map_err(failed)?;
+        out(entry("segment", [("file", id.file_name()), ("extents", segment.extents.to_string())]));
+        for block in 0..segment.block_count() {
+            let extents = segment.block(block).await.map_err(failed)?;
+            dump_extents(&segment, &extents, out).await.map_err(failed)?;
         }
     }
     recovery::walk(disk, directory, &manifest, Purpose::Inspect, &mut Telling { out }).await.map(|_| ())
+}
+
+async fn dump_extents(
+    segment: &Segment,
+    extents: &[Extent],
+    out: &mut (dyn FnMut(Entry) + Send),
+) -> Result<(), SegmentError> {
+    for extent in extents {
+        out(entry(
+            "extent",
+            [
+                ("partition", partition_text(extent.partition)),
+                ("first", extent.first.to_string()),
+                ("last", extent.last.to_string()),
+                ("position", extent.position.to_string()),
+                ("bytes", extent.len.to_string()),
+                ("batches", extent.batches.to_string()),
+                ("max-timestamp", extent.max_timestamp_ms.to_string()),
+            ],
+        ));
+        let bytes = segment.checked_extent(extent).await?;
+        for at in segment.table(extent).await? {
+            out(batch_entry(extent.partition, &bytes[at.position as usize..], at.append_ms));
+        }
+    }
+    Ok(())
 }
 
 struct Telling<'a> {

@@ -1,7 +1,7 @@
 //! The manifest: what a data directory is, and which files in it count. A small text, replaced as a whole.
 //!
 //! ```text
-//! kolk-data 1
+//! kolk-data 2
 //! cluster 1b4e28ba2fa1411d883f0016d3cca427
 //! secret 5d0a... 88f1...
 //! life 00b6...  secret 9f...  first 1  end 812 crc 5c0ffee1
@@ -22,8 +22,10 @@ use super::frame::Life;
 use crate::codec::crc32c;
 use crate::door::{Disk, Open};
 
-/// The data format that this program writes. It reads this one and all before it.
-pub const DATA_FORMAT: u32 = 1;
+/// The data format that this program writes. It reads this one and all before it that were released.
+pub const DATA_FORMAT: u32 = 2;
+/// The first format that was released, or will be. Before it segments had their directories in one piece.
+pub(super) const OLDEST_FORMAT: u32 = 2;
 pub(super) const NAME: &str = "manifest";
 pub(super) const NEW_NAME: &str = "manifest.new";
 
@@ -56,6 +58,8 @@ pub(super) struct Manifest {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ManifestError {
     Newer(u32),
+    /// Of a build before the first release.
+    Older(u32),
     Damaged(&'static str),
 }
 
@@ -92,6 +96,7 @@ impl Manifest {
         match version.parse::<u32>() {
             Ok(DATA_FORMAT) => {}
             Ok(newer) if newer > DATA_FORMAT => return Err(ManifestError::Newer(newer)),
+            Ok(older) if (1..OLDEST_FORMAT).contains(&older) => return Err(ManifestError::Older(older)),
             _ => return Err(damaged("its format is no number we know")),
         }
         let at = text.rfind("crc ").filter(|at| text[..*at].ends_with('\n'));
@@ -196,8 +201,9 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_format_is_told_apart_from_damage() {
-        let newer = manifest().encode().replacen("kolk-data 1", "kolk-data 2", 1);
-        assert_eq!(Manifest::decode(newer.as_bytes()), Err(ManifestError::Newer(2)));
+    fn another_format_is_told_apart_from_damage() {
+        let of = |format: u32| manifest().encode().replacen("kolk-data 2", &format!("kolk-data {format}"), 1);
+        assert_eq!(Manifest::decode(of(3).as_bytes()), Err(ManifestError::Newer(3)));
+        assert_eq!(Manifest::decode(of(1).as_bytes()), Err(ManifestError::Older(1)));
     }
 }

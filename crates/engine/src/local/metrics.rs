@@ -49,6 +49,11 @@ static SEGMENT_BYTES: Family = Family::gauge(
     &["state"],
     "Batches in segments: still readable (live), or deleted and not yet removed (dead).",
 );
+static DIRECTORY_BYTES: Family = Family::gauge(
+    "kolk_log_directory_bytes",
+    &[],
+    "Memory that says where batches are in segments, with what was read of their footers last.",
+);
 static REWRITES: Family = Family::counter(
     "kolk_log_rewrites_total",
     &["outcome"],
@@ -139,6 +144,7 @@ impl Source for LocalEngine {
         page.count(&SEGMENTS, &[], segments.len() as u64);
         page.count(&SEGMENT_BYTES, &["live"], live);
         page.count(&SEGMENT_BYTES, &["dead"], total - live);
+        page.count(&DIRECTORY_BYTES, &[], log.archive.held_bytes() as u64);
         page.count(&REWRITES, &["done"], metrics.rewrites.get());
         page.count(&REWRITES, &["failed"], metrics.rewrites_failed.get());
         page.count(&REWRITTEN, &[], metrics.rewritten_bytes.get());

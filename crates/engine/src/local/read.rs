@@ -169,7 +169,11 @@ impl Reader {
             };
             // A rewrite may have moved it between the two looks: the archive has batches before the log forgets them, so
             // that what it still does not have is nowhere.
-            let archived = self.archive.first_after(read.partition, next);
+            let archived = match self.archive.first_after(read.partition, next).await {
+                Ok(archived) => archived,
+                Err(EngineError::Read(_)) if !found.pieces.is_empty() => return Ok((Ok(found), true)),
+                Err(error) => return Ok((Err(self.unreadable(read.partition, error)?), false)),
+            };
             if archived == Some(next) {
                 continue;
             }

@@ -59,6 +59,17 @@ pub enum OpenError {
         /// What is known here.
         supported: u32,
     },
+    /// A build from before the first release wrote it.
+    #[error(
+        "{} has data format {found}, of builds before the first release, which no version reads: begin with an empty directory",
+        directory.display()
+    )]
+    Unreleased {
+        /// The directory.
+        directory: PathBuf,
+        /// Its format.
+        found: u32,
+    },
     /// It does not check.
     #[error("{} is damaged at byte {position}: {what}. {advice}", file.display())]
     Damaged {
@@ -159,6 +170,9 @@ pub(super) async fn read_manifest(disk: &dyn Disk, directory: &Path) -> Result<O
             found,
             supported: manifest::DATA_FORMAT,
         }),
+        Err(ManifestError::Older(found)) => {
+            Err(OpenError::Unreleased { directory: directory.to_path_buf(), found })
+        }
         Err(ManifestError::Damaged(what)) => Err(damaged(what)),
     }
 }
@@ -272,14 +286,14 @@ pub(super) async fn open_segments(
     let part = segment_directory(directory);
     for id in manifest.segments.iter().copied().map(SegmentId) {
         let path = part.join(id.file_name());
-        let (segment, extents) = Segment::open(handles, id).await.map_err(|error| match error {
+        let segment = Segment::open(handles, id).await.map_err(|error| match error {
             SegmentError::Io { source, .. } => of_named(path.clone(), source),
             SegmentError::Damaged { position, what, .. } => {
                 OpenError::Damaged { file: path.clone(), position, what: what.into(), advice: ADVICE }
             }
         })?;
         let log_start = |partition| state.partition(partition).map(|found| found.log_start);
-        archive.add(vec![(segment, extents)], log_start);
+        archive.load(segment, log_start);
     }
     Ok(())
 }

@@ -318,8 +318,8 @@ async fn examine(
     let part = recovery::segment_directory(directory);
     let path = part.join(id.file_name());
     let mut examined = ExaminedSegment { id, is_damaged: false, segment: None, extents: Vec::new() };
-    let (segment, extents, header_checks) = match Segment::open_any_header(handles, id).await {
-        Ok(opened) => opened,
+    let segment = match Segment::open(handles, id).await {
+        Ok((segment, _)) => segment,
         Err(SegmentError::Io { source, .. }) if source.kind() != std::io::ErrorKind::NotFound => {
             return Err(OpenError::Io { path, source });
         }
@@ -329,11 +329,19 @@ async fn examine(
             return Ok(examined);
         }
     };
-    if !header_checks {
-        report
-            .damage
-            .push(format!("segment {} is damaged at byte 0: the header does not check", id.file_name()));
+    if let Err(error) = unless_io(segment.check_header().await, &path)? {
+        report.damage.push(error.to_string());
         examined.is_damaged = true;
+    }
+    let mut extents = Vec::new();
+    for block in 0..segment.block_count() {
+        match unless_io(segment.block(block).await, &path)? {
+            Ok(found) => extents.extend(found),
+            Err(error) => {
+                report.damage.push(format!("{error}; the batches that it names cannot be kept"));
+                examined.is_damaged = true;
+            }
+        }
     }
     for extent in extents {
         // What cannot be read now is not damaged: a device that fails for a moment must cost nothing.

@@ -33,7 +33,7 @@ use super::index::{IndexInner, LogFile, WalExtent};
 use super::manifest::{self, Manifest};
 use super::recovery::{segment_directory, snapshot_directory, wal_directory};
 use super::segment::{
-    self, Extent, Handles, Segment, SegmentError, SegmentId, SegmentWriter, Standing, TableEntry,
+    self, Handles, Merging, Segment, SegmentError, SegmentId, SegmentWriter, Standing, TableEntry, Written,
 };
 use super::snapshot::{self, SnapshotError, SnapshotWriter};
 use super::space::is_full;
@@ -575,20 +575,32 @@ impl Rewriter {
     /// Copies the live extents of some segments into one.
     async fn merge(&self, ledger: &mut Ledger, ids: &[SegmentId]) -> Result<(), RewriteError> {
         let mut writer = self.new_segment(ledger).await?;
-        for (segment, extent) in self.log.archive.extents_of(ids) {
+        let mut merging = Merging::new(self.log.archive.sources(ids));
+        let (mut copied, mut emptied) = (None, Vec::new());
+        let damaged = |(id, source)| RewriteError::Source { id, source };
+        while let Some((segment, extent)) = merging.next().await.map_err(damaged)? {
+            let of = extent.partition;
+            if self.log_start(of).is_none_or(|log_start| extent.last < log_start) {
+                if copied != Some(of) && emptied.last() != Some(&of) {
+                    emptied.push(of);
+                }
+                continue;
+            }
+            emptied.pop_if(|last| *last == of);
+            copied = Some(of);
             let unreadable = |source| RewriteError::Source { id: segment.id, source };
             let bytes = segment.checked_extent(&extent).await.map_err(unreadable)?;
             let table = segment.table(&extent).await.map_err(unreadable)?;
-            writer.add(extent.partition, &bytes, &table, extent.last).await?;
+            writer.add(of, &bytes, &table, extent.last).await?;
             self.log.metrics.rewritten_bytes.add(bytes.len() as u64);
         }
-        let (merged, extents) = writer.finish().await?;
+        let merged = writer.finish().await?;
         let mut manifest = ledger.manifest.clone();
         manifest.segments.retain(|id| !ids.contains(&SegmentId(*id)));
-        manifest.segments.push(merged.id.0);
+        manifest.segments.push(merged.0.id.0);
         self.store(ledger, manifest).await?;
         let log_start = |partition| self.log_start(partition);
-        ledger.forgotten.extend(self.log.archive.replace(ids, merged, &extents, log_start));
+        ledger.forgotten.extend(self.log.archive.replace(ids, merged, &emptied, log_start));
         self.log.metrics.rewrites.add(1);
         self.remove_forgotten(ledger).await
     }
@@ -628,7 +640,7 @@ fn plan_merge<'a>(
     }
     let is_shared = |segment: &&SegmentUse| {
         segment.total_bytes < options.merged_bytes_max
-            && segment.total_bytes / u64::from(segment.extents.max(1)) < options.large_extent_bytes
+            && segment.total_bytes / segment.extents.max(1) < options.large_extent_bytes
     };
     let mut tiers: Vec<Vec<SegmentId>> = Vec::new();
     for segment in segments.filter(is_shared) {
@@ -650,9 +662,6 @@ fn tier_of(bytes: u64, lowest: u64) -> usize {
     }
     tier
 }
-
-/// A segment that is written and synced, with its extents.
-type Written = (Arc<Segment>, Vec<Extent>);
 
 /// An extent's bytes as they were written: the copy gets a checksum of its own, which must not cover damage.
 async fn checked(extent: &WalExtent, source: Source, file: &WalFile) -> Result<Bytes, RewriteError> {
@@ -711,7 +720,7 @@ async fn entries_where_it_stands(wal: &WalFile, extent: &WalExtent) -> Result<Ve
 mod tests {
     use super::*;
 
-    fn segment(id: u64, total_bytes: u64, live_bytes: u64, extents: u32) -> SegmentUse {
+    fn segment(id: u64, total_bytes: u64, live_bytes: u64, extents: u64) -> SegmentUse {
         SegmentUse { id: SegmentId(id), total_bytes, live_bytes, extents }
     }
 

@@ -420,9 +420,12 @@ async fn directories_that_are_not_ours_are_left_alone() {
     drop(engine);
     let manifest = dir.path().join("manifest");
     let text = std::fs::read_to_string(&manifest).unwrap();
-    std::fs::write(&manifest, text.replace("kolk-data 1", "kolk-data 9")).unwrap();
+    std::fs::write(&manifest, text.replace("kolk-data 2", "kolk-data 9")).unwrap();
     let newer = dir.try_open(LocalOptions::default()).await.unwrap_err();
     assert!(matches!(newer, OpenError::Newer { found: 9, .. }), "{newer}");
+    std::fs::write(&manifest, text.replace("kolk-data 2", "kolk-data 1")).unwrap();
+    let unreleased = dir.try_open(LocalOptions::default()).await.unwrap_err();
+    assert!(matches!(unreleased, OpenError::Unreleased { found: 1, .. }), "{unreleased}");
     std::fs::remove_file(&manifest).unwrap();
     std::fs::write(dir.path().join("holiday.jpg"), b"").unwrap();
     let foreign = dir.try_open(LocalOptions::default()).await.unwrap_err();

@@ -109,8 +109,8 @@ fn what_cannot_start_says_why_in_one_sentence() {
     let (_, home) = server.stop(Signal::TERM);
     let manifest = home.path().join("data/manifest");
     let text = std::fs::read_to_string(&manifest).expect("a manifest");
-    std::fs::write(&manifest, text.replacen("kolk-data 1", "kolk-data 2", 1)).expect("a manifest");
-    serve(home.path().join("data").to_str().expect("UTF-8"), "127.0.0.1:0").failed("data format 2");
+    std::fs::write(&manifest, text.replacen("kolk-data 2", "kolk-data 3", 1)).expect("a manifest");
+    serve(home.path().join("data").to_str().expect("UTF-8"), "127.0.0.1:0").failed("data format 3");
 }
 
 #[test]

@@ -679,8 +679,9 @@ async fn what_cannot_be_read_is_the_error_of_its_partition() {
     engine.rewriter.checkpoint().await.unwrap();
     // The tables stand behind all extents, partition 0's first.
     let newest = engine.log.archive.segments().last().unwrap().id;
-    let extents = engine.log.archive.extents_of(&[newest]);
-    let tables_at = extents.iter().map(|(_, extent)| extent.position + extent.len).max().unwrap();
+    let segment = engine.log.archive.sources(&[newest]).remove(0);
+    let extents = segment.block(0).await.unwrap();
+    let tables_at = extents.iter().map(|extent| extent.position + extent.len).max().unwrap();
     let path = dir.path().join("segments").join(newest.file_name());
     let mut bytes = std::fs::read(&path).unwrap();
     bytes[tables_at as usize] ^= 1;
@@ -877,6 +878,71 @@ async fn the_greatest_timestamp_of_a_batch_that_the_log_start_cuts_is_known_with
         let found = engine.offset(partition(0), OffsetQuery::MaxTimestamp).await.unwrap().unwrap().unwrap();
         assert_eq!((found.offset.0, found.timestamp_ms), greatest);
         assert!(read.load(Ordering::SeqCst) <= read_max, "{} bytes read", read.load(Ordering::SeqCst));
+    }
+    engine.close().await.unwrap();
+}
+
+/// A start reads no directory: what is damaged in one is met by who reads it, found by verify, and left out by a repair.
+#[tokio::test]
+async fn a_damaged_block_of_a_directory_is_the_error_of_the_partitions_in_it() {
+    const PARTITIONS: i32 = 300;
+    let dir = Dir::new();
+    let engine = dir.try_open(options()).await.unwrap();
+    create_topic(&engine, PARTITIONS).await;
+    fill(&engine, PARTITIONS, 0..2).await;
+    engine.rewriter.checkpoint().await.unwrap();
+    let segments: Vec<_> = engine.log.archive.segments().iter().map(|segment| segment.id).collect();
+    assert_eq!(segments.len(), 1);
+    let segment = engine.log.archive.sources(&segments).remove(0);
+    assert!(segment.block_count() > 2, "{} blocks", segment.block_count());
+    let hit: Vec<i32> = segment.block(1).await.unwrap().iter().map(|extent| extent.partition.index).collect();
+    let position = segment.block_position(1);
+    engine.close().await.unwrap();
+    drop(engine);
+    let path = dir.path().join("segments").join(segments[0].file_name());
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[position as usize + 20] ^= 4;
+    std::fs::write(&path, &bytes).unwrap();
+
+    let named =
+        format!("{} is damaged at byte {position}: a block of the directory", segments[0].file_name());
+    let found = damage(&dir).await;
+    assert!(found.len() == 1 && found[0].contains(&named), "{found:?}");
+    let engine = dir.try_open(options()).await.unwrap();
+    let first = async |engine: &LocalEngine, index| {
+        let request = ReadRequest {
+            reads: vec![Read { partition: partition(index), offset: Offset::ZERO, max_bytes: 1 << 20 }],
+            min_bytes: 0,
+            max_bytes: 1 << 20,
+            max_wait_ms: 0,
+            isolation: Isolation::ReadUncommitted,
+            with_batches: true,
+        };
+        let answer = engine.read(request).await.unwrap().remove(0);
+        answer.map(|found| found.pieces[0].batches[0].base_offset)
+    };
+    for index in 0..PARTITIONS {
+        match first(&engine, index).await {
+            Err(ReadError::Unreadable { reason }) => {
+                assert!(hit.contains(&index) && reason.contains(&named), "{index}: {reason}");
+            }
+            found => assert!(found == Ok(Offset::ZERO) && !hit.contains(&index), "{index}: {found:?}"),
+        }
+    }
+    let found = engine.offset(partition(hit[0]), OffsetQuery::Timestamp(1000)).await.unwrap();
+    assert!(matches!(found, Err(ReadError::Unreadable { .. })), "{found:?}");
+    engine.close().await.unwrap();
+    drop(engine);
+
+    let repaired = repair(&door(DiskOptions::default()), &dir.path(), options(), true).await.unwrap();
+    assert!(repaired.repaired && repaired.damage[0].contains(&named), "{repaired:?}");
+    let mut lost: Vec<_> = repaired.lost.iter().map(|lost| lost.partition).collect();
+    lost.sort_unstable();
+    assert_eq!(lost, hit);
+    assert_eq!(damage(&dir).await, Vec::<String>::new());
+    let engine = dir.try_open(options()).await.unwrap();
+    for index in (0..PARTITIONS).filter(|index| !hit.contains(index)) {
+        assert_eq!(all(&engine, index, 0).await.len(), 2, "partition {index}");
     }
     engine.close().await.unwrap();
 }
