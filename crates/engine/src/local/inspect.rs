@@ -78,7 +78,7 @@ pub async fn verify(
 ) -> Result<Report, OpenError> {
     let (_lock, manifest) = begin(door, directory).await?;
     let disk = &*door.disk;
-    let mut checks = Checks { report: Report::default(), progress, ends: HashMap::default(), covered: None };
+    let mut checks = Checks { report: Report::default(), progress, seen: HashMap::default(), covered: None };
     checks.covered = match manifest.snapshot {
         Some(id) => checks.snapshot(disk, directory, id).await,
         None => Some(Covered { least: 0, most: 0 }),
@@ -87,6 +87,7 @@ pub async fn verify(
     for id in manifest.segments.iter().copied().map(SegmentId) {
         checks.segment(&segments, directory, id).await;
     }
+    checks.overlaps(directory);
     if let Err(error) = recovery::walk(disk, directory, &manifest, Purpose::Inspect, &mut checks).await {
         checks.report.damage.push(error.to_string());
     }
@@ -96,8 +97,8 @@ pub async fn verify(
 struct Checks<'a> {
     report: Report,
     progress: &'a mut (dyn FnMut(&Path, u64) + Send),
-    /// Per partition, the ranges of offsets seen in segments.
-    ends: HashMap<PartitionId, Vec<(Offset, Offset)>>,
+    /// Per partition, the ranges of offsets seen in segments, and in which.
+    seen: HashMap<PartitionId, Vec<(Offset, Offset, SegmentId)>>,
     /// What the snapshot stands for; `None` if it does not check.
     covered: Option<Covered>,
 }
@@ -169,22 +170,25 @@ impl Checks<'_> {
                     extent.position
                 ));
             }
-            self.overlap(path, extent);
+            self.seen.entry(extent.partition).or_default().push((extent.first, extent.last, segment.id));
             (self.progress)(path, extent.len);
         }
     }
 
     /// Extents of a partition must not overlap, in whatever segments they are.
-    fn overlap(&mut self, path: &Path, extent: &Extent) {
-        let seen = self.ends.entry(extent.partition).or_default();
-        if seen.iter().any(|(first, last)| extent.first <= *last && *first <= extent.last) {
-            let what = format!(
-                "offsets {} to {} of {:?} are in two extents",
-                extent.first, extent.last, extent.partition
-            );
-            self.report.damage.push(format!("{}: {what}", path.display()));
+    fn overlaps(&mut self, directory: &Path) {
+        for (partition, mut extents) in std::mem::take(&mut self.seen) {
+            extents.sort_unstable();
+            let mut reached: Option<Offset> = None;
+            for (first, last, segment) in extents {
+                if reached.is_some_and(|reached| first <= reached) {
+                    let path = recovery::segment_directory(directory).join(segment.file_name());
+                    let what = format!("offsets {first} to {last} of {partition:?} are in two extents");
+                    self.report.damage.push(format!("{}: {what}", path.display()));
+                }
+                reached = reached.max(Some(last));
+            }
         }
-        seen.push((extent.first, extent.last));
     }
 
     /// Whether a run of batches is what its index says.

@@ -26,6 +26,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use kolk_wire_kafka::records::batch;
+use tokio::time::Instant;
 
 use super::archive::SegmentUse;
 use super::commit::Log;
@@ -39,13 +40,16 @@ use super::snapshot::{self, SnapshotError, SnapshotWriter};
 use super::space::is_full;
 use super::wal::{self, WalFile};
 use crate::codec::crc32c;
-use crate::contract::{BatchAt, EngineError, RangeRead, Source};
+use crate::contract::{BatchAt, EngineError, FileRange, RangeRead, Source};
 use crate::defects::{Defect, defect};
 use crate::state::Lane;
 use crate::types::{LogPosition, Offset, PartitionId};
 
 /// So many segments of one tier become one.
 const MERGE_FAN_IN: usize = 4;
+
+/// A segment that the disk did not read is tried again after this long: it may have been for want of file handles.
+const READ_AGAIN_AFTER: Duration = Duration::from_secs(600);
 
 /// When the rewrite runs, and from what size on it does what.
 #[derive(Clone, Copy, Debug)]
@@ -143,10 +147,13 @@ pub(super) struct Ledger {
     pinned: Vec<Arc<WalFile>>,
     /// Segments that nobody finds any more; a reader may still hold one.
     forgotten: Vec<Arc<Segment>>,
+    /// Files that the manifest does not name any more and that could not be removed yet.
+    removals: Vec<PathBuf>,
     /// Files that the manifest does not name yet.
     half_made: Vec<PathBuf>,
-    /// Segments that cannot be read whole, which are not copied.
-    unreadable: Vec<SegmentId>,
+    /// Segments that could not be read whole and when that was: they are not copied, for a while if the disk said so, never
+    /// again if they do not check.
+    unreadable: Vec<(SegmentId, Option<Instant>)>,
 }
 
 impl Ledger {
@@ -165,6 +172,7 @@ impl Ledger {
             next_snapshot,
             pinned: Vec::new(),
             forgotten: Vec::new(),
+            removals: Vec::new(),
             half_made: Vec::new(),
             unreadable: Vec::new(),
         }
@@ -212,7 +220,11 @@ impl Rewriter {
             RewriteError::Engine(_) => true,
             RewriteError::Source { id, source } => {
                 tracing::error!(error = %source, "a segment cannot be read whole and is not merged; see `kolk verify`");
-                self.ledger.lock().await.unreadable.push(id);
+                let mut ledger = self.ledger.lock().await;
+                // What was copied so far may be a GiB.
+                self.remove_half_made(&mut ledger).await;
+                let passes = matches!(source, SegmentError::Io { .. }).then(Instant::now);
+                ledger.unreadable.push((id, passes));
                 false
             }
         }
@@ -327,13 +339,12 @@ impl Rewriter {
             // Only now: as long as the rewrite has something to give, no file is made beyond the log's bound. What readers
             // hold may take long: it does not keep writers waiting.
             self.log.space.files_freed(files, bytes);
-            for name in old_names {
-                self.remove(name).await?;
-            }
+            ledger.removals.extend(old_names);
         }
-        if let Some(old) = old_snapshot {
-            self.remove(snapshot_directory(&self.directory).join(snapshot::file_name(old))).await?;
-        }
+        let old_snapshot = old_snapshot.map(snapshot::file_name);
+        let old_snapshot = old_snapshot.map(|name| snapshot_directory(&self.directory).join(name));
+        ledger.removals.extend(old_snapshot);
+        self.remove_forgotten(&mut ledger).await?;
         drop(ledger);
         self.log.metrics.rewrites.add(1);
         self.free_pinned().await;
@@ -562,9 +573,13 @@ impl Rewriter {
     async fn merge_next(&self) -> Result<bool, RewriteError> {
         let mut ledger = self.ledger.lock().await;
         let segments = self.log.archive.segments();
-        let readable = segments.iter().filter(|segment| !ledger.unreadable.contains(&segment.id));
+        ledger.unreadable.retain(|(_, at)| at.is_none_or(|at| at.elapsed() < READ_AGAIN_AFTER));
+        let is_readable = |id| !ledger.unreadable.iter().any(|(unreadable, _)| *unreadable == id);
+        let readable = segments.iter().filter(|segment| is_readable(segment.id));
         let Some(ids) = plan_merge(readable, &self.options) else { return Ok(false) };
         let merged = segments.iter().filter(|segment| ids.contains(&segment.id));
+        // Others write to the disk too, and the merge before this one took some.
+        self.log.space.ask().await;
         if !self.log.space.can_copy(merged.map(|segment| segment.live_bytes).sum(), false) {
             return Ok(false);
         }
@@ -605,7 +620,8 @@ impl Rewriter {
         self.remove_forgotten(ledger).await
     }
 
-    /// Removes the files of forgotten segments that no reader holds any more.
+    /// Removes the files of forgotten segments that no reader holds any more, and what else is to go. What cannot be removed
+    /// is tried again in the next round; the error is the first one.
     async fn remove_forgotten(&self, ledger: &mut Ledger) -> Result<(), RewriteError> {
         for segment in std::mem::take(&mut ledger.forgotten) {
             if Arc::strong_count(&segment) > 1 {
@@ -613,17 +629,22 @@ impl Rewriter {
                 continue;
             }
             self.segments.close(segment.id);
-            self.remove(segment_directory(&self.directory).join(segment.id.file_name())).await?;
+            ledger.removals.push(segment_directory(&self.directory).join(segment.id.file_name()));
         }
-        Ok(())
-    }
-
-    async fn remove(&self, path: PathBuf) -> Result<(), RewriteError> {
-        match self.log.door.disk.remove(&path).await {
-            // A repair goes on where a file was missing.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-            removed => removed.map_err(disk_error(format!("removing {}", path.display()))),
+        let mut removed = Ok(());
+        for path in std::mem::take(&mut ledger.removals) {
+            match self.log.door.disk.remove(&path).await {
+                // A repair goes on where a file was missing.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(source) => {
+                    let failed = disk_error(format!("removing {}", path.display()))(source);
+                    ledger.removals.push(path);
+                    removed = removed.and(Err(failed));
+                }
+                Ok(()) => {}
+            }
         }
+        removed
     }
 }
 
@@ -700,7 +721,10 @@ fn entries_of(extent: &WalExtent, bytes: &[u8]) -> Vec<TableEntry> {
 }
 
 /// The batches of an extent that stays where it is: its bytes are only read where it holds several.
-async fn entries_where_it_stands(wal: &WalFile, extent: &WalExtent) -> Result<Vec<TableEntry>, RewriteError> {
+async fn entries_where_it_stands(
+    wal: &Arc<WalFile>,
+    extent: &WalExtent,
+) -> Result<Vec<TableEntry>, RewriteError> {
     let mut batches = extent.batches();
     match (batches.next(), batches.next()) {
         (Some(only), None) => Ok(vec![TableEntry {
@@ -710,7 +734,9 @@ async fn entries_where_it_stands(wal: &WalFile, extent: &WalExtent) -> Result<Ve
             max_timestamp_ms: extent.max_timestamp_ms,
         }]),
         _ => {
-            let bytes = wal.read_at(extent.file_position, extent.len as usize).await?;
+            let (position, len) = (extent.file_position, extent.len as usize);
+            let source = Source::File(FileRange { file: wal.clone(), position, len });
+            let bytes = checked(extent, source, wal).await?;
             Ok(entries_of(extent, &bytes))
         }
     }
