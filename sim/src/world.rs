@@ -496,7 +496,8 @@ impl<'a> Run<'a> {
     async fn repair(&mut self, workloads: &[Box<dyn Workload>]) {
         let directory = Path::new(DATA_DIR);
         let options = self.plan.sizes.options();
-        let asked = local::repair(&self.sim().door(), directory, options.clone(), false).await;
+        let asked =
+            local::repair(&self.sim().door(), directory, options.clone(), local::RepairHow::TELL).await;
         let asked = asked.expect("what can be verified can be judged");
         self.world.note(format!("a repair would lose: {asked:?}"));
         assert!(!asked.damage.is_empty(), "verify finds damage, and repair finds none");
@@ -511,7 +512,8 @@ impl<'a> Run<'a> {
             } else {
                 weather.clears()
             }
-            let repaired = local::repair(&self.sim().door(), directory, options.clone(), true).await;
+            let repaired =
+                local::repair(&self.sim().door(), directory, options.clone(), local::RepairHow::APPLY).await;
             if self.sim().has_crashed() {
                 self.end(weather.how(true)).await;
                 continue;

@@ -68,8 +68,9 @@ fn a_closed_shard_is_read_to_its_end_though_its_last_record_is_lost() {
         sim.flip_bit(&Path::new(DATA_DIR).join("wal").join(file), position + 100, 0);
 
         let options = LocalOptions::default();
-        let repaired =
-            local::repair(&sim.door(), Path::new(DATA_DIR), options, true).await.expect("it repairs");
+        let repaired = local::repair(&sim.door(), Path::new(DATA_DIR), options, local::RepairHow::APPLY)
+            .await
+            .expect("it repairs");
         let lost = Lost { topic: "orders".to_owned(), partition: 0, first: Offset(2), last: Offset(2) };
         assert_eq!(repaired.lost, [lost]);
         assert!(repaired.repaired && repaired.decisions_lost);

@@ -16,9 +16,10 @@
 //! | `backup` | a consistent copy of a running log |
 //! | `manifest`, `recovery` | what a directory is, and what a start makes of it |
 //! | `metrics` | what the log counts about itself |
-//! | `inspect`, `repair` | `kolk verify`, `kolk dump`; `kolk repair` |
+//! | `inspect`, `repair`, `unreadable` | `kolk verify`, `kolk dump`; `kolk repair`, and what it does where a disk does not read |
 //!
-//! A data directory holds `lock`, `manifest`, `wal/`, `segments/` and `snapshots/`, and nothing else.
+//! A data directory holds `lock`, `manifest`, `wal/`, `segments/` and `snapshots/`, after a repair also `damaged/`, and nothing
+//! else.
 
 mod archive;
 mod backup;
@@ -41,6 +42,7 @@ mod snapshot;
 mod space;
 #[cfg(test)]
 mod tests;
+mod unreadable;
 mod wal;
 
 use std::path::Path;
@@ -57,7 +59,7 @@ pub use manifest::DATA_FORMAT;
 use read::Reader;
 pub use recovery::OpenError;
 use recovery::{Recovered, io_at};
-pub use repair::{Lost, RepairReport, repair};
+pub use repair::{Lost, RepairHow, RepairReport, repair};
 pub use rewrite::RewriteOptions;
 use rewrite::{Ledger, Rewriter};
 use segment::Handles;

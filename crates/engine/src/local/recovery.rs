@@ -128,8 +128,11 @@ pub(super) fn snapshot_directory(directory: &Path) -> PathBuf {
 }
 
 /// Names that may stand in a data directory.
-const KNOWN: [&str; 7] =
-    ["lock", manifest::NAME, manifest::NEW_NAME, "wal", "segments", "snapshots", "lost+found"];
+const KNOWN: [&str; 8] =
+    ["lock", manifest::NAME, manifest::NEW_NAME, "wal", "segments", "snapshots", DAMAGED, "lost+found"];
+
+/// Where a repair puts files that it cannot keep. Nothing reads them.
+pub(super) const DAMAGED: &str = "damaged";
 
 /// Reads the manifest; `None` if the directory is empty or its first start was cut short.
 pub(super) async fn read_manifest(disk: &dyn Disk, directory: &Path) -> Result<Option<Manifest>, OpenError> {

@@ -6,10 +6,10 @@
 //! stay what they were: where batches are lost there is a gap, and readers go on behind it.
 //!
 //! Everything is first read and told without a change; only with `apply` is anything written. A repair that is cut short
-//! can be run again.
+//! can be run again. Files that something is lost of are put aside in `damaged/`, as they were.
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -22,10 +22,11 @@ use super::manifest::Manifest;
 use super::recovery::{self, Covered, Gap, OpenError, Purpose, Replayed, Visit, io_at};
 use super::segment::{Extent, Handles, Segment, SegmentError, SegmentId, SegmentWriter, TableEntry};
 use super::snapshot::{self, SnapshotError};
+use super::unreadable::Patient;
 use super::wal::{WalFile, WalHeader};
 use super::{LocalEngine, LocalOptions, Starting};
 use crate::contract::Engine;
-use crate::door::{Disk, Door};
+use crate::door::{Disk, Door, Open};
 use crate::state::{AppendDecision, CorruptState, Decision, Lane, State};
 use crate::types::{Offset, PartitionId};
 
@@ -60,18 +61,35 @@ pub struct Lost {
     pub last: Offset,
 }
 
-/// Judges a data directory that no server uses and, if `apply`, repairs it.
+/// What [`repair`] may do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RepairHow {
+    /// Repairs the directory; else it is only told what that would lose.
+    pub apply: bool,
+    /// What the disk does not read, however often it is asked, counts as lost; else it is an error that says where it is.
+    pub drop_unreadable: bool,
+}
+
+impl RepairHow {
+    /// Looks, and changes nothing.
+    pub const TELL: RepairHow = RepairHow { apply: false, drop_unreadable: false };
+    /// Repairs.
+    pub const APPLY: RepairHow = RepairHow { apply: true, drop_unreadable: false };
+}
+
+/// Judges a data directory that no server uses and, if asked to, repairs it.
 ///
 /// The error is for what cannot be repaired: a manifest that does not check, a directory that is in use, a disk that fails.
 pub async fn repair(
     door: &Door,
     directory: &Path,
     options: LocalOptions,
-    apply: bool,
+    how: RepairHow,
 ) -> Result<RepairReport, OpenError> {
     let (lock, mut manifest) = inspect::begin(door, directory).await?;
-    let disk = &*door.disk;
-    if apply {
+    let patient = Patient::new(door.disk.clone(), how.drop_unreadable);
+    let disk = &patient as &dyn Disk;
+    if how.apply {
         // A repair that was cut short may have left a manifest that only the page cache has: what it does not name goes
         // for good only once it is durable.
         recovery::prepare_directory(disk, directory).await?;
@@ -81,7 +99,8 @@ pub async fn repair(
     let mut state = State::new(options.limits.clone());
     let (covered, lanes_lost) = load_lanes(disk, directory, &manifest, &mut state, &mut report).await?;
 
-    let handles = Handles::new(door.disk.clone(), &recovery::segment_directory(directory));
+    let part = recovery::segment_directory(directory);
+    let handles = Handles::new(Arc::new(patient.clone()), &part);
     let mut segments = Vec::new();
     for id in manifest.segments.iter().copied().map(SegmentId) {
         segments.push(examine(&handles, directory, id, &mut report).await?);
@@ -98,10 +117,21 @@ pub async fn repair(
     let index = Arc::new(Index::new(options.tail_cache_bytes));
     recovery::show_partitions(&state, &index);
     let replayed = Replayed { state, index: &index, covered };
-    let mut salvage = Salvage { replayed, lanes_lost, report: &mut report };
-    let purpose = if apply { Purpose::Serve } else { Purpose::Inspect };
+    let mut salvage = Salvage { replayed, lanes_lost, report: &mut report, losing: BTreeSet::new() };
+    let purpose = if how.apply { Purpose::Serve } else { Purpose::Inspect };
     let walked = recovery::walk(disk, directory, &manifest, purpose, &mut salvage).await?;
-    let mut state = salvage.replayed.state;
+    let (mut state, mut losing) = (salvage.replayed.state, salvage.losing);
+    for hole in patient.holes() {
+        report.damage.push(hole.to_string());
+        if hole.path.starts_with(recovery::wal_directory(directory)) {
+            report.decisions_lost = true;
+            report.notes.push(format!(
+                "{hole}, and what of the log lay there is lost, with all that was decided in it; of its last frames nobody knows \
+                 that they were"
+            ));
+            losing.insert(hole.path);
+        }
+    }
     if report.decisions_lost {
         state.restore_ends();
     }
@@ -111,10 +141,18 @@ pub async fn repair(
         state.apply(&Decision::TakeProducerIds { next });
     }
     report.lost = missing(&state, &kept, &index);
-    if !apply || report.damage.is_empty() {
+    if !how.apply || report.damage.is_empty() {
         return Ok(report);
     }
 
+    if lanes_lost {
+        let part = recovery::snapshot_directory(directory);
+        losing.extend(manifest.snapshot.map(|id| part.join(snapshot::file_name(id))));
+    }
+    losing.extend(
+        segments.iter().filter(|segment| segment.loses).map(|segment| part.join(segment.id.file_name())),
+    );
+    put_aside(disk, directory, &losing, &mut report).await?;
     let mut next = manifest.segments.iter().max().map_or(1, |id| id + 1);
     for segment in segments.iter().filter(|segment| segment.is_damaged) {
         manifest.segments.retain(|id| *id != segment.id.0);
@@ -123,7 +161,6 @@ pub async fn repair(
             next += 1;
         }
     }
-    let part = recovery::segment_directory(directory);
     disk.sync_dir(&part).await.map_err(io_at(&part))?;
     let recovered = recovery::recovered(disk, directory, manifest, walked, state).await?;
     let starting = Starting { door: door.clone(), directory, options, lock, recovered, index };
@@ -134,6 +171,59 @@ pub async fn repair(
     engine.close().await.map_err(|error| failed(error.to_string()))?;
     report.repaired = true;
     Ok(report)
+}
+
+/// Keeps files that something is lost of as they are, whatever becomes of them: what nobody can read today may be read one day.
+async fn put_aside(
+    disk: &dyn Disk,
+    directory: &Path,
+    files: &BTreeSet<PathBuf>,
+    report: &mut RepairReport,
+) -> Result<(), OpenError> {
+    let aside = directory.join(recovery::DAMAGED);
+    let mut kept = false;
+    for path in files {
+        let Some(name) = path.file_name().map(|name| name.to_string_lossy().into_owned()) else { continue };
+        disk.create_dir_all(&aside).await.map_err(io_at(&aside))?;
+        let taken = disk.list(&aside).await.map_err(io_at(&aside))?;
+        let free = (0..).map(|n| if n == 0 { name.clone() } else { format!("{name}.{n}") });
+        let free = free.into_iter().find(|name| !taken.contains(name)).expect("there is always one more");
+        let to = aside.join(free);
+        // A segment is never written again, and what stands in the log's place is: it is copied.
+        let is_segment = path.starts_with(recovery::segment_directory(directory));
+        let linked = is_segment && disk.link(path, &to).await.is_ok();
+        if linked || copy(disk, path, &to).await? {
+            kept = true;
+        }
+    }
+    if kept {
+        disk.sync_dir(&aside).await.map_err(io_at(&aside))?;
+        disk.sync_dir(directory).await.map_err(io_at(directory))?;
+        report
+            .notes
+            .push(format!("the files that something is lost of are in {}, as they were", aside.display()));
+    }
+    Ok(())
+}
+
+/// Copies a file; false if it is not there.
+async fn copy(disk: &dyn Disk, from: &Path, to: &Path) -> Result<bool, OpenError> {
+    const AT_ONCE: u64 = 1 << 20;
+    let source = match disk.open(from, Open::Read).await {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+        opened => opened.map_err(io_at(from))?,
+    };
+    let size = source.size().await.map_err(io_at(from))?;
+    let target = disk.open(to, Open::Write).await.map_err(io_at(to))?;
+    let mut position = 0;
+    while position < size {
+        let len = AT_ONCE.min(size - position);
+        let bytes = source.read_at(position, len as usize).await.map_err(io_at(from))?;
+        target.write_at(position, bytes).await.map_err(io_at(to))?;
+        position += len;
+    }
+    target.sync().await.map_err(io_at(to))?;
+    Ok(true)
 }
 
 /// Loads the lanes of the snapshot that check. Gives back the frame up to which each is covered, and whether some are lost.
@@ -249,6 +339,8 @@ struct Run {
 struct ExaminedSegment {
     id: SegmentId,
     is_damaged: bool,
+    /// There is a file, and not all that was in it can be kept.
+    loses: bool,
     segment: Option<Arc<Segment>>,
     extents: Vec<Examined>,
 }
@@ -317,7 +409,8 @@ async fn examine(
 ) -> Result<ExaminedSegment, OpenError> {
     let part = recovery::segment_directory(directory);
     let path = part.join(id.file_name());
-    let mut examined = ExaminedSegment { id, is_damaged: false, segment: None, extents: Vec::new() };
+    let mut examined =
+        ExaminedSegment { id, is_damaged: false, loses: false, segment: None, extents: Vec::new() };
     let segment = match Segment::open(handles, id).await {
         Ok((segment, _)) => segment,
         Err(SegmentError::Io { source, .. }) if source.kind() != std::io::ErrorKind::NotFound => {
@@ -326,6 +419,7 @@ async fn examine(
         Err(error) => {
             report.damage.push(format!("{error}; nothing of it can be kept"));
             examined.is_damaged = true;
+            examined.loses = matches!(error, SegmentError::Damaged { .. });
             return Ok(examined);
         }
     };
@@ -340,6 +434,7 @@ async fn examine(
             Err(error) => {
                 report.damage.push(format!("{error}; the batches that it names cannot be kept"));
                 examined.is_damaged = true;
+                examined.loses = true;
             }
         }
     }
@@ -353,6 +448,7 @@ async fn examine(
         }
         if bytes.is_err() || table.is_err() {
             examined.is_damaged = true;
+            examined.loses = true;
             let raw = segment.read(extent.position, extent.len as usize).await;
             let raw = raw.map_err(|error| failed(error, &path))?;
             batches = Some(match table {
@@ -454,6 +550,8 @@ struct Salvage<'a, 'b> {
     replayed: Replayed<'a>,
     lanes_lost: bool,
     report: &'b mut RepairReport,
+    /// Files of the log that something is lost of.
+    losing: BTreeSet<PathBuf>,
 }
 
 impl Visit for Salvage<'_, '_> {
@@ -478,6 +576,9 @@ impl Visit for Salvage<'_, '_> {
         let Gap { file, position, what, frames: (from, to) } = gap;
         self.report.damage.push(format!("{} is damaged at byte {position}: {what}", file.display()));
         if to > from {
+            if position > 0 {
+                self.losing.insert(file);
+            }
             self.report.decisions_lost = true;
             self.report.notes.push(format!(
                 "frames {from} to {} of the log are lost, with all that was decided in them: batches (the offsets are told \

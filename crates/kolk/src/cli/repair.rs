@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Args;
-use kolk_engine::local::{self, LocalOptions, RepairReport};
+use kolk_engine::local::{self, LocalOptions, RepairHow, RepairReport};
 use serde_json::json;
 
 use super::Failure;
@@ -13,7 +13,8 @@ use super::common::{Out, OutputArgs, run};
 /// Makes a damaged data directory one that starts, and says what is lost.
 ///
 /// Without --yes nothing is changed: it says what does not check and what a repair would lose, and ends with exit code 1. What
-/// checks is kept, at its offsets; where batches are lost there is a gap that readers pass. Copy the directory first.
+/// checks is kept, at its offsets; where batches are lost there is a gap that readers pass. Files that something is lost of are
+/// put aside in `damaged`. Copy the directory first.
 ///
 /// JSON: damage [text], lost [{topic, partition, first, last}], notes [text], repaired.
 #[derive(Args)]
@@ -24,6 +25,9 @@ pub struct Repair {
     /// Repairs it.
     #[arg(long)]
     yes: bool,
+    /// Counts what the disk does not read as lost, however often it is asked; without it, that is an error.
+    #[arg(long)]
+    drop_unreadable: bool,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -31,7 +35,8 @@ pub struct Repair {
 impl Repair {
     pub fn run(self) -> Result<(), Failure> {
         run(|door| async move {
-            let report = local::repair(&door, &self.dir, LocalOptions::default(), self.yes).await;
+            let how = RepairHow { apply: self.yes, drop_unreadable: self.drop_unreadable };
+            let report = local::repair(&door, &self.dir, LocalOptions::default(), how).await;
             let report = report.with_context(|| format!("cannot repair {}", self.dir.display()))?;
             let printed = self.print(&report);
             if report.damage.is_empty() || report.repaired {

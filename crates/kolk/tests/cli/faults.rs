@@ -96,6 +96,9 @@ fn a_bad_middle_stops_a_start_and_is_repaired() {
     let done = json_lines(&run(&["repair", &directory, "--yes", "--json"]).done());
     assert_eq!(done[0]["lost"], json!([{ "topic": "orders", "partition": 0, "first": 2, "last": 2 }]));
     assert_eq!(done[0]["repaired"], true);
+    let aside =
+        std::fs::read(data.join("damaged/00000001.wal")).expect("what it lost a record of is put aside");
+    assert!(aside == bytes, "as it was");
     assert!(run(&["verify", &directory]).done().contains("everything checks"));
 
     let server = Server::start_in(home, &[]);

@@ -411,7 +411,7 @@ fn a_repair_that_is_cut_short_and_tried_again_stands_a_power_cut() {
         let (segment, _) = sim.files().into_iter().find(|(path, _)| is_segment(path)).unwrap();
         sim.flip_bit(&segment, 100, 0);
         let damaged = sim.save_disk();
-        let told = repair(&sim.door(), path, options(), false).await.unwrap();
+        let told = repair(&sim.door(), path, options(), RepairHow::TELL).await.unwrap();
         let lost = told.lost.iter().map(|lost| (lost.last.0 - lost.first.0 + 1) as usize).sum::<usize>();
         assert_eq!((told.damage.len(), lost), (1, 1), "{told:?}");
         sim.kill().await;
@@ -420,11 +420,11 @@ fn a_repair_that_is_cut_short_and_tried_again_stands_a_power_cut() {
         for failing in 0.. {
             sim.restore_disk(&damaged);
             sim.fail_at(sim.durable_operations() + failing);
-            let has_failed = repair(&sim.door(), path, options(), true).await.is_err();
+            let has_failed = repair(&sim.door(), path, options(), RepairHow::APPLY).await.is_err();
             sim.kill().await;
             if has_failed {
                 failures += 1;
-                repair(&sim.door(), path, options(), true).await.unwrap();
+                repair(&sim.door(), path, options(), RepairHow::APPLY).await.unwrap();
             }
             let repaired = sim.save_disk();
             for _ in 0..8 {

@@ -940,7 +940,8 @@ async fn a_damaged_block_of_a_directory_is_the_error_of_the_partitions_in_it() {
     engine.close().await.unwrap();
     drop(engine);
 
-    let repaired = repair(&door(DiskOptions::default()), &dir.path(), options(), true).await.unwrap();
+    let repaired =
+        repair(&door(DiskOptions::default()), &dir.path(), options(), RepairHow::APPLY).await.unwrap();
     assert!(repaired.repaired && repaired.damage[0].contains(&named), "{repaired:?}");
     let mut lost: Vec<_> = repaired.lost.iter().map(|lost| lost.partition).collect();
     lost.sort_unstable();
