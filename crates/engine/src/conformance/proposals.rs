@@ -307,8 +307,8 @@ pub(super) async fn offsets_expire_in_groups_without_members(kit: &mut Kit<'_>) 
     let expect = |pairs: &[(&str, usize)]| -> Vec<(String, usize)> {
         pairs.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
     };
-    let done = Ok(Outcome::Expired { more: false });
-    let expire = |by_ms| Command::ExpireOffsets { before_ms: START_MS + by_ms };
+    let done = Ok(Outcome::OffsetsExpired { next: None });
+    let expire = |by_ms| Command::ExpireOffsets { before_ms: START_MS + by_ms, from: None };
     for (by_ms, left) in [
         (0, expect(&[("busy", 2), ("left", 2), ("simple", 2)])),
         (1, expect(&[("busy", 2), ("left", 2), ("simple", 1)])),

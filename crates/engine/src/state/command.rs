@@ -102,7 +102,18 @@ pub enum Command {
     ExpireOffsets {
         /// The instant, ms.
         before_ms: i64,
+        /// Where the one before stopped; `None` begins.
+        from: Option<OffsetCursor>,
     },
+}
+
+/// A place among all committed offsets, by group and partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OffsetCursor {
+    /// In this group, or behind it if it is gone.
+    pub group: Arc<str>,
+    /// Behind this partition; `None`: at its first.
+    pub after: Option<PartitionId>,
 }
 
 /// What a new topic shall be.
@@ -269,10 +280,15 @@ pub enum Outcome {
         /// The topic.
         topic: Arc<Topic>,
     },
-    /// Of ExpireProducers and ExpireOffsets.
+    /// Of ExpireProducers.
     Expired {
         /// There may be more that is due: propose again.
         more: bool,
+    },
+    /// Of ExpireOffsets.
+    OffsetsExpired {
+        /// There may be more that is due: propose again, from here.
+        next: Option<OffsetCursor>,
     },
     /// Of CommitOffsets and DeleteOffsets: per partition, in order of the command.
     PerPartition(Vec<Result<(), Refusal>>),

@@ -4,10 +4,11 @@
 //! classic groups; `offsets.retention.minutes` as KIP-211 counts it.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use super::decision::{Decision, ExpiredGroup};
-use super::{CommittedOffset, CommittingMember, Membership, Outcome, Refusal, State};
+use super::{CommittedOffset, CommittingMember, Membership, OffsetCursor, Outcome, Refusal, State};
 use crate::types::{PartitionId, TopicId};
 
 /// A consumer group's state.
@@ -23,6 +24,8 @@ pub struct Group {
 
 /// Offsets that one decision expires: what a log entry holds stays small.
 const EXPIRED_PER_DECISION: usize = 1000;
+/// Offsets and groups that one decision looks at: nobody else decides meanwhile.
+const LOOKED_AT_PER_DECISION: usize = 20_000;
 
 impl CommittedOffset {
     /// What an offset without metadata counts against the memory limit.
@@ -196,27 +199,106 @@ impl State {
         Ok((Some(Decision::DeleteGroup { group: group.clone() }), Outcome::Done))
     }
 
-    pub(super) fn decide_expire_offsets(&self, before_ms: i64) -> Decided {
+    pub(super) fn decide_expire_offsets(&self, before_ms: i64, from: Option<&OffsetCursor>) -> Decided {
         let mut groups = Vec::new();
-        let mut room = EXPIRED_PER_DECISION;
-        let mut more = false;
-        for group in self.groups().filter(|group| group.membership.members.is_empty()) {
-            let expired = |committed: &CommittedOffset| group.expires_from_ms(committed) < before_ms;
-            let due = group.offsets.iter().filter(|(_, committed)| expired(committed));
-            let partitions: Vec<PartitionId> = due.map(|(id, _)| *id).take(room).collect();
-            let emptied = partitions.len() == group.offsets.len();
-            let deleted = emptied && group.membership.since_ms < before_ms;
-            if partitions.is_empty() && !deleted {
+        let (mut room, mut looks) = (EXPIRED_PER_DECISION, LOOKED_AT_PER_DECISION);
+        let mut next = None;
+        let first = from.map_or(Bound::Unbounded, |from| Bound::Included(&*from.group));
+        for (id, group) in self.groups.range::<str, _>((first, Bound::Unbounded)) {
+            if room == 0 || looks == 0 {
+                next = Some(OffsetCursor { group: id.clone(), after: None });
+                break;
+            }
+            looks -= 1;
+            if !group.membership.members.is_empty() {
                 continue;
             }
-            room = room.saturating_sub(partitions.len() + usize::from(deleted));
-            groups.push(ExpiredGroup { group: group.id.clone(), partitions, deleted });
-            if room == 0 {
-                more = true;
+            let mut after = from.filter(|from| from.group == *id).and_then(|from| from.after);
+            let mut partitions = Vec::new();
+            let mut is_whole = true;
+            let left = after.map_or(Bound::Unbounded, Bound::Excluded);
+            for (partition, committed) in group.offsets.range((left, Bound::Unbounded)) {
+                if room == 0 || looks == 0 {
+                    is_whole = false;
+                    break;
+                }
+                looks -= 1;
+                after = Some(*partition);
+                if group.expires_from_ms(committed) < before_ms {
+                    room -= 1;
+                    partitions.push(*partition);
+                }
+            }
+            let is_emptied = is_whole && partitions.len() == group.offsets.len();
+            let deleted = is_emptied && group.membership.since_ms < before_ms;
+            room = room.saturating_sub(usize::from(deleted));
+            if !partitions.is_empty() || deleted {
+                groups.push(ExpiredGroup { group: id.clone(), partitions, deleted });
+            }
+            if !is_whole {
+                next = Some(OffsetCursor { group: id.clone(), after });
                 break;
             }
         }
         let decision = Decision::ExpireOffsets { groups };
-        Ok((Some(decision).filter(|decision| !decision.is_empty()), Outcome::Expired { more }))
+        Ok((Some(decision).filter(|decision| !decision.is_empty()), Outcome::OffsetsExpired { next }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::{Command, Limits};
+
+    /// Each thousand began at the first group again: expiry of a million offsets looked at half a billion.
+    #[test]
+    fn expiry_goes_on_where_it_stopped() {
+        let mut state = State::new(Limits::default());
+        const GROUPS: usize = 30;
+        const OFFSETS: i32 = 2500;
+        // Every other offset is due, in every other group; one group holds most of them.
+        for number in 0..GROUPS {
+            let id: Arc<str> = format!("g{number:02}").into();
+            let mut group = Group::new(id.clone(), 0);
+            let count = if number == 12 { 20 * OFFSETS } else { OFFSETS };
+            for index in 0..count {
+                let partition = PartitionId { topic: TopicId(1), index };
+                let commit_ms = if number % 2 == 0 && index % 2 == 0 { 10 } else { 1000 };
+                let committed = CommittedOffset {
+                    offset: crate::types::Offset(1),
+                    leader_epoch: -1,
+                    metadata: "".into(),
+                    commit_ms,
+                };
+                group.offsets.insert(partition, committed);
+            }
+            state.groups.insert(id, group);
+        }
+        let held = |state: &State| state.groups().map(|group| group.offsets.len()).sum::<usize>();
+        let all = held(&state);
+        let (mut from, mut places, mut expired) = (None, Vec::new(), 0);
+        loop {
+            let command = Command::ExpireOffsets { before_ms: 500, from: from.take() };
+            let (decision, outcome) = state.decide(&command).unwrap();
+            if let Some(Decision::ExpireOffsets { groups }) = &decision {
+                for expiry in groups {
+                    expired += expiry.partitions.len();
+                    let group = state.groups.get_mut(&expiry.group).unwrap();
+                    assert!(!expiry.deleted);
+                    for partition in &expiry.partitions {
+                        assert!(group.offsets.remove(partition).is_some_and(|offset| offset.commit_ms == 10));
+                    }
+                }
+            }
+            let Outcome::OffsetsExpired { next } = outcome else { panic!("{outcome:?}") };
+            let Some(next) = next else { break };
+            places.push((next.group.clone(), next.after));
+            from = Some(next);
+        }
+        let due = (14 + 20) * OFFSETS as usize / 2;
+        assert_eq!((expired, held(&state)), (due, all - due));
+        assert!(places.is_sorted_by(|a, b| a < b), "no place is come to twice");
+        let decisions = due / EXPIRED_PER_DECISION + all / LOOKED_AT_PER_DECISION;
+        assert!((decisions / 2..=decisions + 2).contains(&places.len()), "{} decisions", places.len());
     }
 }

@@ -136,7 +136,9 @@ impl State {
             }
             Command::DeleteOffsets { group, partitions } => self.decide_delete_offsets(group, partitions),
             Command::DeleteGroup { group } => self.decide_delete_group(group),
-            Command::ExpireOffsets { before_ms } => self.decide_expire_offsets(*before_ms),
+            Command::ExpireOffsets { before_ms, from } => {
+                self.decide_expire_offsets(*before_ms, from.as_ref())
+            }
         }
     }
 

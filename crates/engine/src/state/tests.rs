@@ -199,7 +199,9 @@ impl Life {
                 partitions: vec![self.partition(topic, partition)],
             },
             Step::DeleteGroup { group } => Command::DeleteGroup { group: format!("group-{group}").into() },
-            Step::ExpireOffsets { age } => Command::ExpireOffsets { before_ms: self.now_ms - i64::from(age) },
+            Step::ExpireOffsets { age } => {
+                Command::ExpireOffsets { before_ms: self.now_ms - i64::from(age), from: None }
+            }
         };
         if let Ok((Some(decision), outcome)) = self.state.decide(&command) {
             self.take(decision);
