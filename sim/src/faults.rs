@@ -61,10 +61,7 @@ impl Weather {
     /// the plan allows, one that gave up is as if killed, unless the power goes too.
     pub fn how(&self, was_ended: bool) -> Ends {
         let Faults { power_losses, kills, .. } = self.faults;
-        match power_losses && (was_ended && !kills || self.one_in(2)) {
-            true => Ends::PowerLoss,
-            false => Ends::Kill,
-        }
+        if power_losses && (was_ended && !kills || self.one_in(2)) { Ends::PowerLoss } else { Ends::Kill }
     }
 
     fn when(&self) -> When {

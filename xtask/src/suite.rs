@@ -265,9 +265,10 @@ fn run_parts(parts: &[Part], full: bool) -> Result<bool> {
     let mut lines = Vec::new();
     for part in parts {
         let (about, expected) = part.about();
-        match full {
-            true => println!("== {}: {about}, some {expected} min", part.name()),
-            false => println!("== {}", part.name()),
+        if full {
+            println!("== {}: {about}, some {expected} min", part.name())
+        } else {
+            println!("== {}", part.name())
         }
         let start = Instant::now();
         let missing: Vec<_> =

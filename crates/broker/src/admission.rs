@@ -164,9 +164,10 @@ impl Admission {
     /// time while there is enough of it, at [`SLOWEST_BYTES_PER_SECOND`] while it is short. Kafka's clients give up much
     /// sooner by themselves (`request.timeout.ms`, 30 s).
     pub fn slowest(&self, bytes: usize) -> Duration {
-        match self.is_short() {
-            true => Duration::from_secs_f64(bytes as f64 / SLOWEST_BYTES_PER_SECOND as f64),
-            false => Duration::MAX,
+        if self.is_short() {
+            Duration::from_secs_f64(bytes as f64 / SLOWEST_BYTES_PER_SECOND as f64)
+        } else {
+            Duration::MAX
         }
     }
 
@@ -178,9 +179,10 @@ impl Admission {
     /// Admits a request that is here already, if there is room now.
     pub fn try_admit(&self, bytes: usize, class: Class) -> Option<Permit> {
         let pools = &*self.0;
-        let oversized = match bytes > self.oversized_bytes() {
-            true => Some((self.oversized_bytes(), Arc::clone(&pools.oversized).try_acquire_owned().ok()?)),
-            false => None,
+        let oversized = if bytes > self.oversized_bytes() {
+            Some((self.oversized_bytes(), Arc::clone(&pools.oversized).try_acquire_owned().ok()?))
+        } else {
+            None
         };
         let count = clamp(bytes, pools.general_bytes);
         let held = match Arc::clone(&pools.general).try_acquire_many_owned(count) {
@@ -251,9 +253,10 @@ impl Admission {
         let pools = &*self.0;
         pools.waits.add(1);
         let _in_line = InLine::new(&pools.in_line);
-        let oversized = match bytes > self.oversized_bytes() {
-            true => Some((self.oversized_bytes(), acquire(&pools.oversized, 1).await)),
-            false => None,
+        let oversized = if bytes > self.oversized_bytes() {
+            Some((self.oversized_bytes(), acquire(&pools.oversized, 1).await))
+        } else {
+            None
         };
         let count = clamp(bytes, pools.general_bytes);
         let held = if may_use_reserve(bytes, class) {

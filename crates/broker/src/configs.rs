@@ -113,10 +113,9 @@ fn ranges(ascending: impl Iterator<Item = i32>) -> String {
             _ => runs.push((number, number)),
         }
     }
-    let told = runs.into_iter().map(|(first, last)| match first == last {
-        true => first.to_string(),
-        false => format!("{first}-{last}"),
-    });
+    let told = runs
+        .into_iter()
+        .map(|(first, last)| if first == last { first.to_string() } else { format!("{first}-{last}") });
     told.collect::<Vec<_>>().join(",")
 }
 

@@ -187,9 +187,10 @@ mod tests {
             let end = position + len as u64;
             let is_bad = position < self.bad.end && self.bad.start < end;
             Box::pin(async move {
-                match is_bad {
-                    true => Err(EngineError::Read("bad".into())),
-                    false => Ok((position..end).map(|at| at as u8).collect()),
+                if is_bad {
+                    Err(EngineError::Read("bad".into()))
+                } else {
+                    Ok((position..end).map(|at| at as u8).collect())
                 }
             })
         }

@@ -370,10 +370,7 @@ fn keyless_records(header: &BatchHeader, batch: &Bytes, rules: BatchRules) -> Re
             keyless.push(index);
         }
         index += 1;
-        match keyless.len() < KEYLESS_NAMED_MAX {
-            true => ControlFlow::Continue(()),
-            false => ControlFlow::Break(()),
-        }
+        if keyless.len() < KEYLESS_NAMED_MAX { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })
     .map_err(BatchRefusal::Undecodable)?;
     Ok(keyless)

@@ -267,11 +267,10 @@ impl<S> Watched<S> {
 
     fn note_write<T>(&self, poll: Poll<T>) -> Poll<T> {
         let blocked = &self.activity.write_blocked_ms;
-        match poll.is_pending() {
-            true => {
-                _ = blocked.compare_exchange(0, self.activity.now_ms(), Ordering::Relaxed, Ordering::Relaxed)
-            }
-            false => blocked.store(0, Ordering::Relaxed),
+        if poll.is_pending() {
+            _ = blocked.compare_exchange(0, self.activity.now_ms(), Ordering::Relaxed, Ordering::Relaxed)
+        } else {
+            blocked.store(0, Ordering::Relaxed)
         }
         poll
     }

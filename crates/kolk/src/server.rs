@@ -374,9 +374,10 @@ async fn open(
 fn broker_settings(config: &Config) -> kolk_broker::Settings {
     let Config { settings, kafka } = config;
     let mut broker = kolk_broker::Settings {
-        log_dir: match settings.ephemeral {
-            true => "memory".to_owned(),
-            false => settings.data_dir.display().to_string(),
+        log_dir: if settings.ephemeral {
+            "memory".to_owned()
+        } else {
+            settings.data_dir.display().to_string()
         },
         memory_bytes_max: usize::try_from(settings.memory_max.0).unwrap_or(usize::MAX),
         strict_replication: settings.strict_replication,

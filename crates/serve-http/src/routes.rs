@@ -157,10 +157,7 @@ impl Routes {
 /// OpenMetrics for those who name it, as Prometheus does since 2.5; the older format for all others.
 fn wanted_format(headers: &HeaderMap) -> Format {
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    match accept.contains("application/openmetrics-text") {
-        true => Format::OpenMetrics,
-        false => Format::Prometheus,
-    }
+    if accept.contains("application/openmetrics-text") { Format::OpenMetrics } else { Format::Prometheus }
 }
 
 /// What changes something is for programs of this machine.

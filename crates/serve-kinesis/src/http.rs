@@ -203,9 +203,10 @@ async fn requested(
         return Err(Refused::Service(format.unwrap_or(Format::Cbor), ServiceError::bare(code)));
     }
     let Some(format) = format else {
-        return Err(match prefix.is_empty() || name.is_empty() {
-            true => undetermined(),
-            false => Refused::Plain(StatusCode::NOT_FOUND, "<UnknownOperationException/>\n".to_owned()),
+        return Err(if prefix.is_empty() || name.is_empty() {
+            undetermined()
+        } else {
+            Refused::Plain(StatusCode::NOT_FOUND, "<UnknownOperationException/>\n".to_owned())
         });
     };
     let Some(operation) = operation else {

@@ -165,9 +165,10 @@ impl Decoder {
             let bytes = count.saturating_mul(element_bytes).max(LIST_BYTES_MIN);
             self.list_bytes = self.list_bytes.saturating_add(bytes);
         }
-        match self.list_bytes <= self.list_bytes_max {
-            true => Ok(()),
-            false => Err(DecodeError::ListsTooLarge { limit: self.list_bytes_max }),
+        if self.list_bytes <= self.list_bytes_max {
+            Ok(())
+        } else {
+            Err(DecodeError::ListsTooLarge { limit: self.list_bytes_max })
         }
     }
 

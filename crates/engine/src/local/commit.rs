@@ -584,7 +584,7 @@ impl Log {
         Ok(())
     }
 
-    /// Queues an empty frame: what is before it is complete. Gives back the position to wait for, which is the last
+    /// Queues an empty frame: what is before it is complete. Returns the position to wait for, which is the last
     /// frame's if there is no room for a seal.
     pub fn push_seal(&self) -> u64 {
         let mut core = self.core();

@@ -348,10 +348,12 @@ async fn keep_room(log: Arc<Log>) {
                     log.space.wanted().await;
                 }
             }
-            Err(error) => match log.device_failed("making a log file", &error) {
-                true => return,
-                false => tokio::time::sleep(SHORT_INTERVAL).await,
-            },
+            Err(error) => {
+                if log.device_failed("making a log file", &error) {
+                    return;
+                }
+                tokio::time::sleep(SHORT_INTERVAL).await;
+            }
         }
     }
 }

@@ -226,7 +226,7 @@ async fn copy(disk: &dyn Disk, from: &Path, to: &Path) -> Result<bool, OpenError
     Ok(true)
 }
 
-/// Loads the lanes of the snapshot that check. Gives back the frame up to which each is covered, and whether some are lost.
+/// Loads the lanes of the snapshot that check. Returns the frame up to which each is covered, and whether some are lost.
 async fn load_lanes(
     disk: &dyn Disk,
     directory: &Path,

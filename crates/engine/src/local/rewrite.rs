@@ -356,7 +356,7 @@ impl Rewriter {
     }
 
     /// Step 1 for files that are mostly large extents: those up to `through` become segments where they stand.
-    /// Gives back their sequence numbers.
+    /// Returns their sequence numbers.
     async fn promote_files(
         &self,
         ledger: &mut Ledger,
@@ -485,7 +485,7 @@ impl Rewriter {
         Ok(SegmentWriter::create(&self.segments, id).await?)
     }
 
-    /// Step 2. Gives back the snapshot's number.
+    /// Step 2. Returns the snapshot's number.
     async fn write_snapshot(&self, ledger: &mut Ledger) -> Result<u64, RewriteError> {
         let id = ledger.next_snapshot;
         ledger.next_snapshot += 1;

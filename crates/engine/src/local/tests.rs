@@ -171,9 +171,10 @@ impl DiskOver for GatedDisk {
         let file = self.below.open_from(site, path, how);
         Box::pin(async move {
             let below = file.await?;
-            match is_gated {
-                true => Ok(Arc::new(GatedFile { below, gate: self.gate.clone() }) as Arc<dyn File>),
-                false => Ok(below),
+            if is_gated {
+                Ok(Arc::new(GatedFile { below, gate: self.gate.clone() }) as Arc<dyn File>)
+            } else {
+                Ok(below)
             }
         })
     }

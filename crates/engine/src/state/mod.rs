@@ -170,7 +170,7 @@ impl State {
         Ok((Some(Decision::Trim { partition, log_start: to }), Outcome::Trimmed { log_start: to }))
     }
 
-    /// Makes partitions again that a damaged snapshot lost, as their topics say they are, without batches. Gives back which.
+    /// Makes partitions again that a damaged snapshot lost, as their topics say they are, without batches. Returns which.
     pub fn restore_partitions(&mut self) -> Vec<PartitionId> {
         let mut restored = Vec::new();
         let topics: Vec<_> = self.topics().cloned().collect();

@@ -79,9 +79,10 @@ fn topic_defaults() -> impl Iterator<Item = KafkaSetting> {
         config.synonyms.iter().enumerate().map(|(at, synonym)| KafkaSetting {
             name: synonym.name,
             // Of several names for the same, in other units, the coarsest has the default, as on Kafka.
-            default: match at + 1 == config.synonyms.len() {
-                true => Cow::Owned(in_unit(config.default, synonym.factor)),
-                false => Cow::Borrowed(""),
+            default: if at + 1 == config.synonyms.len() {
+                Cow::Owned(in_unit(config.default, synonym.factor))
+            } else {
+                Cow::Borrowed("")
             },
             kind: if synonym.factor == 1 { config.kind } else { Kind::Long },
             range: None,

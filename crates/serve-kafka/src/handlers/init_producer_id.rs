@@ -28,9 +28,10 @@ pub(crate) async fn handle(
         return Ok(failed(ErrorCode::InvalidRequest));
     }
     if let Some(id) = &request.transactional_id {
-        let code = match id.is_empty() {
-            true => ErrorCode::InvalidRequest,
-            false => ErrorCode::TransactionalIdAuthorizationFailed,
+        let code = if id.is_empty() {
+            ErrorCode::InvalidRequest
+        } else {
+            ErrorCode::TransactionalIdAuthorizationFailed
         };
         return Ok(failed(code));
     }

@@ -56,13 +56,12 @@ pub(crate) async fn handle(
             partitions,
         });
     }
-    let answers = match entries.is_empty() {
-        true => Ok(Vec::new()),
-        false => {
-            let (member, instance) = (&request.member_id, request.group_instance_id.as_deref());
-            let generation = request.generation_id_or_member_epoch;
-            context.broker().commit_offsets(&request.group_id, member, instance, generation, entries).await
-        }
+    let answers = if entries.is_empty() {
+        Ok(Vec::new())
+    } else {
+        let (member, instance) = (&request.member_id, request.group_instance_id.as_deref());
+        let generation = request.generation_id_or_member_epoch;
+        context.broker().commit_offsets(&request.group_id, member, instance, generation, entries).await
     };
     let taken = topics.iter_mut().flat_map(|topic| &mut topic.partitions).filter(|one| one.error_code == 0);
     match answers {

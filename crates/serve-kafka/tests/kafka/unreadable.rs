@@ -56,9 +56,10 @@ impl FileOver for BrokenFile {
         Box::pin(async move {
             let bytes = self.0.read_at_from(site, position, len).await?;
             let is_bad = bytes.windows(MARK.len()).any(|part| part == MARK.as_bytes());
-            match is_bad && self.1.load(Ordering::SeqCst) {
-                true => Err(io::Error::other("this sector cannot be read")),
-                false => Ok(bytes),
+            if is_bad && self.1.load(Ordering::SeqCst) {
+                Err(io::Error::other("this sector cannot be read"))
+            } else {
+                Ok(bytes)
             }
         })
     }

@@ -33,9 +33,10 @@ pub(crate) async fn handle(
         None => first_page(service, &input, now_ms).await?,
     };
     let limit = input.max_results.map_or(SHARDS_DEFAULT, |limit| limit as usize);
-    let _turn = match limit.min(stream.topic.shards.len()) > WIDE_SHARDS_MIN {
-        true => Some(service.wide_turn().await),
-        false => None,
+    let _turn = if limit.min(stream.topic.shards.len()) > WIDE_SHARDS_MIN {
+        Some(service.wide_turn().await)
+    } else {
+        None
     };
     let page = stream.list(listing, now_ms, after, limit);
     let next_token = page.shards.last().filter(|_| page.more).map(|last| {

@@ -145,10 +145,8 @@ impl Service {
             )));
         }
         let now = retention_hours(&stream);
-        let (wrong, word, other) = match longer {
-            true => (hours < now, "shorter", "Decrease"),
-            false => (hours > now, "longer", "Increase"),
-        };
+        let (wrong, word, other) =
+            if longer { (hours < now, "shorter", "Decrease") } else { (hours > now, "longer", "Increase") };
         if wrong {
             return Err(invalid(format!(
                 "Requested retention period ({hours} hours) for stream {name} can not be {word} than existing \

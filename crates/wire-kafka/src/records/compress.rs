@@ -74,9 +74,12 @@ pub fn recompress(
     let mut reader = reader(from, block, limits.unpacked)?;
     let mut out = Within { out, left: limits.packed, is_over: false };
     let packed = compress_from(to, level, &mut reader, &mut out);
-    packed.map_err(|error| match out.is_over {
-        true => CompressError::PackedTooLarge { limit: limits.packed },
-        false => of_read(from, limits.unpacked, error),
+    packed.map_err(|error| {
+        if out.is_over {
+            CompressError::PackedTooLarge { limit: limits.packed }
+        } else {
+            of_read(from, limits.unpacked, error)
+        }
     })
 }
 

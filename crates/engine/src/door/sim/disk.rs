@@ -435,9 +435,10 @@ impl SimDisk {
             }
             return Err(has_ended());
         }
-        let error = match number == self.world.fail_at.load(Ordering::Relaxed) {
-            true => Some(io::Error::other("simulated I/O error")),
-            false => self.world.may_fail(DiskCall::Sync, calls_before),
+        let error = if number == self.world.fail_at.load(Ordering::Relaxed) {
+            Some(io::Error::other("simulated I/O error"))
+        } else {
+            self.world.may_fail(DiskCall::Sync, calls_before)
         };
         match error {
             Some(error) => {

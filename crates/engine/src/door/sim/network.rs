@@ -293,10 +293,12 @@ impl AsyncRead for SimStream {
         let this = self.get_mut();
         if !this.drawn {
             this.drawn = true;
-            let late_us = match this.fate.is_slow {
-                true => this.world.below(1_000_000),
-                false if this.world.below(4) == 0 => 1 + this.world.below(200),
-                false => 0,
+            let late_us = if this.fate.is_slow {
+                this.world.below(1_000_000)
+            } else if this.world.below(4) == 0 {
+                1 + this.world.below(200)
+            } else {
+                0
             };
             if late_us > 0 {
                 this.late = Some(Box::pin(tokio::time::sleep(Duration::from_micros(late_us))));

@@ -61,9 +61,10 @@ async fn everything(engine: &LocalEngine, index: i32) -> BTreeMap<i64, String> {
 fn files(part: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
     for entry in std::fs::read_dir(part).unwrap().map(|entry| entry.unwrap()) {
-        match entry.file_type().unwrap().is_dir() {
-            true => found.extend(files(&entry.path())),
-            false => drop(found.insert(entry.path(), std::fs::read(entry.path()).unwrap())),
+        if entry.file_type().unwrap().is_dir() {
+            found.extend(files(&entry.path()))
+        } else {
+            drop(found.insert(entry.path(), std::fs::read(entry.path()).unwrap()))
         }
     }
     found

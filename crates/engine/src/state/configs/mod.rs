@@ -148,9 +148,8 @@ impl ConfigDef {
             },
             Kind::Double | Kind::String | Kind::List => None,
         };
-        let at_least = |number: i64, least: i64| match number < least {
-            true => fail(text, format!("Value must be at least {least}")),
-            false => Ok(()),
+        let at_least = |number: i64, least: i64| {
+            if number < least { fail(text, format!("Value must be at least {least}")) } else { Ok(()) }
         };
         match (self.rule, number) {
             (Rule::AtLeast(least), Some(number)) => at_least(number, least),

@@ -401,9 +401,10 @@ fn scale_up_and_down(name: bool) {
         for (target, partitions) in [(20, 20), (10, 20)] {
             stream.now_ms += 30_000;
             for partition in 0..stream.topic.partitions {
-                match name {
-                    true => stream.name(partition, i64::from(round) % 3),
-                    false => stream.append(partition, i64::from(round) % 3),
+                if name {
+                    stream.name(partition, i64::from(round) % 3)
+                } else {
+                    stream.append(partition, i64::from(round) % 3)
                 }
             }
             stream.reshard(Reshard::UpdateShardCount { target }).unwrap();
