@@ -66,12 +66,6 @@ async fn run_here(config: Config) -> Result<(), ServeError> {
     );
     warn_if_open(&config.settings);
     let server = Server::builder().config(config.clone()).start().await?;
-    if let Some(path) = &config.settings.ready_file {
-        let disk = &*server.broker().door().disk;
-        write_ready_file(disk, path, &server)
-            .await
-            .map_err(|error| ServeError::ReadyFile { path: path.clone(), error })?;
-    }
     match config.settings.log_format {
         LogFormat::Text => {
             eprint!("{}", ready_text(&config, &server));
@@ -82,6 +76,13 @@ async fn run_here(config: Config) -> Result<(), ServeError> {
             http = ?server.http_addresses(),
             "ready"
         ),
+    }
+    // Last: who waits for the file finds the rest said.
+    if let Some(path) = &config.settings.ready_file {
+        let disk = &*server.broker().door().disk;
+        write_ready_file(disk, path, &server)
+            .await
+            .map_err(|error| ServeError::ReadyFile { path: path.clone(), error })?;
     }
     let signal = tokio::select! {
         _ = interrupt.recv() => "SIGINT",

@@ -86,9 +86,10 @@ fn seeded_plans_hold_and_repeat_themselves() {
     let (_, _, places) = coverage.counts();
     assert_eq!(places, defined, "places were reached that are not found in the sources: {coverage:#?}");
     // Files of a few frames: in these runs, too, batches leave the log for segments, and snapshots are taken.
-    for file in ["rewrite.rs", "segment.rs", "snapshot.rs"] {
-        let path = format!("crates/engine/src/local/{file}");
-        let reached = coverage.places.iter().any(|(place, counts)| place.0 == path && counts.0 > 0);
+    for part in ["rewrite.rs", "segment/", "snapshot.rs"] {
+        let path = format!("crates/engine/src/local/{part}");
+        let reached =
+            coverage.places.iter().any(|(place, counts)| place.0.starts_with(&path) && counts.0 > 0);
         assert!(reached, "nothing in {path} was reached");
     }
 }
