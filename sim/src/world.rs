@@ -425,14 +425,13 @@ impl<'a> Run<'a> {
     /// from a copy, all holds again.
     async fn damage(&mut self, workloads: &[Box<dyn Workload>]) {
         let stopped = self.sim().save_disk();
-        let is_idle = self.world.below(2) == 0;
-        if is_idle {
+        if self.world.below(2) == 0 {
             // Not after a clean stop but after a life that wrote nothing, not even its end.
             self.start_again(None).await;
             self.end(if self.world.below(2) == 0 { Ends::Kill } else { Ends::PowerLoss }).await;
         }
         let whole = self.sim().save_disk();
-        self.damage_a_file(is_idle);
+        self.damage_a_file();
         let verified = self.verify(DATA_DIR).await;
         self.sim().kill().await;
         let is_found = !matches!(&verified, Ok(damage) if damage.is_empty());
@@ -471,15 +470,12 @@ impl<'a> Run<'a> {
         self.sim().restore_disk(&stopped);
     }
 
-    /// Formats have fields of their own at both ends of a file: bits flip there as often as anywhere between. Nothing
-    /// names the log files of the last life: that one of them is gone can be found only if `others_may_miss` it, which is
-    /// so once a later life began.
-    fn damage_a_file(&self, others_may_miss: bool) {
+    /// Formats have fields of their own at both ends of a file: bits flip there as often as anywhere between.
+    fn damage_a_file(&self) {
         let files: Vec<_> = self.sim().files().into_iter().filter(|(_, size)| *size > 0).collect();
         let (path, size) = &files[self.world.below(files.len() as u64) as usize];
-        let is_log = path.extension().is_some_and(|extension| extension == "wal");
         let byte = match self.world.below(8) {
-            0 if others_may_miss || !is_log => {
+            0 => {
                 self.world.note(format!("{} is lost", path.display()));
                 return self.sim().lose_file(path);
             }

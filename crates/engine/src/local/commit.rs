@@ -30,6 +30,7 @@ use super::Witness;
 use super::archive::Archive;
 use super::frame::{self, FrameId, Item, Life};
 use super::index::{DurableFrame, Index, Publish};
+use super::manifest::LifeEnd;
 use super::metrics::Metrics;
 use super::propose::Undecided;
 use super::space::{For, Queue, Space, Verdict, is_full};
@@ -658,6 +659,19 @@ impl Log {
     }
 
     /// Ends the thread.
+    /// Where the log ends; `None` while it is written, or if that failed.
+    pub fn end(&self) -> Option<LifeEnd> {
+        let leader = lock(&self.leader);
+        match leader.as_ref() {
+            Some(Leadership::Idle(committer)) if self.failure.get().is_none() => Some(LifeEnd {
+                frame: self.durable(),
+                crc: committer.last_crc,
+                file: committer.next_sequence - 1,
+            }),
+            _ => None,
+        }
+    }
+
     pub fn stop(&self) {
         self.stopped.store(true, Ordering::Release);
         self.thread.notify_one();

@@ -6,7 +6,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::frame::{self, Found, HEADER_LEN, Life};
-use super::manifest::{Manifest, ManifestError};
+use super::manifest::{LifeEnd, LifeEntry, Manifest, ManifestError};
 use super::segment::footer::{self, Index, Layout, TRAILER_LEN, Trailer};
 use super::snapshot;
 use crate::codec::crc32c;
@@ -185,8 +185,12 @@ pub fn manifest_seed() -> Vec<u8> {
         cluster_id: 77,
         secret: [1, 2],
         lives: vec![
-            super::manifest::LifeEntry { life: LIFE, first_frame: 1, end: Some((812, 0x5c0f_fee1)) },
-            super::manifest::LifeEntry { life: LIFE, first_frame: 813, end: None },
+            LifeEntry {
+                life: LIFE,
+                first_frame: 1,
+                end: Some(LifeEnd { frame: 812, crc: 0x5c0f_fee1, file: 9 }),
+            },
+            LifeEntry { life: LIFE, first_frame: 813, end: None },
         ],
         wal_from: 4,
         segments: vec![3, 9],

@@ -284,7 +284,7 @@ pub async fn dump(
         ],
     ));
     for life in &manifest.lives {
-        let end = life.end.map_or("open".to_owned(), |(frame, _)| frame.to_string());
+        let end = life.end.map_or("open".to_owned(), |end| end.frame.to_string());
         out(entry(
             "life",
             [

@@ -4,7 +4,7 @@
 //! kolk-data 2
 //! cluster 1b4e28ba2fa1411d883f0016d3cca427
 //! secret 5d0a... 88f1...
-//! life 00b6...  secret 9f...  first 1  end 812 crc 5c0ffee1
+//! life 00b6...  secret 9f...  first 1  end 812 crc 5c0ffee1 file 9
 //! life 77aa...  secret 03...  first 813
 //! wal-from 4
 //! crc 1c291ca3
@@ -34,8 +34,19 @@ pub(super) const NEW_NAME: &str = "manifest.new";
 pub(super) struct LifeEntry {
     pub life: Life,
     pub first_frame: u64,
-    /// The last frame and its CRC, once the life is over; `first_frame - 1` if it wrote none.
-    pub end: Option<(u64, u32)>,
+    /// Known once the life is over, by a clean stop or by the start after it.
+    pub end: Option<LifeEnd>,
+}
+
+/// Where the log stood when a life was over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct LifeEnd {
+    /// The last frame; the one before the life's first if it wrote none.
+    pub frame: u64,
+    /// That frame's CRC.
+    pub crc: u32,
+    /// Sequence number of the last file.
+    pub file: u64,
 }
 
 /// What the manifest says.
@@ -71,8 +82,8 @@ impl Manifest {
             let secret = u128::from_be_bytes(entry.life.secret);
             let _ =
                 write!(out, "life {:016x} secret {secret:032x} first {}", entry.life.id, entry.first_frame);
-            if let Some((frame, crc)) = entry.end {
-                let _ = write!(out, " end {frame} crc {crc:08x}");
+            if let Some(LifeEnd { frame, crc, file }) = entry.end {
+                let _ = write!(out, " end {frame} crc {crc:08x} file {file}");
             }
             out.push('\n');
         }
@@ -134,9 +145,11 @@ impl Manifest {
                         first_frame: first.parse().ok()?,
                         end: match end {
                             [] => None,
-                            ["end", frame, "crc", crc] => {
-                                Some((frame.parse().ok()?, u32::from_str_radix(crc, 16).ok()?))
-                            }
+                            ["end", frame, "crc", crc, "file", file] => Some(LifeEnd {
+                                frame: frame.parse().ok()?,
+                                crc: u32::from_str_radix(crc, 16).ok()?,
+                                file: file.parse().ok()?,
+                            }),
                             _ => return None,
                         },
                     });
@@ -179,7 +192,11 @@ mod tests {
             cluster_id: 99,
             secret: [7, u128::MAX],
             lives: vec![
-                LifeEntry { life: life(1), first_frame: 1, end: Some((8, 0xabc)) },
+                LifeEntry {
+                    life: life(1),
+                    first_frame: 1,
+                    end: Some(LifeEnd { frame: 8, crc: 0xabc, file: 2 }),
+                },
                 LifeEntry { life: life(2), first_frame: 9, end: None },
             ],
             wal_from: 3,

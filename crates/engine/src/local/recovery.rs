@@ -20,7 +20,7 @@ use bytes::Bytes;
 use super::archive::Archive;
 use super::frame::{self, Found, Frame, FrameId, Life};
 use super::index::Index;
-use super::manifest::{self, LifeEntry, Manifest, ManifestError};
+use super::manifest::{self, LifeEnd, LifeEntry, Manifest, ManifestError};
 use super::segment::{self, Handles, Segment, SegmentError, SegmentId};
 use super::snapshot::{self, SnapshotError};
 use super::space::FoundFiles;
@@ -332,7 +332,11 @@ pub(super) fn begin_life(door: &Door, recovered: &mut Recovered) -> Life {
     if let Some(last) = lives.last_mut()
         && last.end.is_none()
     {
-        last.end = Some((recovered.last_frame, recovered.last_crc));
+        last.end = Some(LifeEnd {
+            frame: recovered.last_frame,
+            crc: recovered.last_crc,
+            file: recovered.next_sequence - 1,
+        });
     }
     lives.push(LifeEntry { life, first_frame: recovered.last_frame + 1, end: None });
     life
@@ -572,7 +576,7 @@ pub(super) async fn walk(
             visit.gap(Gap { file: found.path.clone(), position: 0, what, frames })?;
         }
     }
-    let next = check_end(visit, manifest, expected, ends_at)?;
+    let next = check_end(visit, manifest, expected, ends_at, sequence)?;
     Ok(Walked {
         lives: chain.iter().filter_map(|found| found.header).map(|header| header.life).collect(),
         next,
@@ -599,16 +603,18 @@ fn check_begin(visit: &mut dyn Visit, file: &Path, first_frame: u64) -> Result<(
     }
 }
 
-/// Judges where the log ends, by what is known of it elsewhere, and gives back the next frame. `expected` is what the last
-/// file came to, `None` without a file.
+/// Judges where the log ends, by what is known of it elsewhere, and returns the next frame. `expected` is what the last
+/// file came to, `None` without a file; `next_file` is the sequence number behind it.
 fn check_end(
     visit: &mut dyn Visit,
     manifest: &Manifest,
     expected: Option<Expected>,
     (file, position): (PathBuf, u64),
+    next_file: u64,
 ) -> Result<Expected, OpenError> {
-    // The end of the life before the open one was written down when that began.
-    let ended = manifest.lives.iter().rev().find_map(|entry| entry.end).map(Expected::behind);
+    // Written down when that life stopped well, or when the next one began.
+    let end = manifest.lives.iter().rev().find_map(|entry| entry.end);
+    let ended = end.map(Expected::behind);
     let mut next = match (expected, ended) {
         (Some(expected), _) => expected,
         (None, ended) => {
@@ -627,6 +633,12 @@ fn check_end(
         let last = ended.number - 1;
         missing(format!("frame {last} is not the one that the manifest names"), (last, last + 1))?;
         next = ended;
+    } else if let Some(end) = end.filter(|end| end.file >= next_file) {
+        // Its frames are in the snapshot, and batches in them are in no segment yet.
+        missing(
+            format!("file {} of the log should follow: the manifest names it", end.file),
+            (next.number, next.number),
+        )?;
     }
     // The file with the newest frame of its life is never freed before the next one.
     if let Some(Covered { most, .. }) = visit.covered()
@@ -796,9 +808,8 @@ impl Expected {
         Self { number: header.first_frame, before_crc: header.before_crc }
     }
 
-    /// Behind a life's last frame and its CRC.
-    fn behind((last, crc): (u64, u32)) -> Self {
-        Self { number: last + 1, before_crc: crc }
+    fn behind(end: LifeEnd) -> Self {
+        Self { number: end.frame + 1, before_crc: end.crc }
     }
 }
 

@@ -31,7 +31,7 @@ use tokio::time::Instant;
 use super::archive::SegmentUse;
 use super::commit::Log;
 use super::index::{IndexInner, LogFile, WalExtent};
-use super::manifest::{self, Manifest};
+use super::manifest::{self, LifeEnd, Manifest};
 use super::recovery::{segment_directory, snapshot_directory, wal_directory};
 use super::segment::{
     self, Handles, Merging, Segment, SegmentError, SegmentId, SegmentWriter, Standing, TableEntry, Written,
@@ -315,7 +315,7 @@ impl Rewriter {
             }
         }
         // Lives that ended before the newest file began are not looked up again.
-        manifest.lives.retain(|life| life.end.is_none_or(|(last, _)| last >= durable));
+        manifest.lives.retain(|life| life.end.is_none_or(|end| end.frame >= durable));
         self.store(&mut ledger, manifest).await?;
 
         self.log.archive.add(written, |partition| self.log_start(partition));
@@ -513,6 +513,15 @@ impl Rewriter {
     }
 
     /// Step 3.
+    /// Writes down where the log ends, after its last frame: what is missing of it later is missed. A start can do without.
+    pub async fn end_life(&self, ledger: &mut Ledger, end: LifeEnd) {
+        let mut manifest = ledger.manifest.clone();
+        manifest.lives.last_mut().expect("a life began").end = Some(end);
+        if let Err(error) = self.store(ledger, manifest).await {
+            tracing::warn!(%error, "the manifest does not say where the log ended");
+        }
+    }
+
     async fn store(&self, ledger: &mut Ledger, manifest: Manifest) -> Result<(), RewriteError> {
         let disk = &*self.log.door.disk;
         for part in [segment_directory(&self.directory), snapshot_directory(&self.directory)] {
