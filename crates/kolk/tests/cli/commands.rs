@@ -157,15 +157,14 @@ fn consumers_begin_and_end_where_they_are_told() {
     assert_eq!(String::from_utf8_lossy(&output.stdout), "9\nnew\n");
 }
 
+/// A server with a topic `t` of one partition, on which groups do not wait for further members.
+fn for_groups() -> Server {
+    Server::start(&["--ephemeral", "--create", "t:1", "--kafka-set", "group.initial.rebalance.delay.ms=0"])
+}
+
 #[test]
 fn groups_commit_what_was_printed_and_can_be_moved() {
-    let server = Server::start(&[
-        "--ephemeral",
-        "--create",
-        "t:1",
-        "--kafka-set",
-        "group.initial.rebalance.delay.ms=0",
-    ]);
+    let server = for_groups();
     server.feed(b"0\n1\n2\n3\n4\n", &["produce", "t"]).done();
     assert_eq!(server.done(&["consume", "t", "-g", "g", "-c", "2"]), "0\n1\n");
     assert_eq!(server.done(&["consume", "t", "-g", "g"]), "2\n3\n4\n");
@@ -206,13 +205,7 @@ fn groups_commit_what_was_printed_and_can_be_moved() {
 /// Where nothing was as late as the time asked for, the whole topic was printed and committed.
 #[test]
 fn a_group_that_begins_after_the_last_record_prints_none() {
-    let server = Server::start(&[
-        "--ephemeral",
-        "--create",
-        "t:1",
-        "--kafka-set",
-        "group.initial.rebalance.delay.ms=0",
-    ]);
+    let server = for_groups();
     server.feed(b"0\n1\n", &["produce", "t"]).done();
     let mut follow = server.command(&["consume", "t", "-g", "g", "--from", "@2100-01-01", "-F", "-c", "1"]);
     let follow = follow.stdout(Stdio::piped()).spawn().expect("kolk can be run");
@@ -239,13 +232,7 @@ fn a_group_that_begins_after_the_last_record_prints_none() {
 /// What was committed lies before the first record, and there is none: the command waited for a record for ever.
 #[test]
 fn a_group_whose_records_are_all_gone_ends() {
-    let server = Server::start(&[
-        "--ephemeral",
-        "--create",
-        "t:1",
-        "--kafka-set",
-        "group.initial.rebalance.delay.ms=0",
-    ]);
+    let server = for_groups();
     server.feed(b"0\n1\n2\n", &["produce", "t"]).done();
     assert_eq!(server.done(&["consume", "t", "-g", "g", "-c", "1"]), "0\n");
     server.done(&["topic", "trim", "t", "--all"]);
@@ -255,13 +242,7 @@ fn a_group_whose_records_are_all_gone_ends() {
 /// The first record was committed and not printed.
 #[test]
 fn a_group_that_reads_no_record_skips_none() {
-    let server = Server::start(&[
-        "--ephemeral",
-        "--create",
-        "t:1",
-        "--kafka-set",
-        "group.initial.rebalance.delay.ms=0",
-    ]);
+    let server = for_groups();
     server.feed(b"0\n1\n", &["produce", "t"]).done();
     assert_eq!(server.done(&["consume", "t", "-g", "g", "-c", "0"]), "");
     assert_eq!(server.done(&["consume", "t", "-g", "g"]), "0\n1\n");

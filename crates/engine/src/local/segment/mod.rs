@@ -32,7 +32,7 @@ use footer::{
 pub use footer::{Extent, Newest, Run, TableEntry};
 pub(super) use merge::Merging;
 
-use crate::codec::crc32c;
+use crate::codec::{crc32c, crc32c_digest};
 use crate::contract::{BoxFuture, EngineError, RangeRead};
 use crate::defects::{Defect, defect};
 use crate::door::{Disk, File, Open};
@@ -540,8 +540,4 @@ impl RangeRead for Segment {
     fn file(&self) -> Option<Arc<dyn File>> {
         self.handles.at_hand(self.id)
     }
-}
-
-fn crc32c_digest() -> crc_fast::Digest {
-    crc_fast::Digest::new(crc_fast::CrcAlgorithm::Crc32Iscsi)
 }
