@@ -6,7 +6,7 @@
 use std::fmt::Debug;
 use std::io;
 use std::os::fd::BorrowedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -207,5 +207,70 @@ impl<T: FileOver> File for T {
 
     fn size_from(&self, site: Site) -> BoxFuture<'_, io::Result<u64>> {
         FileOver::size_from(self, site)
+    }
+}
+
+/// What is asked before a read: the file's path, the position and the bytes wanted. Its error is the read's.
+type OnRead = dyn Fn(&Path, u64, usize) -> io::Result<()> + Send + Sync;
+
+/// A disk of which every read of a file is watched, and may be refused.
+pub struct ReadsWatched {
+    below: Arc<dyn Disk>,
+    on_read: Arc<OnRead>,
+}
+
+impl ReadsWatched {
+    /// Asks `on_read` (path, position, bytes wanted) before each read; its error is the read's.
+    pub fn new(
+        below: Arc<dyn Disk>,
+        on_read: impl Fn(&Path, u64, usize) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        ReadsWatched { below, on_read: Arc::new(on_read) }
+    }
+}
+
+impl Debug for ReadsWatched {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ReadsWatched").field("below", &self.below).finish_non_exhaustive()
+    }
+}
+
+impl DiskOver for ReadsWatched {
+    fn below(&self) -> &dyn Disk {
+        &*self.below
+    }
+
+    fn open_from(&self, site: Site, path: &Path, how: Open) -> BoxFuture<'_, io::Result<Arc<dyn File>>> {
+        let opened = self.below.open_from(site, path, how);
+        let path = path.to_path_buf();
+        Box::pin(async move {
+            let file = WatchedFile { below: opened.await?, path, on_read: self.on_read.clone() };
+            Ok(Arc::new(file) as Arc<dyn File>)
+        })
+    }
+}
+
+struct WatchedFile {
+    below: Arc<dyn File>,
+    path: PathBuf,
+    on_read: Arc<OnRead>,
+}
+
+impl Debug for WatchedFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WatchedFile").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+impl FileOver for WatchedFile {
+    fn below(&self) -> &dyn File {
+        &*self.below
+    }
+
+    fn read_at_from(&self, site: Site, position: u64, len: usize) -> BoxFuture<'_, io::Result<Bytes>> {
+        match (self.on_read)(&self.path, position, len) {
+            Ok(()) => self.below.read_at_from(site, position, len),
+            Err(error) => Box::pin(async { Err(error) }),
+        }
     }
 }

@@ -1,16 +1,12 @@
 //! What an archive finds, forgets and holds.
 
-use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use bytes::Bytes;
-
 use super::super::segment::{Handles, Merging, SegmentWriter};
 use super::*;
-use crate::contract::BoxFuture;
-use crate::door::over::{DiskOver, FileOver};
-use crate::door::{Disk, File, Open, Site, real};
+use crate::door::over::ReadsWatched;
+use crate::door::real;
 use crate::types::TopicId;
 
 const P: PartitionId = PartitionId { topic: TopicId(1), index: 0 };
@@ -175,42 +171,6 @@ impl Reads {
     }
 }
 
-#[derive(Debug)]
-struct CountingDisk {
-    below: Arc<dyn Disk>,
-    reads: Reads,
-}
-
-#[derive(Debug)]
-struct CountingFile {
-    below: Arc<dyn File>,
-    reads: Reads,
-}
-
-impl DiskOver for CountingDisk {
-    fn below(&self) -> &dyn Disk {
-        &*self.below
-    }
-
-    fn open_from(&self, site: Site, path: &Path, how: Open) -> BoxFuture<'_, io::Result<Arc<dyn File>>> {
-        let file = self.below.open_from(site, path, how);
-        let reads = self.reads.clone();
-        Box::pin(async move { Ok(Arc::new(CountingFile { below: file.await?, reads }) as Arc<dyn File>) })
-    }
-}
-
-impl FileOver for CountingFile {
-    fn below(&self) -> &dyn File {
-        &*self.below
-    }
-
-    fn read_at_from(&self, site: Site, position: u64, len: usize) -> BoxFuture<'_, io::Result<Bytes>> {
-        self.reads.count.fetch_add(1, Ordering::Relaxed);
-        self.reads.bytes.fetch_add(len, Ordering::Relaxed);
-        self.below.read_at_from(site, position, len)
-    }
-}
-
 /// Partitions in each segment of [`many_segments`], and batches of each.
 const PARTITIONS: i32 = 200;
 const BATCHES: i64 = 5;
@@ -252,7 +212,12 @@ fn memory_and_start_are_bounded_and_a_lookup_reads_a_block() {
     run(async {
         let reads = Reads::default();
         let disk = real::door(real::DiskOptions::default()).disk;
-        let disk = Arc::new(CountingDisk { below: disk, reads: reads.clone() });
+        let counted = reads.clone();
+        let disk = Arc::new(ReadsWatched::new(disk, move |_, _, len| {
+            counted.count.fetch_add(1, Ordering::Relaxed);
+            counted.bytes.fetch_add(len, Ordering::Relaxed);
+            Ok(())
+        }));
         let handles = Handles::new(disk, directory.path());
         many_segments(&handles, SEGMENTS).await;
         reads.take();

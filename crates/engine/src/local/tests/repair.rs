@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicU64;
 
 use super::rewrite::options;
 use super::*;
+use crate::door::over::ReadsWatched;
 
 const PARTITIONS: i32 = 3;
 const ROUNDS: i64 = 120;
@@ -308,46 +309,6 @@ async fn the_oldest_log_file_is_salvaged_without_its_header_and_missed_if_it_is_
     assert!(told.notes.iter().any(|note| note.starts_with("frames 1 to 1 of the log are lost")), "{told:?}");
 }
 
-/// Reads that fail once while the directory is judged.
-#[derive(Debug)]
-struct FailingDisk {
-    below: Arc<dyn Disk>,
-    reads_left: Arc<AtomicU64>,
-}
-
-impl DiskOver for FailingDisk {
-    fn below(&self) -> &dyn Disk {
-        &*self.below
-    }
-
-    fn open_from(&self, site: Site, path: &Path, how: Open) -> BoxFuture<'_, io::Result<Arc<dyn File>>> {
-        let opened = self.below.open_from(site, path, how);
-        Box::pin(async move {
-            let file = FailingFile { below: opened.await?, reads_left: self.reads_left.clone() };
-            Ok(Arc::new(file) as Arc<dyn File>)
-        })
-    }
-}
-
-#[derive(Debug)]
-struct FailingFile {
-    below: Arc<dyn File>,
-    reads_left: Arc<AtomicU64>,
-}
-
-impl FileOver for FailingFile {
-    fn below(&self) -> &dyn File {
-        &*self.below
-    }
-
-    fn read_at_from(&self, site: Site, position: u64, len: usize) -> BoxFuture<'_, io::Result<Bytes>> {
-        if self.reads_left.fetch_sub(1, Ordering::SeqCst) == 1 {
-            return Box::pin(async { Err(io::Error::other("for a moment")) });
-        }
-        self.below.read_at_from(site, position, len)
-    }
-}
-
 /// A read that failed for a moment was taken for damage: batches and append times that were healthy were dropped for good.
 #[tokio::test]
 async fn a_read_that_fails_for_a_moment_costs_a_repair_nothing() {
@@ -371,7 +332,11 @@ async fn a_read_that_fails_for_a_moment_costs_a_repair_nothing() {
         bad[9] ^= 1;
         std::fs::write(log, &bad).unwrap();
         let reads_left = Arc::new(AtomicU64::new(read));
-        let disk = FailingDisk { below: healthy.disk.clone(), reads_left: reads_left.clone() };
+        let left = reads_left.clone();
+        let disk = ReadsWatched::new(healthy.disk.clone(), move |_, _, _| {
+            let fails = left.fetch_sub(1, Ordering::SeqCst) == 1;
+            if fails { Err(io::Error::other("for a moment")) } else { Ok(()) }
+        });
         let failing = Door { disk: Arc::new(disk), ..healthy.clone() };
         // All it reads is read again; what the engine that it ends with reads may fail.
         let first = repair(&failing, &dir.path(), options(), RepairHow::APPLY).await;
@@ -477,45 +442,6 @@ async fn the_log_file_is_missed_that_the_snapshot_has_seen_frames_of() {
     dir.try_open(options()).await.unwrap().close().await.unwrap();
 }
 
-/// Reads of some bytes of one file, which fail for ever.
-#[derive(Debug)]
-struct BadSector {
-    below: Arc<dyn Disk>,
-    path: PathBuf,
-    bytes: std::ops::Range<u64>,
-}
-
-impl DiskOver for BadSector {
-    fn below(&self) -> &dyn Disk {
-        &*self.below
-    }
-
-    fn open_from(&self, site: Site, path: &Path, how: Open) -> BoxFuture<'_, io::Result<Arc<dyn File>>> {
-        let opened = self.below.open_from(site, path, how);
-        let bytes = if self.path == path { self.bytes.clone() } else { 0..0 };
-        Box::pin(async move { Ok(Arc::new(BadFile { below: opened.await?, bytes }) as Arc<dyn File>) })
-    }
-}
-
-#[derive(Debug)]
-struct BadFile {
-    below: Arc<dyn File>,
-    bytes: std::ops::Range<u64>,
-}
-
-impl FileOver for BadFile {
-    fn below(&self) -> &dyn File {
-        &*self.below
-    }
-
-    fn read_at_from(&self, site: Site, position: u64, len: usize) -> BoxFuture<'_, io::Result<Bytes>> {
-        if position < self.bytes.end && self.bytes.start < position + len as u64 {
-            return Box::pin(async { Err(io::Error::from_raw_os_error(5)) });
-        }
-        self.below.read_at_from(site, position, len)
-    }
-}
-
 /// A sector that stays unreadable ended every repair, though the dry run had said what it would lose, and good batches around it
 /// were to go with it.
 #[tokio::test]
@@ -542,7 +468,11 @@ async fn a_sector_that_stays_unreadable_costs_what_touches_it_and_only_if_that_i
     for (path, from) in places {
         put_back(&good, &dir.path());
         let place = format!("{} at {from}", path.display());
-        let disk = BadSector { below: healthy.disk.clone(), path: path.clone(), bytes: from..from + 4096 };
+        let (of, sector) = (path.clone(), from..from + 4096);
+        let disk = ReadsWatched::new(healthy.disk.clone(), move |path, position, len| {
+            let fails = path == of && position < sector.end && sector.start < position + len as u64;
+            if fails { Err(io::Error::from_raw_os_error(5)) } else { Ok(()) }
+        });
         let bad = Door { disk: Arc::new(disk), ..healthy.clone() };
         for how in [RepairHow::TELL, RepairHow::APPLY] {
             let error = repair(&bad, &dir.path(), options(), how).await.unwrap_err().to_string();

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicUsize;
 use super::segment::{SegmentId, SegmentWriter, TableEntry};
 use super::*;
 use crate::contract::OffsetQuery;
+use crate::door::over::ReadsWatched;
 use crate::door::sim::{DiskCall, DiskFailure, When};
 use crate::state::{ConfigChange, ConfigOp, TrimBy};
 
@@ -815,43 +816,6 @@ async fn a_lookup_by_time_looks_into_so_many_small_batches_only() {
     engine.close().await.unwrap();
 }
 
-/// Counts bytes that are read from files of this machine.
-#[derive(Debug)]
-struct CountingDisk {
-    below: Arc<dyn Disk>,
-    read: Arc<AtomicUsize>,
-}
-
-impl DiskOver for CountingDisk {
-    fn below(&self) -> &dyn Disk {
-        &*self.below
-    }
-
-    fn open_from(&self, site: Site, path: &Path, how: Open) -> BoxFuture<'_, io::Result<Arc<dyn File>>> {
-        let opened = self.below.open_from(site, path, how);
-        Box::pin(async move {
-            Ok(Arc::new(CountingFile { below: opened.await?, read: self.read.clone() }) as Arc<dyn File>)
-        })
-    }
-}
-
-#[derive(Debug)]
-struct CountingFile {
-    below: Arc<dyn File>,
-    read: Arc<AtomicUsize>,
-}
-
-impl FileOver for CountingFile {
-    fn below(&self) -> &dyn File {
-        &*self.below
-    }
-
-    fn read_at_from(&self, site: Site, position: u64, len: usize) -> BoxFuture<'_, io::Result<Bytes>> {
-        self.read.fetch_add(len, Ordering::SeqCst);
-        self.below.read_at_from(site, position, len)
-    }
-}
-
 /// To look at one header, a batch as large as its topic allows was read whole where the log start cuts it, by each connection
 /// that asked, outside of every budget.
 #[tokio::test]
@@ -859,7 +823,11 @@ async fn the_greatest_timestamp_of_a_batch_that_the_log_start_cuts_is_known_with
     let dir = Dir::new();
     let read = Arc::new(AtomicUsize::new(0));
     let below = door(DiskOptions::default());
-    let disk = CountingDisk { below: below.disk.clone(), read: read.clone() };
+    let counted = read.clone();
+    let disk = ReadsWatched::new(below.disk.clone(), move |_, _, len| {
+        counted.fetch_add(len, Ordering::SeqCst);
+        Ok(())
+    });
     let door = Door { disk: Arc::new(disk), ..below };
     let engine = LocalEngine::open(door, &dir.path(), options()).await.unwrap();
     create_topic(&engine, 1).await;
