@@ -11,11 +11,12 @@ use kolk_wire_kafka::records::{BatchHeader, Compression};
 
 use super::frame::Frame;
 use super::manifest::Manifest;
-use super::recovery::{self, Covered, OpenError, Purpose, Visit};
+use super::recovery::{self, OpenError};
 use super::segment::footer::Index;
 use super::segment::{Extent, Handles, Segment, SegmentError, SegmentId};
 use super::snapshot;
 use super::wal::{WalFile, WalHeader};
+use super::walk::{Covered, Purpose, Visit, walk};
 use crate::contract::BatchAt;
 use crate::door::{Disk, Door};
 use crate::map::HashMap;
@@ -88,7 +89,7 @@ pub async fn verify(
         checks.segment(&segments, directory, id).await;
     }
     checks.overlaps(directory);
-    if let Err(error) = recovery::walk(disk, directory, &manifest, Purpose::Inspect, &mut checks).await {
+    if let Err(error) = walk(disk, directory, &manifest, Purpose::Inspect, &mut checks).await {
         checks.report.damage.push(error.to_string());
     }
     Ok(checks.report)
@@ -336,7 +337,7 @@ pub async fn dump(
             dump_extents(&segment, &extents, out).await.map_err(failed)?;
         }
     }
-    recovery::walk(disk, directory, &manifest, Purpose::Inspect, &mut Telling { out }).await.map(|_| ())
+    walk(disk, directory, &manifest, Purpose::Inspect, &mut Telling { out }).await.map(|_| ())
 }
 
 async fn dump_extents(

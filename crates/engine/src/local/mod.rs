@@ -15,6 +15,7 @@
 //! | `rewrite`, `retention` | what runs in the background |
 //! | `backup` | a consistent copy of a running log |
 //! | `manifest`, `recovery` | what a directory is, and what a start makes of it |
+//! | `walk` | the log front to back: what is there, and whether its gaps and its end are damage |
 //! | `metrics` | what the log counts about itself |
 //! | `inspect`, `repair`, `unreadable` | `kolk verify`, `kolk dump`; `kolk repair`, and what it does where a disk does not read |
 //!
@@ -44,6 +45,7 @@ mod space;
 mod tests;
 mod unreadable;
 mod wal;
+mod walk;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -19,11 +19,12 @@ use super::frame::Frame;
 use super::index::Index;
 use super::inspect;
 use super::manifest::Manifest;
-use super::recovery::{self, Covered, Gap, OpenError, Purpose, Replayed, Visit, io_at};
+use super::recovery::{self, OpenError, Replayed, io_at};
 use super::segment::{Extent, Handles, Segment, SegmentError, SegmentId, SegmentWriter, TableEntry};
 use super::snapshot::{self, SnapshotError};
 use super::unreadable::Patient;
 use super::wal::{WalFile, WalHeader};
+use super::walk::{Covered, Gap, Purpose, Visit, walk};
 use super::{LocalEngine, LocalOptions, Starting};
 use crate::contract::Engine;
 use crate::door::{Disk, Door, Open};
@@ -119,7 +120,7 @@ pub async fn repair(
     let replayed = Replayed { state, index: &index, covered };
     let mut salvage = Salvage { replayed, lanes_lost, report: &mut report, losing: BTreeSet::new() };
     let purpose = if how.apply { Purpose::Serve } else { Purpose::Inspect };
-    let walked = recovery::walk(disk, directory, &manifest, purpose, &mut salvage).await?;
+    let walked = walk(disk, directory, &manifest, purpose, &mut salvage).await?;
     let (mut state, mut losing) = (salvage.replayed.state, salvage.losing);
     for hole in patient.holes() {
         report.damage.push(hole.to_string());
