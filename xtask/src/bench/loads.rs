@@ -62,7 +62,7 @@ pub struct Prepared {
 /// What librdkafka sends to warm up, and what it consumes.
 const MESSAGES: u64 = 600_000;
 /// What the growth rows take the median of, at each size.
-const REPEATS: usize = 3;
+const REPEATS: usize = 5;
 
 impl Load {
     /// How often the load runs, at most.
@@ -123,7 +123,7 @@ impl Load {
                 start * 3.0 + *gigabytes as f64 * if kind.is_jvm() { 5.0 } else { 1.8 }
             }
             Load::AfterKillPartitions => 4.0,
-            Load::Growth(_) => 12.0 + 9.0 * REPEATS as f64 * 0.8 * seconds,
+            Load::Growth(_) => 16.0 + 9.0 * REPEATS as f64 * 0.8 * seconds,
             _ => seconds,
         };
         if self.starts_its_own() {
@@ -542,52 +542,60 @@ fn partitions(bench: &Bench, kind: Kind) -> Result<Sample> {
 /// The three steps of a growth row: 1x, 4x, 16x.
 const STEPS: [u32; 3] = [1, 4, 16];
 
-/// Measures what a request, a delivered byte and a put record cost the server at each size.
+/// Measures what a request, a delivered byte and a put record cost the server at each size: one server a size, all at
+/// work by turns, so that what else the machine does falls on each of them alike.
 fn growth(bench: &Bench, kind: Kind, what: Growth) -> Result<Sample> {
     const NAMES: [[&str; 3]; 3] = [
         ["us CPU/request 1x", "us CPU/request 4x", "us CPU/request 16x"],
         ["consume CPU-s/GB 1x", "consume CPU-s/GB 4x", "consume CPU-s/GB 16x"],
         ["put us CPU/record 1x", "put us CPU/record 4x", "put us CPU/record 16x"],
     ];
-    let mut target = Target::start(bench, kind)?;
-    target.wait()?;
-    fill(bench, &target, "read", bench.bytes(256 << 20))?;
-    create(bench, &target, "written", PARTITIONS, &[])?;
-    create(bench, &target, "put", SHARDS, &[])?;
-    let mut sample = Sample::new();
-    let mut before = 0;
-    for (at, step) in STEPS.into_iter().enumerate() {
-        let connections = if matches!(what, Growth::Connections) { 4 * step } else { 4 };
-        grow(bench, &target, what, before, step)?;
-        before = step;
-        let produce = Args::new("produce", &target.kafka)
-            .with("topic", "written")
-            .with("partitions", PARTITIONS)
-            .with("connections", connections)
-            .with("window", 8)
-            .with("seconds", bench.seconds)
-            .flag("no-create");
-        let put_records = Args::new("put-records", target.kinesis()?)
-            .with("stream", "put")
-            .with("connections", connections)
-            .with("seconds", bench.seconds);
-        let (mut costs, mut warm) = ([const { Vec::new() }; 3], false);
-        while costs[0].len() < REPEATS {
+    let mut targets = Vec::new();
+    for step in STEPS {
+        let mut target = Target::start(bench, kind)?;
+        target.wait()?;
+        fill(bench, &target, "read", bench.bytes(256 << 20))?;
+        create(bench, &target, "written", PARTITIONS, &[])?;
+        create(bench, &target, "put", SHARDS, &[])?;
+        grow(bench, &target, what, step)?;
+        targets.push((target, if matches!(what, Growth::Connections) { 4 * step } else { 4 }));
+    }
+    // By size, by repeat: the three costs.
+    let mut costs = [const { Vec::new() }; 3];
+    for repeat in 0..=REPEATS {
+        for ((target, connections), costs) in targets.iter().zip(&mut costs) {
+            let produce = Args::new("produce", &target.kafka)
+                .with("topic", "written")
+                .with("partitions", PARTITIONS)
+                .with("connections", connections)
+                .with("window", 8)
+                .with("seconds", bench.seconds)
+                .flag("no-create");
+            let put_records = Args::new("put-records", target.kinesis()?)
+                .with("stream", "put")
+                .with("connections", connections)
+                .with("seconds", bench.seconds);
             let found = [
-                replay(bench, &target, produce.clone(), false)?["us CPU/request"],
-                consume(bench, &target, "read", connections / 4, if bench.quick { 1 } else { 4 })?["CPU-s/GB"],
-                1e6 / put(bench, &target, put_records.clone())?["records/CPU-s"],
+                replay(bench, target, produce, false)?["us CPU/request"],
+                consume(bench, target, "read", connections / 4, if bench.quick { 1 } else { 4 })?["CPU-s/GB"],
+                1e6 / put(bench, target, put_records)?["records/CPU-s"],
             ];
-            if std::mem::replace(&mut warm, true) {
-                costs.iter_mut().zip(found).for_each(|(costs, cost)| costs.push(cost));
+            // The first one warms up.
+            if repeat > 0 {
+                costs.push(found);
             }
         }
-        for (name, costs) in NAMES.iter().zip(costs) {
-            sample.insert(name[at], median(costs));
+    }
+    let mut sample = Sample::new();
+    let mut worst: f64 = 0.0;
+    for (cost, names) in NAMES.iter().enumerate() {
+        for (name, costs) in names.iter().zip(&costs) {
+            sample.insert(name, median(costs.iter().map(|costs| costs[cost])));
+        }
+        for sizes in costs.windows(2) {
+            worst = worst.max(median(sizes[0].iter().zip(&sizes[1]).map(|(a, b)| b[cost] / a[cost])));
         }
     }
-    let steps = NAMES.iter().flat_map(|names| names.windows(2).map(|two| sample[two[1]] / sample[two[0]]));
-    let worst = steps.fold(0.0, f64::max);
     sample.insert("x worst step", worst);
     Ok(sample)
 }
@@ -595,20 +603,19 @@ fn growth(bench: &Bench, kind: Kind, what: Growth) -> Result<Sample> {
 /// Partitions that the growth rows write to.
 const PARTITIONS: u32 = 12;
 
-/// Makes what grows as large as `step` says; it has the size of step `before`.
-fn grow(bench: &Bench, target: &Target, what: Growth, before: u32, step: u32) -> Result<()> {
-    let added = step - before;
+/// Makes what grows as large as `step` says.
+fn grow(bench: &Bench, target: &Target, what: Growth, step: u32) -> Result<()> {
     match what {
-        Growth::Log => fill(bench, target, &fresh("log"), bench.bytes(u64::from(added) << 28)),
+        Growth::Log => fill(bench, target, &fresh("log"), bench.bytes(u64::from(step) << 28)),
         Growth::Topics => {
             // One partition each, in requests of one topic: what an application does at its start.
             let args = Args::new("create-topics", &target.kafka).with("topic", fresh("topic"));
-            let args = args.with("partitions", bench.partitions(added * 100)).with("topic-partitions", 1);
+            let args = args.with("partitions", bench.partitions(step * 100)).with("topic-partitions", 1);
             bench.replay(&args.0).map(drop)
         }
         Growth::Connections => Ok(()),
         Growth::Groups => {
-            for _ in 0..bench.partitions(added * 40) {
+            for _ in 0..bench.partitions(step * 40) {
                 let group = fresh("group");
                 let mut command = Command::new(&bench.kolk);
                 command.args(["group", "reset", &group, "--topic", "read", "--to-latest", "--server"]);
