@@ -107,7 +107,8 @@ impl Group {
         }
     }
 
-    /// A group as it was stored, every member given a whole session to be heard of.
+    /// A group as it was stored, every member given a whole session to be heard of. Members support the chosen protocol
+    /// and, until they join again, no other one: one that does so with more has changed what it sends.
     pub fn load(
         id: Arc<str>,
         stored: &Membership,
@@ -121,6 +122,7 @@ impl Group {
         let is_assigned = stored.members.iter().any(|member| !member.assignment.is_empty());
         for member in &stored.members {
             let session_timeout = millis(member.session_timeout_ms);
+            let chosen = stored.protocol.iter().map(|name| (name.clone(), member.metadata.clone()));
             if let Some(instance) = &member.instance_id {
                 group.instances.insert(instance.clone(), member.id.clone());
             }
@@ -131,7 +133,7 @@ impl Group {
                 client_host: member.client_host.clone(),
                 session_timeout,
                 rebalance_timeout: millis(member.rebalance_timeout_ms),
-                protocols: member.protocols.clone(),
+                protocols: chosen.collect(),
                 assignment: member.assignment.clone(),
                 joining: None,
                 syncing: None,
@@ -180,6 +182,7 @@ impl Group {
 
     /// What is to be stored of it.
     pub fn membership(&self) -> Membership {
+        let protocol = self.protocol.as_deref().unwrap_or_default();
         let stored = |member: &Member| StoredMember {
             id: member.id.clone(),
             instance_id: member.instance_id.clone(),
@@ -187,7 +190,7 @@ impl Group {
             client_host: member.client_host.clone(),
             session_timeout_ms: whole_ms(member.session_timeout),
             rebalance_timeout_ms: whole_ms(member.rebalance_timeout),
-            protocols: member.protocols.clone(),
+            metadata: member.metadata(protocol),
             assignment: member.assignment.clone(),
         };
         Membership {

@@ -323,16 +323,13 @@ fn stored_phase(membership: &Membership) -> Phase {
 fn describe(phase: Phase, membership: Membership) -> GroupDescription {
     let is_stable = phase == Phase::Stable;
     let protocol = membership.protocol.filter(|_| is_stable).unwrap_or_default();
-    let members = membership.members.into_iter().map(|member| {
-        let chosen = member.protocols.iter().find(|(name, _)| is_stable && *name == protocol);
-        GroupMember {
-            metadata: chosen.map(|(_, metadata)| metadata.clone()).unwrap_or_default(),
-            assignment: if is_stable { member.assignment } else { Bytes::new() },
-            id: member.id,
-            instance_id: member.instance_id,
-            client_id: member.client_id,
-            client_host: member.client_host,
-        }
+    let members = membership.members.into_iter().map(|member| GroupMember {
+        metadata: if is_stable { member.metadata } else { Bytes::new() },
+        assignment: if is_stable { member.assignment } else { Bytes::new() },
+        id: member.id,
+        instance_id: member.instance_id,
+        client_id: member.client_id,
+        client_host: member.client_host,
     });
     let members = members.collect();
     GroupDescription { phase, protocol_type: membership.protocol_type, protocol, members }

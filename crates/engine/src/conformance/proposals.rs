@@ -193,7 +193,7 @@ fn member(id: &str) -> Member {
         client_host: "/127.0.0.1".to_owned(),
         session_timeout_ms: 45_000,
         rebalance_timeout_ms: 300_000,
-        protocols: vec![("range".to_owned(), Bytes::from_static(b"\0\x01"))],
+        metadata: Bytes::from_static(b"\0\x01"),
         assignment: Bytes::from_static(b"assigned"),
     }
 }

@@ -247,8 +247,8 @@ pub struct Member {
     pub session_timeout_ms: i32,
     /// Rebalance timeout, ms.
     pub rebalance_timeout_ms: i32,
-    /// Supported protocols with their metadata, in order of preference.
-    pub protocols: Vec<(String, Bytes)>,
+    /// What it sent with the protocol that was chosen: of the others nothing is kept, as in Kafka.
+    pub metadata: Bytes,
     /// Assignment given by the leader; empty before SyncGroup.
     pub assignment: Bytes,
 }

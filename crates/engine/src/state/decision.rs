@@ -679,11 +679,7 @@ pub(crate) fn encode_membership(membership: &Membership, out: &mut Vec<u8>) {
         put_str(out, &member.client_host);
         put_i64(out, i64::from(member.session_timeout_ms));
         put_i64(out, i64::from(member.rebalance_timeout_ms));
-        put_len(out, member.protocols.len());
-        for (name, metadata) in &member.protocols {
-            put_str(out, name);
-            put_bytes(out, metadata);
-        }
+        put_bytes(out, &member.metadata);
         put_bytes(out, &member.assignment);
     }
     put_i64(out, membership.since_ms);
@@ -703,7 +699,7 @@ pub(crate) fn decode_membership(r: &mut Reader<'_, '_>) -> Result<Membership, Co
                 client_host: r.string()?,
                 session_timeout_ms: r.i32()?,
                 rebalance_timeout_ms: r.i32()?,
-                protocols: r.list(|r| Ok((r.string()?, r.shared_bytes()?)))?,
+                metadata: r.shared_bytes()?,
                 assignment: r.shared_bytes()?,
             })
         })?,

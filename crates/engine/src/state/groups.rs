@@ -37,26 +37,24 @@ impl CommittedOffset {
 }
 
 impl Membership {
-    /// Bytes of what its members have sent, and of what was assigned to them.
+    /// Bytes of what is kept of what its members have sent, and of what was assigned to them.
     fn content_bytes(&self) -> usize {
         let members = self.members.iter().map(|member| {
-            let protocols = member.protocols.iter().map(|(name, metadata)| name.len() + metadata.len());
             let instance_id = member.instance_id.as_ref().map_or(0, |id| id.len());
             let names = member.id.len() + instance_id + member.client_id.len() + member.client_host.len();
-            names + member.assignment.len() + protocols.sum::<usize>()
+            names + member.metadata.len() + member.assignment.len()
         });
         members.sum()
     }
 
     pub(crate) fn counted_bytes(&self) -> usize {
         let members = self.members.iter().map(|member| {
-            let protocols = member.protocols.iter().map(|(name, metadata)| 64 + name.len() + metadata.len());
-            256 + member.id.len()
+            320 + member.id.len()
                 + member.client_id.len()
                 + member.client_host.len()
                 + member.instance_id.as_ref().map_or(0, |id| id.len())
+                + member.metadata.len()
                 + member.assignment.len()
-                + protocols.sum::<usize>()
         });
         self.protocol_type.len() + members.sum::<usize>()
     }

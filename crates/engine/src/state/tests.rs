@@ -228,7 +228,7 @@ fn membership(generation: u8, members: u8, now_ms: i64) -> Membership {
         client_host: "host".to_owned(),
         session_timeout_ms: 1,
         rebalance_timeout_ms: 2,
-        protocols: vec![("range".to_owned(), Bytes::from_static(b"metadata"))],
+        metadata: Bytes::from_static(b"metadata"),
         assignment: Bytes::from_static(b"assignment"),
     };
     Membership {
@@ -473,7 +473,7 @@ fn a_group_is_no_larger_than_a_message() {
             client_host: "/127.0.0.1".to_owned(),
             session_timeout_ms: 10_000,
             rebalance_timeout_ms: 10_000,
-            protocols: vec![("range".to_owned(), Bytes::from_static(b"all"))],
+            metadata: Bytes::from_static(b"metadata"),
             assignment: vec![0; assignment].into(),
         };
         let membership = super::Membership { generation, members: vec![member], ..Default::default() };

@@ -11,7 +11,7 @@ use super::*;
 use crate::contract::ProducerStamp;
 use crate::door::Open;
 use crate::door::sim::{self, Sim};
-use crate::state::{CommittedOffset, ConfigChange, ConfigOp, Membership, Reshard, TrimBy};
+use crate::state::{CommittedOffset, ConfigChange, ConfigOp, Member, Membership, Reshard, TrimBy};
 use crate::types::ShardId;
 
 fn samples() -> PathBuf {
@@ -74,8 +74,24 @@ async fn live(sim: &Sim) {
     let split = Reshard::Split { shard: ShardId(0), at: u128::MAX / 4 };
     propose(&engine, Command::Reshard { topic: TOPIC, how: split, now_ms: 6000 }).await;
     propose(&engine, commit("readers", 0, 3)).await;
-    let membership =
-        Membership { protocol_type: "consumer".into(), generation: 2, since_ms: 6500, ..Default::default() };
+    let member = Member {
+        id: "m-1".into(),
+        instance_id: Some("one".into()),
+        client_id: "m".into(),
+        client_host: "/127.0.0.1".into(),
+        session_timeout_ms: 45_000,
+        rebalance_timeout_ms: 300_000,
+        metadata: bytes::Bytes::from_static(b"what it reads"),
+        assignment: bytes::Bytes::from_static(b"what it has"),
+    };
+    let membership = Membership {
+        protocol_type: "consumer".into(),
+        generation: 2,
+        protocol: Some("range".into()),
+        leader: Some(member.id.clone()),
+        members: vec![member],
+        since_ms: 6500,
+    };
     let store = Command::StoreGroup { group: "members".into(), expected_generation: None, membership };
     propose(&engine, store).await;
     engine.rewriter.checkpoint().await.unwrap();
@@ -136,6 +152,22 @@ async fn contents(engine: &LocalEngine) -> String {
                     "group {} {:?} generation {} since {}",
                     group.id, membership.protocol_type, membership.generation, membership.since_ms
                 );
+                for member in &membership.members {
+                    let _ = writeln!(
+                        text,
+                        "  member {} {:?} of {:?} {:?} {} {} {:?} led by {:?}: {:?} {:?}",
+                        member.id,
+                        member.instance_id,
+                        member.client_id,
+                        member.client_host,
+                        member.session_timeout_ms,
+                        member.rebalance_timeout_ms,
+                        membership.protocol,
+                        membership.leader,
+                        member.metadata,
+                        member.assignment
+                    );
+                }
                 for (at, offset) in &group.offsets {
                     let _ = writeln!(
                         text,
