@@ -416,15 +416,22 @@ impl Rewriter {
         promoted: &[u64],
         written: &mut Vec<Written>,
     ) -> Result<(), RewriteError> {
+        // Of complete files, whose extents only become fewer.
+        let all_bytes: u64 = {
+            let index = self.log.index.lock();
+            let leaving = index.files.range(..=through).filter(|(sequence, _)| !promoted.contains(sequence));
+            leaving.map(|(_, found)| found.live_bytes).sum()
+        };
         let mut partitions = self.log.index.leaving(through, promoted, self.options.large_partition_bytes);
         partitions.sort_unstable();
         let (large, small): (Vec<_>, Vec<_>) =
             partitions.into_iter().partition(|(_, bytes)| *bytes >= self.options.large_partition_bytes);
-        for group in [small, large] {
+        let small_bytes = small.iter().map(|(_, bytes)| bytes).sum();
+        for (group, bytes_max) in [(small, small_bytes), (large, all_bytes.saturating_sub(small_bytes))] {
             if group.is_empty() {
                 continue;
             }
-            let mut writer = self.new_segment(ledger).await?;
+            let mut writer = self.new_segment(ledger).await?.at_most(bytes_max);
             for (partition, _) in group {
                 self.write_partition(&mut writer, partition, through, promoted).await?;
             }
@@ -598,7 +605,10 @@ impl Rewriter {
 
     /// Copies the live extents of some segments into one.
     async fn merge(&self, ledger: &mut Ledger, ids: &[SegmentId]) -> Result<(), RewriteError> {
-        let mut writer = self.new_segment(ledger).await?;
+        let segments = self.log.archive.segments();
+        let merged = segments.iter().filter(|segment| ids.contains(&segment.id));
+        let live_bytes = merged.map(|segment| segment.live_bytes).sum();
+        let mut writer = self.new_segment(ledger).await?.at_most(live_bytes);
         let mut merging = Merging::new(self.log.archive.sources(ids));
         let (mut copied, mut emptied) = (None, Vec::new());
         let damaged = |(id, source)| RewriteError::Source { id, source };

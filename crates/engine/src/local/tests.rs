@@ -12,6 +12,7 @@ mod repair;
 mod rewrite;
 mod samples;
 mod space;
+mod writes;
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -188,6 +188,9 @@ pub(super) fn ends_as_trailer(bytes: &[u8]) -> bool {
 /// Takes extents in order, and makes the footer of them.
 #[derive(Debug, Default)]
 pub(in crate::local) struct FooterWriter {
+    /// Bytes of tables that were taken out to be written.
+    tables_taken: u64,
+    /// The tables behind those.
     tables: Vec<u8>,
     /// Closed blocks, one behind the other, then the open one.
     directory: Vec<u8>,
@@ -200,7 +203,7 @@ pub(in crate::local) struct FooterWriter {
 impl FooterWriter {
     /// Adds an extent behind all others in order of partition and offset, with its table. What it says of a table is put in.
     pub fn push(&mut self, mut extent: Extent, table: &[u8]) {
-        extent.table_position = self.tables.len() as u64;
+        extent.table_position = self.tables_taken + self.tables.len() as u64;
         extent.table_len = table.len() as u32;
         extent.table_crc = crc32c(table);
         self.tables.extend_from_slice(table);
@@ -245,7 +248,24 @@ impl FooterWriter {
         self.previous.is_none()
     }
 
-    /// The footer as it stands at `position`, with so much padding that it ends at a multiple of `alignment`.
+    /// Bytes of tables that were not taken out.
+    pub fn tables_len(&self) -> usize {
+        self.tables.len()
+    }
+
+    /// Bytes of tables that were taken out.
+    pub fn tables_taken(&self) -> u64 {
+        self.tables_taken
+    }
+
+    /// Takes the tables out that came since the last time: they stand in the file behind those that were taken out before.
+    pub fn take_tables(&mut self) -> Vec<u8> {
+        self.tables_taken += self.tables.len() as u64;
+        std::mem::take(&mut self.tables)
+    }
+
+    /// The footer, whose tables begin at `position`, but for tables that were taken out, with so much padding that it ends at a
+    /// multiple of `alignment`.
     pub fn finish(
         mut self,
         segment: u64,
@@ -255,15 +275,16 @@ impl FooterWriter {
     ) -> (Vec<u8>, Trailer, Index) {
         self.close_block();
         let index = self.index.encode();
-        let unpadded = (self.tables.len() + self.directory.len() + index.len()) as u64 + TRAILER_LEN;
+        let tables_len = self.tables_taken + self.tables.len() as u64;
+        let unpadded = tables_len + (self.directory.len() + index.len()) as u64 + TRAILER_LEN;
         let padding = (position + unpadded).next_multiple_of(alignment) - (position + unpadded);
-        let directory = position + self.tables.len() as u64 + padding;
+        let directory = position + tables_len + padding;
         let index_at = directory + self.directory.len() as u64;
         let layout =
             Layout { tables: position, directory, index: index_at, trailer: index_at + index.len() as u64 };
         let trailer = Trailer { segment, layout, index_crc: crc32c(&index), header_crc };
         let mut out = self.tables;
-        out.resize((directory - position) as usize, 0);
+        out.resize((directory - position - self.tables_taken) as usize, 0);
         out.extend_from_slice(&self.directory);
         out.extend_from_slice(&index);
         trailer.encode(&mut out);

@@ -48,6 +48,8 @@ pub const EXTENT_BYTES_MAX: u64 = 4 << 20;
 const TAIL_BYTES: u64 = 16 << 10;
 /// Write buffer: data goes to the file in pieces of this size.
 const WRITE_BYTES: usize = 1 << 20;
+/// Tables go to the file once there is so much of them. Little in tests, so that they all come to it.
+const TABLES_BYTES: usize = if cfg!(test) { 1 << 10 } else { 1 << 20 };
 
 /// A segment's number; counts up over the data directory's life.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -155,6 +157,8 @@ pub struct SegmentWriter {
     buffer: BytesMut,
     current: Option<Building>,
     footer: FooterWriter,
+    /// Where tables begin once some were written; none are before the end if this is not known.
+    tables_at: Option<u64>,
 }
 
 struct Building {
@@ -191,7 +195,15 @@ impl SegmentWriter {
             buffer,
             current: None,
             footer: FooterWriter::default(),
+            tables_at: None,
         })
+    }
+
+    /// Promises that no more bytes of batches than this will be added. Then tables that grow large do not stay in memory: small
+    /// batches have much of them. They are written behind where those bytes would end; what is not used of that is a hole in the file.
+    pub fn at_most(mut self, bytes: u64) -> Self {
+        self.tables_at = Some(HEADER_LEN + bytes);
+        self
     }
 
     /// Adds whole batches of one partition, in offset order; `entries` has one entry for each, positions
@@ -213,6 +225,9 @@ impl SegmentWriter {
             self.add_batch(partition, &bytes[start..end], *entry, batch_last);
             if self.buffer.len() >= WRITE_BYTES {
                 self.flush().await?;
+            }
+            if self.footer.tables_len() >= TABLES_BYTES {
+                self.flush_tables().await?;
             }
         }
         Ok(())
@@ -276,14 +291,21 @@ impl SegmentWriter {
     async fn flush(&mut self) -> Result<(), SegmentError> {
         let bytes = self.buffer.split().freeze();
         let len = bytes.len() as u64;
-        self.write(bytes).await?;
+        self.write(self.position, bytes).await?;
         self.position += len;
         self.buffer.reserve(WRITE_BYTES + 4096);
         Ok(())
     }
 
-    async fn write(&self, bytes: Bytes) -> Result<(), SegmentError> {
-        let write = self.file.write_at(self.position, bytes).await;
+    async fn flush_tables(&mut self) -> Result<(), SegmentError> {
+        let Some(tables_at) = self.tables_at else { return Ok(()) };
+        let position = tables_at + self.footer.tables_taken();
+        let tables = self.footer.take_tables();
+        self.write(position, tables.into()).await
+    }
+
+    async fn write(&self, position: u64, bytes: Bytes) -> Result<(), SegmentError> {
+        let write = self.file.write_at(position, bytes).await;
         write.map_err(|source| SegmentError::Io { name: self.name.clone(), source })
     }
 
@@ -295,11 +317,16 @@ impl SegmentWriter {
     /// Writes the footer and syncs the file. The caller syncs the directory before it relies on the segment.
     pub async fn finish(mut self) -> Result<Written, SegmentError> {
         self.end_extent();
-        let footer_at = self.position + self.buffer.len() as u64;
-        let (footer, trailer, index) =
-            std::mem::take(&mut self.footer).finish(self.id.0, footer_at, 1, self.header_crc);
-        self.buffer.extend_from_slice(&footer);
         self.flush().await?;
+        let footer = std::mem::take(&mut self.footer);
+        let taken = footer.tables_taken();
+        assert!(
+            self.tables_at.is_none_or(|tables_at| self.position <= tables_at),
+            "no more was added than was promised: tables lie behind it"
+        );
+        let tables_at = self.tables_at.filter(|_| taken > 0).unwrap_or(self.position);
+        let (footer, trailer, index) = footer.finish(self.id.0, tables_at, 1, self.header_crc);
+        self.write(tables_at + taken, footer.into()).await?;
         if !defect(Defect::SegmentNotSynced) {
             self.file.sync().await.map_err(|source| SegmentError::Io { name: self.name.clone(), source })?;
         }

@@ -1,0 +1,96 @@
+//! How segments are written: what large ones hold in memory meanwhile.
+
+use std::sync::Mutex;
+
+use super::segment::{Handles, Segment, SegmentId, SegmentWriter, TableEntry};
+use super::*;
+
+/// A write: where, how much, and the memory that it came from.
+type Written = (u64, usize, usize);
+
+/// A disk whose writes are watched.
+#[derive(Debug)]
+struct WatchedDisk {
+    below: Arc<dyn Disk>,
+    writes: Arc<Mutex<Vec<Written>>>,
+}
+
+impl WatchedDisk {
+    fn new() -> Self {
+        WatchedDisk { below: door(DiskOptions::default()).disk, writes: Arc::default() }
+    }
+}
+
+impl DiskOver for WatchedDisk {
+    fn below(&self) -> &dyn Disk {
+        &*self.below
+    }
+
+    fn open_from(&self, site: Site, path: &Path, how: Open) -> BoxFuture<'_, io::Result<Arc<dyn File>>> {
+        let file = self.below.open_from(site, path, how);
+        Box::pin(async move {
+            Ok(Arc::new(WatchedFile { below: file.await?, writes: self.writes.clone() }) as Arc<dyn File>)
+        })
+    }
+}
+
+#[derive(Debug)]
+struct WatchedFile {
+    below: Arc<dyn File>,
+    writes: Arc<Mutex<Vec<Written>>>,
+}
+
+impl FileOver for WatchedFile {
+    fn below(&self) -> &dyn File {
+        &*self.below
+    }
+
+    fn write_at_from(&self, site: Site, position: u64, bytes: Bytes) -> BoxFuture<'_, io::Result<()>> {
+        self.writes.lock().unwrap().push((position, bytes.len(), bytes.as_ptr() as usize));
+        self.below.write_at_from(site, position, bytes)
+    }
+}
+
+/// A merge of a GiB of small batches held the tables of all of them in memory until its end, some 65 MB, and then twice.
+#[tokio::test]
+async fn tables_of_small_batches_do_not_stay_in_memory() {
+    const PARTITIONS: i32 = 200;
+    const BATCHES: i64 = 100;
+    for unused in [0, 1 << 20] {
+        let directory = tempfile::tempdir().unwrap();
+        let disk = WatchedDisk::new();
+        let writes = disk.writes.clone();
+        let handles = Handles::new(Arc::new(disk), directory.path());
+        let bytes = [7; 10 * BATCHES as usize];
+        let entry = |at| TableEntry {
+            base_offset: Offset(at),
+            position: 10 * at as u32,
+            append_ms: (at % 2) << 50,
+            max_timestamp_ms: -1,
+        };
+        let table: Vec<_> = (0..BATCHES).map(entry).collect();
+        let most = PARTITIONS as u64 * bytes.len() as u64 + unused;
+        let mut writer = SegmentWriter::create(&handles, SegmentId(1)).await.unwrap().at_most(most);
+        for index in 0..PARTITIONS {
+            writer.add(partition(index), &bytes, &table, Offset(BATCHES - 1)).await.unwrap();
+        }
+        let (written, _) = writer.finish().await.unwrap();
+
+        let mut of_tables = writes.lock().unwrap().clone();
+        of_tables.retain(|(position, ..)| *position >= 64 + most);
+        let largest = of_tables.iter().map(|(_, len, _)| *len).max().unwrap();
+        let all: usize = of_tables.iter().map(|(_, len, _)| *len).sum();
+        assert!(all > 250 << 10, "{all} bytes of tables");
+        assert!(largest < 20 << 10, "{largest} bytes at once: what is left of them, and the directory");
+
+        let (segment, _) = Segment::open(&handles, SegmentId(1)).await.unwrap();
+        assert_eq!((segment.extents, segment.bytes), (PARTITIONS as u64, most - unused));
+        assert_eq!((written.extents, written.bytes), (segment.extents, segment.bytes));
+        for block in 0..segment.block_count() {
+            for extent in segment.block(block).await.unwrap() {
+                assert_eq!(segment.checked_extent(&extent).await.unwrap()[..], bytes);
+                assert_eq!(segment.table(&extent).await.unwrap(), table);
+            }
+        }
+    }
+}
