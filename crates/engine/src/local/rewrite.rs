@@ -500,9 +500,8 @@ impl Rewriter {
         let mut writer =
             SnapshotWriter::create(&*self.log.door.disk, &snapshot_directory(&self.directory), id).await?;
         let mut newest = 0;
-        let mut bytes = Vec::new();
         for lane in Lane::all() {
-            bytes.clear();
+            let mut bytes = Vec::new();
             let position = {
                 let mut core = self.log.core();
                 core.state.snapshot_lane(lane, &mut bytes);
@@ -510,7 +509,7 @@ impl Rewriter {
             };
             newest = newest.max(position);
             let covered = if defect(Defect::SnapshotMissesDecision) { position + 1 } else { position };
-            writer.lane(lane, LogPosition(covered), &bytes).await?;
+            writer.lane(lane, LogPosition(covered), bytes).await?;
         }
         let bytes = writer.finish().await?;
         self.log.space.snapshot_written(bytes);

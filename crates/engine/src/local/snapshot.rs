@@ -56,24 +56,32 @@ impl SnapshotWriter {
         Ok(SnapshotWriter { id, file, position: 0, buffer: MAGIC.to_vec(), digest, lanes: 0 })
     }
 
-    /// Adds a lane as it was at `position`.
+    /// Adds a lane as it was at `position`. A large one, which may be most of the state, is written from where it is.
     pub async fn lane(
         &mut self,
         lane: Lane,
         position: LogPosition,
-        bytes: &[u8],
+        bytes: Vec<u8>,
     ) -> Result<(), SnapshotError> {
         self.buffer.push(lane.0);
         self.buffer.extend_from_slice(&position.0.to_le_bytes());
         self.buffer.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
-        self.buffer.extend_from_slice(&crc32c(bytes).to_le_bytes());
-        self.buffer.extend_from_slice(bytes);
+        self.buffer.extend_from_slice(&crc32c(&bytes).to_le_bytes());
         self.lanes += 1;
+        if bytes.len() >= WRITE_BYTES {
+            self.flush().await?;
+            return self.write(bytes.into()).await;
+        }
+        self.buffer.extend_from_slice(&bytes);
         if self.buffer.len() >= WRITE_BYTES { self.flush().await } else { Ok(()) }
     }
 
     async fn flush(&mut self) -> Result<(), SnapshotError> {
-        let bytes = Bytes::from(std::mem::take(&mut self.buffer));
+        let bytes = std::mem::take(&mut self.buffer);
+        self.write(bytes.into()).await
+    }
+
+    async fn write(&mut self, bytes: Bytes) -> Result<(), SnapshotError> {
         self.digest.update(&bytes);
         let len = bytes.len() as u64;
         let written = self.file.write_at(self.position, bytes).await;

@@ -1,9 +1,12 @@
-//! How segments are written: what large ones hold in memory meanwhile.
+//! How segments and snapshots are written: what large ones hold in memory meanwhile.
 
 use std::sync::Mutex;
 
 use super::segment::{Handles, Segment, SegmentId, SegmentWriter, TableEntry};
+use super::snapshot::SnapshotWriter;
 use super::*;
+use crate::state::Lane;
+use crate::types::LogPosition;
 
 /// A write: where, how much, and the memory that it came from.
 type Written = (u64, usize, usize);
@@ -92,5 +95,31 @@ async fn tables_of_small_batches_do_not_stay_in_memory() {
                 assert_eq!(segment.table(&extent).await.unwrap(), table);
             }
         }
+    }
+}
+
+/// A lane was copied into a buffer before it was written: a group that has all that groups may have, twice.
+#[tokio::test]
+async fn a_large_lane_is_written_from_where_it_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let disk = WatchedDisk::new();
+    let mut writer = SnapshotWriter::create(&disk, directory.path(), 1).await.unwrap();
+    let mut large = None;
+    for lane in Lane::all() {
+        let bytes = vec![lane.0; if lane.0 == 7 { 8 << 20 } else { 100 }];
+        large = large.or((lane.0 == 7).then_some((bytes.len(), bytes.as_ptr() as usize)));
+        writer.lane(lane, LogPosition(u64::from(lane.0)), bytes).await.unwrap();
+    }
+    let size = writer.finish().await.unwrap();
+    let writes = disk.writes.lock().unwrap().clone();
+    assert!(writes.iter().any(|(_, len, from)| Some((*len, *from)) == large), "{writes:?}");
+    assert_eq!(writes.len(), 3, "what comes before and behind it is written together: {writes:?}");
+
+    let bytes = snapshot::read(&disk, directory.path(), 1).await.unwrap();
+    assert_eq!(bytes.len() as u64, size);
+    for (lane, position, bytes) in snapshot::lanes(1, &bytes).unwrap() {
+        assert_eq!(position.0, u64::from(lane.0));
+        assert_eq!(bytes.len(), if lane.0 == 7 { 8 << 20 } else { 100 });
+        assert!(bytes.iter().all(|byte| *byte == lane.0), "{lane:?}");
     }
 }
