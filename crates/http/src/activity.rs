@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use crate::serving::{BUFFER_BYTES, Slowest};
@@ -38,6 +38,9 @@ pub(crate) struct Activity {
     /// When a piece of an answer was handed over last.
     progress_ms: AtomicU64,
     taking: Mutex<Taking>,
+    /// When it was accepted or the last of its requests was answered.
+    answered_ms: AtomicU64,
+    give_way: Notify,
 }
 
 /// What the peer has to take.
@@ -65,6 +68,8 @@ impl Activity {
             answers: AtomicUsize::new(0),
             progress_ms: AtomicU64::new(0),
             taking: Mutex::default(),
+            answered_ms: AtomicU64::new(0),
+            give_way: Notify::new(),
         })
     }
 
@@ -93,6 +98,26 @@ impl Activity {
             return Some("memory is short, and the peer takes its answer too slowly");
         }
         None
+    }
+
+    /// Since when it has been without a request; `None` while it has one, or an answer that its peer has not taken. Bytes of a
+    /// head are no request.
+    pub(crate) fn quiet_since(&self) -> Option<Instant> {
+        let is_busy = self.answering.load(Ordering::Relaxed) > 0
+            || self.answers.load(Ordering::Relaxed) > 0
+            || self.write_blocked_ms.load(Ordering::Relaxed) != 0
+            || self.taking().parts > 0;
+        (!is_busy).then(|| self.start + Duration::from_millis(self.answered_ms.load(Ordering::Relaxed)))
+    }
+
+    /// Asks it to end, if it is without a request when it hears of that.
+    pub(crate) fn give_way(&self) {
+        self.give_way.notify_one();
+    }
+
+    /// Resolves at [`Activity::give_way`], also if it has come already.
+    pub(crate) async fn asked_to_give_way(&self) {
+        self.give_way.notified().await;
     }
 
     /// Its task was woken.
@@ -149,6 +174,7 @@ pub(crate) struct RequestGuard(Arc<Activity>);
 impl Drop for RequestGuard {
     fn drop(&mut self) {
         self.0.answering.fetch_sub(1, Ordering::Relaxed);
+        self.0.answered_ms.store(self.0.now_ms(), Ordering::Relaxed);
     }
 }
 
@@ -195,6 +221,7 @@ impl Drop for AnswerGuard {
     fn drop(&mut self) {
         self.0.end_part();
         self.0.answers.fetch_sub(1, Ordering::Relaxed);
+        self.0.answered_ms.store(self.0.now_ms(), Ordering::Relaxed);
     }
 }
 

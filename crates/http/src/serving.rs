@@ -1,11 +1,12 @@
 //! Connections: accepts them up to a cap, serves each in a task of its own, stops them cleanly.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use kolk_engine::door::{Accepted, Door, Listener, TaskHandle};
 use kolk_engine::metrics::Face;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::activity::{Activity, AnswerGuard, Watched};
 
@@ -49,7 +50,8 @@ pub struct Sender {
 /// What connections may do.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Connections over all listeners; more wait in the system's backlog.
+    /// Connections over all listeners. For one more, the one that has been without a request for longest gives way; while
+    /// all of them have requests, more wait in the system's backlog.
     pub connections_max: usize,
     /// A connection that sends no (further) request for so long is closed; clients' pools give up after 60 s.
     pub idle: Duration,
@@ -120,6 +122,10 @@ const SEND_BUFFER_BYTES: usize = 256 * 1024;
 /// HTTP/2 connection's window, its heads and its requests.
 pub(crate) const BUFFER_BYTES: usize =
     CONNECTION_WINDOW_BYTES as usize + HEADER_BYTES_MAX + STREAMS_MAX as usize * REQUEST_BYTES;
+/// What the HTTP library is given of an answer at a time: a peer has taken one piece when the next is asked for.
+const PIECE_BYTES_MAX: usize = 256 * 1024;
+/// How often an accepted connection for which there is no place looks whether one can be had.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// Resets that an HTTP/2 peer may cause before it is cut off (CVE-2023-44487, and its like by bad frames).
 const PENDING_RESETS_MAX: usize = 20;
 const LOCAL_RESETS_MAX: usize = 256;
@@ -139,7 +145,70 @@ struct Shared {
     metrics: Arc<Face>,
     slots: Arc<Semaphore>,
     buffers: Arc<Semaphore>,
+    open: Mutex<Open>,
     stop: Stop,
+}
+
+/// The connections that are open, by their number, from the first on.
+#[derive(Debug, Default)]
+struct Open {
+    next: u64,
+    connections: BTreeMap<u64, Arc<Activity>>,
+}
+
+/// A connection's place among those that are open.
+struct Place<'a> {
+    shared: &'a Shared,
+    number: u64,
+    activity: Arc<Activity>,
+}
+
+impl Shared {
+    fn open(&self) -> std::sync::MutexGuard<'_, Open> {
+        self.open.lock().expect("nothing panics under this lock")
+    }
+
+    /// A place for one more connection, as soon as there is one; `None` at the stop.
+    async fn slot(&self) -> Option<OwnedSemaphorePermit> {
+        loop {
+            if let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() {
+                return Some(slot);
+            }
+            self.ask_one_to_give_way();
+            tokio::select! {
+                biased;
+                () = self.stop.told() => return None,
+                slot = Arc::clone(&self.slots).acquire_owned() => {
+                    return Some(slot.expect("the slots are never closed"));
+                }
+                () = tokio::time::sleep(LOOK_AGAIN) => {}
+            }
+        }
+    }
+
+    /// Silence costs its sender nothing: it must not keep out those who ask.
+    fn ask_one_to_give_way(&self) {
+        let open = self.open();
+        let quiet = open.connections.values().filter_map(|one| Some((one.quiet_since()?, one)));
+        if let Some((_, longest)) = quiet.min_by_key(|(since, _)| *since) {
+            longest.give_way();
+        }
+    }
+
+    fn place(&self) -> Place<'_> {
+        let activity = Activity::new();
+        let mut open = self.open();
+        let number = open.next;
+        open.next += 1;
+        open.connections.insert(number, Arc::clone(&activity));
+        Place { shared: self, number, activity }
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.shared.open().connections.remove(&self.number);
+    }
 }
 
 impl Serving {
@@ -155,8 +224,15 @@ impl Serving {
         let slots = Arc::new(Semaphore::new(settings.connections_max));
         let buffers = settings.buffer_bytes.clamp(BUFFER_BYTES, u32::MAX as usize);
         let buffers = Arc::new(Semaphore::new(buffers));
-        let shared =
-            Arc::new(Shared { door: door.clone(), settings, metrics, slots, buffers, stop: Stop::default() });
+        let shared = Arc::new(Shared {
+            door: door.clone(),
+            settings,
+            metrics,
+            slots,
+            buffers,
+            open: Mutex::default(),
+            stop: Stop::default(),
+        });
         let accepting = listeners
             .into_iter()
             .map(|listener| {
@@ -193,11 +269,6 @@ impl Serving {
 async fn accept(listener: Box<dyn Listener>, service: impl Service, shared: Arc<Shared>) {
     let mut failing = false;
     loop {
-        let slot = tokio::select! {
-            biased;
-            () = shared.stop.told() => return,
-            slot = Arc::clone(&shared.slots).acquire_owned() => slot.expect("the slots are never closed"),
-        };
         let accepted = tokio::select! {
             biased;
             () = shared.stop.told() => return,
@@ -206,6 +277,7 @@ async fn accept(listener: Box<dyn Listener>, service: impl Service, shared: Arc<
         match accepted {
             Ok(accepted) => {
                 failing = false;
+                let Some(slot) = shared.slot().await else { return };
                 let (shared, service) = (Arc::clone(&shared), service.clone());
                 let tasks = Arc::clone(&shared.door.tasks);
                 tasks.spawn(
@@ -256,8 +328,9 @@ impl Stop {
 async fn serve_connection(accepted: Accepted, service: impl Service, shared: &Shared) -> &'static str {
     let Shared { door, settings, stop, buffers, .. } = shared;
     let from = Sender { peer: accepted.peer, local: accepted.local, stall: settings.stall };
-    let activity = Activity::new();
-    let stream = TokioIo::new(Watched::new(accepted.stream, Arc::clone(&activity), Arc::clone(buffers)));
+    let place = shared.place();
+    let activity = &place.activity;
+    let stream = TokioIo::new(Watched::new(accepted.stream, Arc::clone(activity), Arc::clone(buffers)));
     let mut builder = auto::Builder::new(DoorExecutor(door.clone()));
     builder
         .http1()
@@ -279,13 +352,13 @@ async fn serve_connection(accepted: Accepted, service: impl Service, shared: &Sh
         .keep_alive_timeout(settings.stall)
         .auto_date_header(false);
     let requests = service_fn(|request| {
-        let (service, activity) = (service.clone(), Arc::clone(&activity));
+        let (service, activity) = (service.clone(), Arc::clone(activity));
         let answering = activity.request();
         async move {
             let _answering = answering;
             let response = service.answer(request, from).await;
             let guard = activity.answer();
-            Ok::<_, Infallible>(response.map(|body| AnswerBody { body, guard }))
+            Ok::<_, Infallible>(response.map(|body| AnswerBody { body, rest: Bytes::new(), guard }))
         }
     });
     let mut connection = pin!(builder.serve_connection(stream, requests));
@@ -300,12 +373,19 @@ async fn serve_connection(accepted: Accepted, service: impl Service, shared: &Sh
             ended = turn => {
                 let Err(error) = ended else { return "client left" };
                 tracing::debug!(error = &*error, "a connection ended early");
-                return "broken off";
+                let is_timeout = error.downcast_ref().is_some_and(hyper::Error::is_timeout);
+                return if is_timeout { "idle" } else { "broken off" };
             }
             _ = look.tick() => {
                 if let Some(reason) = activity.stalled(settings.stall, &settings.slowest) {
                     tracing::debug!(reason, "a connection is closed");
                     return "stalled";
+                }
+            }
+            () = activity.asked_to_give_way() => {
+                // What has come in meanwhile was looked at first.
+                if activity.quiet_since().is_some() {
+                    return "gave way";
                 }
             }
             () = stop.told() => {
@@ -333,6 +413,8 @@ impl<F: Future<Output: Send> + Send + 'static> Executor<F> for DoorExecutor {
 #[derive(Debug)]
 pub struct AnswerBody<B> {
     body: B,
+    /// What was taken of the body and not handed over yet.
+    rest: Bytes,
     guard: AnswerGuard,
 }
 
@@ -346,18 +428,33 @@ impl<B: Body<Data = Bytes> + Unpin> Body for AnswerBody<B> {
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let this = &mut *self;
         this.guard.progress();
-        let frame = Pin::new(&mut this.body).poll_frame(cx);
-        if frame.is_pending() {
-            this.guard.nothing_yet();
+        if this.rest.is_empty() {
+            match Pin::new(&mut this.body).poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
+                    Ok(bytes) => this.rest = bytes,
+                    Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
+                },
+                Poll::Pending => {
+                    this.guard.nothing_yet();
+                    return Poll::Pending;
+                }
+                end => return end,
+            }
         }
-        frame.map_ok(|frame| frame.map_data(|bytes| this.guard.hand_over(bytes)))
+        let piece = this.rest.split_to(this.rest.len().min(PIECE_BYTES_MAX));
+        Poll::Ready(Some(Ok(Frame::data(this.guard.hand_over(piece)))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.rest.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let (mut hint, rest) = (self.body.size_hint(), self.rest.len() as u64);
+        if let Some(upper) = hint.upper() {
+            hint.set_upper(upper + rest);
+        }
+        hint.set_lower(hint.lower() + rest);
+        hint
     }
 }

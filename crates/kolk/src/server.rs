@@ -228,7 +228,7 @@ impl Server {
     }
 }
 
-/// Connections of operators and their programs; none of them needs many.
+/// Connections of operators and their programs; none of them needs many, and for one more the longest silent gives way.
 const HTTP_CONNECTIONS_MAX: usize = 100;
 
 /// How long answers in flight may take after a stop.

@@ -451,7 +451,12 @@ async fn asked_for_a_page(face: &Face) -> Box<dyn Stream> {
     for _ in 0..3 {
         face.call(false, Format::Cbor, &put("stream", 4, 1_000_000)).await;
     }
-    let token = face.call(false, Format::Json, &iterator("stream")).await.shard_iterator;
+    asked_for_a_page_of(face, "stream").await
+}
+
+/// A connection on which the first page of a stream was asked for.
+async fn asked_for_a_page_of(face: &Face, name: &str) -> Box<dyn Stream> {
+    let token = face.call(false, Format::Json, &iterator(name)).await.shard_iterator;
     let body = encode::<GetRecordsInput>(Format::Json, &get(token));
     let head = format!(
         "POST / HTTP/1.1\r\nhost: localhost\r\nx-amz-target: Kinesis_20131202.GetRecords\r\ncontent-type: {}\r\n\
@@ -473,6 +478,65 @@ async fn a_peer_that_does_not_read_its_answer_loses_its_connection() {
     tokio::time::sleep(Duration::from_secs(2)).await;
     let got = until_closed(&mut stream).await;
     assert!(got.len() < 13_000_000, "{} bytes came although nobody read", got.len());
+    face.stop().await;
+}
+
+/// A record of 10 MiB was one piece: whoever took more than 30 s for it was given up as one that takes nothing.
+#[tokio::test]
+async fn a_peer_that_takes_a_large_record_slowly_gets_it() {
+    let face = face(|_, server| server.stall = Duration::from_secs(1)).await;
+    let large = CreateStreamInput { max_record_size_in_kib: Some(10 * 1024), ..create("stream") };
+    face.call(false, Format::Json, &large).await;
+    face.call(false, Format::Cbor, &put("stream", 1, 10_000_000)).await;
+    let mut stream = asked_for_a_page_of(&face, "stream").await;
+    let (mut got, mut piece) = (0, vec![0; 128 << 10]);
+    while got < 13_000_000 {
+        tokio::time::sleep(Duration::from_millis(25)).await;
+        match stream.read(&mut piece).await.expect("the connection stays") {
+            0 => panic!("closed after {got} bytes"),
+            count => got += count,
+        }
+    }
+    drop(stream);
+    face.stop().await;
+}
+
+/// A hundred connections that said nothing kept everybody else from the operators' port for 75 s.
+#[tokio::test]
+async fn where_all_places_are_taken_who_is_silent_gives_way() {
+    let face = face(|_, server| server.connections_max = 4).await;
+    face.call(false, Format::Json, &create("stream")).await;
+    // In the middle of a request.
+    let body = encode::<PutRecordsInput>(Format::Json, &put("stream", 1, 1000));
+    let head = format!(
+        "POST / HTTP/1.1\r\nhost: localhost\r\nx-amz-target: Kinesis_20131202.PutRecords\r\ncontent-type: {}\r\n\
+         authorization: {SIGNATURE}\r\nx-amz-date: a\r\ncontent-length: {}\r\nexpect: 100-continue\r\n\r\n",
+        Format::Json.content_type(),
+        body.len()
+    );
+    let mut busy = face.connect().await;
+    busy.write_all(head.as_bytes()).await.expect("sent");
+    let mut told = [0; 25];
+    busy.read_exact(&mut told).await.expect("the body is asked for");
+    assert_eq!(&told, b"HTTP/1.1 100 Continue\r\n\r\n");
+    let mut silent = Vec::new();
+    for number in 0..20 {
+        let mut stream = face.connect().await;
+        if number % 2 == 0 {
+            stream.write_all(b"POST / HTTP/1.1\r\nhost: lo").await.expect("sent");
+        }
+        silent.push(stream);
+    }
+    let asked = iterator("stream");
+    let answered = tokio::time::timeout(PATIENCE, face.call(false, Format::Json, &asked));
+    answered.await.expect("there is a place for who asks");
+    busy.write_all(&body).await.expect("sent");
+    let mut answer = [0; 15];
+    busy.read_exact(&mut answer).await.expect("an answer");
+    assert_eq!(&answer, b"HTTP/1.1 200 OK");
+    // Those that were silent for longest are gone.
+    until_closed(&mut silent[0]).await;
+    drop((busy, silent));
     face.stop().await;
 }
 
