@@ -4,11 +4,11 @@
 //! stands alone), waiting is first come first served, a permit gives back what it holds when it is dropped.
 //! Leaves to the faces: measuring a request before reading it, closing a sender that makes no progress, answering what
 //! was decided *before* waiting for more (a task that holds a permit must not wait for another; [`Permit::grow`] is the
-//! one exception, and its pool's holders wait for nothing).
+//! one exception).
 //!
 //! ```text
 //!  memory-max ─┬─ general: requests and replies in flight
-//!              │     └─ at most half of it: requests that are still being received
+//!              │     └─ at most half of it: requests that are still being received, or wait to grow by much
 //!              │     └─ at most one request larger than a quarter of it at a time
 //!              ├─ reserve: small control requests (heartbeats) when the general part is full
 //!              ├─ growth: what requests unpack to and answers take beyond that, when the general part is full
@@ -16,6 +16,12 @@
 //!              ├─ buffers: what busy connections read into beyond a few KiB
 //!              └─ HTTP: as much, for long heads and what HTTP/2 peers send ahead
 //! ```
+//!
+//! Nobody waits for each other in a circle, though whoever grows holds something already:
+//! - who holds growth waits for nobody;
+//! - who wants more than there is of growth takes it from the general part, one at a time, up to what those who wait to do
+//!   the same cannot hold: they hold no more than what is set aside for receiving. For what is missing then it takes
+//!   growth, last.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -42,9 +48,8 @@ pub const REQUEST_BYTES: usize = 1024;
 /// The smallest budget that is taken; less is raised to this.
 pub const MEMORY_BYTES_MIN: usize = 8 * 1024 * 1024;
 
-/// Whoever holds so many bytes may need more: the rest of what stands alone in its part of the budget, as all of a part is
-/// held. No part of any budget that grants whatever is asked of it is smaller.
-pub const ALONE_BYTES_MIN: usize = MEMORY_BYTES_MIN / 16;
+/// The budget that what one request may ask for is made for.
+pub const MEMORY_BYTES_USUAL: usize = 256 * 1024 * 1024;
 
 /// An answer up to this size is kept while it waits for room.
 const KEPT_BYTES_MAX: usize = 4 * 1024;
@@ -64,6 +69,7 @@ pub struct Admission(Arc<Pools>);
 
 #[derive(Debug)]
 struct Pools {
+    memory_bytes: usize,
     general_bytes: usize,
     general: Arc<Semaphore>,
     receiving_bytes: usize,
@@ -73,6 +79,8 @@ struct Pools {
     reserve: Arc<Semaphore>,
     growth_bytes: usize,
     growth: Arc<Semaphore>,
+    /// The turn to grow by more than there is of growth.
+    growing: Semaphore,
     waiting_bytes: usize,
     waiting: Arc<Semaphore>,
     buffer_bytes: usize,
@@ -86,6 +94,8 @@ struct Pools {
 #[derive(Debug)]
 #[must_use = "dropping the permit gives the bytes back"]
 pub struct Permit {
+    /// Bytes that it is good for. What is larger than a part of the budget holds all of that part, and no more.
+    granted: usize,
     held: OwnedSemaphorePermit,
     receiving: Option<OwnedSemaphorePermit>,
     grown: Option<OwnedSemaphorePermit>,
@@ -104,6 +114,7 @@ impl Admission {
         let general_bytes = total - reserve_bytes - 2 * buffer_bytes - growth_bytes - waiting_bytes;
         let receiving_bytes = general_bytes / 2;
         Admission(Arc::new(Pools {
+            memory_bytes: total,
             general_bytes,
             general: Arc::new(Semaphore::new(general_bytes)),
             receiving_bytes,
@@ -113,6 +124,7 @@ impl Admission {
             reserve: Arc::new(Semaphore::new(reserve_bytes)),
             growth_bytes,
             growth: Arc::new(Semaphore::new(growth_bytes)),
+            growing: Semaphore::new(1),
             waiting_bytes,
             waiting: Arc::new(Semaphore::new(waiting_bytes)),
             buffer_bytes,
@@ -125,6 +137,13 @@ impl Admission {
     /// Bytes from which on a request is admitted only while no other such request is.
     pub fn oversized_bytes(&self) -> usize {
         self.0.general_bytes / 4
+    }
+
+    /// A limit of what one request may ask for, in proportion to the budget: `usual` where that is [`MEMORY_BYTES_USUAL`] or
+    /// more.
+    pub fn in_proportion(&self, usual: usize) -> usize {
+        let memory_bytes = self.0.memory_bytes.min(MEMORY_BYTES_USUAL);
+        (usual as u64 * memory_bytes as u64 / MEMORY_BYTES_USUAL as u64) as usize
     }
 
     /// Bytes of the general part that nobody holds.
@@ -192,7 +211,7 @@ impl Admission {
             }
             Err(_) => return None,
         };
-        Some(Permit { held, receiving: None, grown: None, oversized })
+        Some(Permit { granted: bytes, held, receiving: None, grown: None, oversized })
     }
 
     /// Admits a request that is here already, as soon as there is room.
@@ -207,7 +226,7 @@ impl Admission {
     pub fn try_buffer(&self, bytes: usize) -> Option<Permit> {
         let count = u32::try_from(bytes).ok()?;
         let held = Arc::clone(&self.0.buffers).try_acquire_many_owned(count).ok()?;
-        Some(Permit { held, receiving: None, grown: None, oversized: None })
+        Some(Permit { granted: bytes, held, receiving: None, grown: None, oversized: None })
     }
 
     /// Room for what a request keeps while it waits for other clients, if there is some. Nobody queues for it: a wait that
@@ -215,7 +234,7 @@ impl Admission {
     pub fn try_wait(&self, bytes: usize) -> Option<Permit> {
         let count = u32::try_from(bytes).ok()?;
         let held = Arc::clone(&self.0.waiting).try_acquire_many_owned(count).ok()?;
-        Some(Permit { held, receiving: None, grown: None, oversized: None })
+        Some(Permit { granted: bytes, held, receiving: None, grown: None, oversized: None })
     }
 
     /// What HTTP connections together may be sent before it is asked for, in bytes.
@@ -269,7 +288,19 @@ impl Admission {
         } else {
             acquire(&pools.general, count).await
         };
-        Permit { held, receiving, grown: None, oversized }
+        Permit { granted: bytes, held, receiving, grown: None, oversized }
+    }
+}
+
+impl Pools {
+    /// What who grows alone leaves to those who want little, in the general part.
+    fn left_to_others(&self) -> usize {
+        self.general_bytes / 16
+    }
+
+    /// What who grows alone may hold of the general part: others that wait to do so cannot hold it meanwhile.
+    fn alone_bytes_max(&self) -> usize {
+        self.general_bytes - self.receiving_bytes - self.left_to_others()
     }
 }
 
@@ -303,14 +334,14 @@ async fn acquire(pool: &Arc<Semaphore>, count: u32) -> OwnedSemaphorePermit {
 }
 
 impl Permit {
-    /// The request is here whole: it no longer counts as half-received.
+    /// The request is here whole, and has the memory that it needs: it no longer counts as half-received.
     pub fn received(&mut self) {
         self.receiving = None;
     }
 
     /// Gives back all but `bytes`.
     pub fn shrink(&mut self, bytes: usize) {
-        let mut surplus = self.bytes().saturating_sub(bytes);
+        let mut surplus = self.held_bytes().saturating_sub(bytes);
         if let Some(mut grown) = self.grown.take() {
             let from_growth = surplus.min(grown.num_permits());
             drop(grown.split(from_growth));
@@ -319,7 +350,8 @@ impl Permit {
             self.grown = Some(grown).filter(|grown| grown.num_permits() > 0);
         }
         drop(self.held.split(surplus));
-        if self.oversized.as_ref().is_some_and(|(limit, _)| self.bytes() <= *limit) {
+        self.granted = self.granted.min(bytes);
+        if self.oversized.as_ref().is_some_and(|(limit, _)| self.granted <= *limit) {
             self.oversized = None;
         }
     }
@@ -327,8 +359,7 @@ impl Permit {
     /// Makes the permit hold `bytes` at least, if there is room now: from where it was taken, else from what is set
     /// aside for growth.
     pub fn try_grow(&mut self, admission: &Admission, bytes: usize) -> bool {
-        let pools = &*admission.0;
-        let missing = bytes.saturating_sub(self.bytes());
+        let missing = bytes.saturating_sub(self.granted);
         let Ok(count) = u32::try_from(missing) else { return false };
         if count == 0 {
             return true;
@@ -336,26 +367,44 @@ impl Permit {
         let home = Arc::clone(self.held.semaphore());
         if let Ok(more) = home.try_acquire_many_owned(count) {
             self.held.merge(more);
-            return true;
-        }
-        if self.grown.is_some() {
+        } else if self.grown.is_none() {
+            self.grown = Arc::clone(&admission.0.growth).try_acquire_many_owned(count).ok();
+            if self.grown.is_none() {
+                return false;
+            }
+        } else {
             return false;
         }
-        self.grown = Arc::clone(&pools.growth).try_acquire_many_owned(count).ok();
-        self.grown.is_some()
+        self.granted = bytes;
+        true
     }
 
-    /// [`Permit::try_grow`], as soon as there is room in either. Growth beyond all that is set aside for it stands alone
-    /// there. Who waits here holds only what the permit says, and no growth: whoever has some waits for nobody.
+    /// [`Permit::try_grow`], as soon as there is room. What is larger than all that one request can have stands alone, with
+    /// all that it can have.
+    ///
+    /// **Who waits here has nothing in memory but its request as it came**: what the permit holds as growth it gives back
+    /// meanwhile, and where it is to grow by more than there is of that, all but what counts as being received.
     pub async fn grow(&mut self, admission: &Admission, bytes: usize) {
         if self.try_grow(admission, bytes) {
             return;
         }
-        self.grown = None;
-        let missing = bytes.saturating_sub(self.held.num_permits());
-        let _in_line = InLine::new(&admission.0.in_line);
-        let set_aside = clamp(missing, admission.0.growth_bytes);
-        let mut growing = std::pin::pin!(acquire(&admission.0.growth, set_aside));
+        let pools = &*admission.0;
+        pools.waits.add(1);
+        let _in_line = InLine::new(&pools.in_line);
+        if let Some(grown) = self.grown.take() {
+            self.granted -= grown.num_permits();
+        }
+        match bytes - self.granted {
+            missing if missing <= pools.growth_bytes => self.grow_by_little(pools, missing).await,
+            _ => self.grow_alone(pools, bytes).await,
+        }
+        self.granted = bytes;
+    }
+
+    /// Grows by what fits into growth, where it was admitted or there.
+    async fn grow_by_little(&mut self, pools: &Pools, missing: usize) {
+        let count = clamp(missing, pools.growth_bytes);
+        let mut growing = std::pin::pin!(acquire(&pools.growth, count));
         // Where it was admitted it does not queue: it would hold up whoever wants less, and holds something already.
         loop {
             tokio::select! {
@@ -367,15 +416,68 @@ impl Permit {
                 () = tokio::time::sleep(LOOK_AGAIN) => {}
             }
             let home = Arc::clone(self.held.semaphore());
-            let missing = u32::try_from(missing).unwrap_or(u32::MAX);
-            if let Ok(more) = home.try_acquire_many_owned(missing) {
+            if let Ok(more) = home.try_acquire_many_owned(count) {
                 self.held.merge(more);
                 return;
             }
         }
     }
 
-    /// Makes the permit hold an answer that is there, `bytes` in all, and no more. An answer that there is no room for
+    /// Grows to more than there is of growth: in the general part as far as may be, and only then in growth.
+    async fn grow_alone(&mut self, pools: &Pools, bytes: usize) {
+        self.keep_received(pools);
+        let goal = bytes.min(pools.alone_bytes_max());
+        if self.held.num_permits() < goal {
+            let _turn = pools.growing.acquire().await.expect("the semaphore is never closed");
+            self.collect(pools, goal).await;
+        }
+        let missing = bytes.saturating_sub(self.held.num_permits());
+        if missing > 0 {
+            self.grown = Some(acquire(&pools.growth, clamp(missing, pools.growth_bytes)).await);
+        }
+    }
+
+    /// Gives back all but what it holds for being received: that alone is bounded for all that wait to grow.
+    fn keep_received(&mut self, pools: &Pools) {
+        let received = self.receiving.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        if received == pools.receiving_bytes {
+            // It holds all that there is for receiving, and may hold more: nobody else holds any.
+            return;
+        }
+        if Arc::ptr_eq(self.held.semaphore(), &pools.general) {
+            let surplus = self.held.num_permits().saturating_sub(received);
+            drop(self.held.split(surplus));
+        } else {
+            let nothing = Arc::clone(&pools.general).try_acquire_many_owned(0);
+            self.held = nothing.expect("nobody is refused nothing");
+        }
+        self.granted = self.held.num_permits();
+    }
+
+    /// Takes of the general part until the permit holds `goal` bytes of it, a little at a time: it holds up nobody who wants
+    /// less.
+    async fn collect(&mut self, pools: &Pools, goal: usize) {
+        let left = pools.left_to_others();
+        loop {
+            let missing = goal.saturating_sub(self.held.num_permits());
+            if missing == 0 {
+                return;
+            }
+            let free = pools.general.available_permits();
+            if free == 0 {
+                // Others are in line, or nothing is left for them either: first come first served.
+                self.held.merge(acquire(&pools.general, clamp(missing, left)).await);
+                continue;
+            }
+            let count = clamp(missing, free.saturating_sub(left));
+            match Arc::clone(&pools.general).try_acquire_many_owned(count) {
+                Ok(more) if count > 0 => self.held.merge(more),
+                _ => tokio::time::sleep(LOOK_AGAIN).await,
+            }
+        }
+    }
+
+    /// Makes the permit hold an answer that is there, `bytes` in all. An answer that there is no room for
     /// is no longer there while it waits, or the waiting would hold what the budget does not know of: `None`, and the
     /// permit holds room to make it again, which takes one of `repeats`. Without any left, and if it is small, it waits
     /// as it is.
@@ -387,7 +489,6 @@ impl Permit {
         repeats: &mut u32,
     ) -> Option<A> {
         if self.try_grow(admission, bytes) {
-            self.shrink(bytes);
             return Some(answer);
         }
         let kept = match repeats.checked_sub(1) {
@@ -404,8 +505,9 @@ impl Permit {
 
     /// Holds from now on what `other` holds, too; both are of one part of the budget.
     pub fn merge(&mut self, other: Permit) {
-        let Permit { held, receiving, grown, oversized } = other;
+        let Permit { granted, held, receiving, grown, oversized } = other;
         debug_assert!(receiving.is_none(), "what is half-received is not mixed with anything");
+        self.granted += granted;
         self.held.merge(held);
         match (&mut self.grown, grown) {
             (Some(known), Some(grown)) => known.merge(grown),
@@ -415,8 +517,13 @@ impl Permit {
         self.oversized = self.oversized.take().or(oversized);
     }
 
-    /// Bytes that the permit holds.
+    /// Bytes that the permit is good for.
     pub fn bytes(&self) -> usize {
+        self.granted
+    }
+
+    /// Bytes of the budget that it holds.
+    fn held_bytes(&self) -> usize {
         self.held.num_permits() + self.grown.as_ref().map_or(0, OwnedSemaphorePermit::num_permits)
     }
 }
@@ -519,6 +626,10 @@ mod tests {
         assert!(admission.try_admit(CONTROL_BYTES_MAX + 1, Class::Control).is_none());
     }
 
+    fn held(admission: &Admission, part: &str) -> usize {
+        admission.parts().into_iter().find(|(name, ..)| *name == part).expect("a part of the budget").1
+    }
+
     #[tokio::test(start_paused = true)]
     async fn what_a_request_unpacks_to_has_room_of_its_own() {
         let admission = Admission::new(32 * MIB);
@@ -531,15 +642,108 @@ mod tests {
         assert!(permit.try_grow(&admission, 4 * MIB));
         let mut other = others.pop().expect("some were admitted");
         {
-            let mut growing = pin!(other.grow(&admission, 5 * MIB));
+            let mut growing = pin!(other.grow(&admission, 3 * MIB));
             assert!(poll(growing.as_mut()).is_pending());
             permit.shrink(10);
             assert_eq!(permit.bytes(), 10);
             assert!(poll(growing).is_ready());
         }
-        assert_eq!(other.bytes(), 3 * MIB, "more than there is stands alone");
+        assert_eq!((other.bytes(), held(&admission, "growth")), (3 * MIB, 2 * MIB));
         drop((permit, other, others, rest));
         assert_eq!(admission.available(), Admission::new(32 * MIB).available());
+    }
+
+    /// It stood alone in growth and held that, however much it took: 25,000 partitions of one request in 64 MiB took 9 MiB
+    /// more than the budget knew of.
+    #[tokio::test(start_paused = true)]
+    async fn what_is_larger_than_growth_is_paid_for_whole() {
+        let admission = Admission::new(32 * MIB);
+        let free = admission.available();
+        let mut permit = admission.try_admit(1000, Class::Data).expect("fits");
+        let mut others: Vec<_> = std::iter::from_fn(|| admission.try_admit(MIB, Class::Data)).collect();
+        {
+            let mut growing = pin!(permit.grow(&admission, 6 * MIB));
+            assert!(poll(growing.as_mut()).is_pending());
+            for _ in 0..5 {
+                others.truncate(others.len() - 1);
+                let soon = tokio::time::timeout(2 * LOOK_AGAIN, growing.as_mut()).await;
+                assert!(soon.is_err(), "it has not all that it needs");
+                let little = admission.try_admit(MIB, Class::Data);
+                assert!(little.is_some(), "who wants little is not held up");
+            }
+            others.truncate(others.len() - 2);
+            tokio::time::timeout(2 * LOOK_AGAIN, growing).await.expect("there is room for it now");
+        }
+        assert_eq!((permit.bytes(), held(&admission, "growth")), (6 * MIB, 0));
+        assert_eq!(free - admission.available(), others.len() * MIB + 6 * MIB);
+        assert_eq!(admission.waits(), 1);
+
+        // What cannot be had in all stands alone, with all that can.
+        drop(others);
+        permit.shrink(10);
+        permit.grow(&admission, 50 * MIB).await;
+        assert_eq!(permit.bytes(), 50 * MIB);
+        assert_eq!(held(&admission, "growth"), admission.0.growth_bytes);
+        assert_eq!(held(&admission, "requests"), admission.0.alone_bytes_max());
+        permit.shrink(MIB);
+        assert_eq!((held(&admission, "growth"), held(&admission, "requests")), (0, MIB));
+    }
+
+    /// Polls them all until each has come to its end.
+    async fn run(mut futures: Vec<std::pin::Pin<Box<dyn Future<Output = ()> + '_>>>) {
+        for _ in 0..1000 {
+            futures.retain_mut(|future| poll(pin!(future.as_mut())).is_pending());
+            if futures.is_empty() {
+                return;
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+        panic!("{} wait for each other", futures.len());
+    }
+
+    /// All that there is in general is held by requests that want more than growth, each: some were received into memory
+    /// of their own, others are small.
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_to_grow_by_much_waits_for_nobody_who_waits_for_it() {
+        let admission = Admission::new(32 * MIB);
+        let mut permits: Vec<_> = std::iter::from_fn(|| admission.try_receive(MIB, Class::Data)).collect();
+        permits.extend(std::iter::from_fn(|| admission.try_admit(64 << 10, Class::Data)));
+        permits.extend(std::iter::from_fn(|| admission.try_admit(1000, Class::Control)));
+        let most = admission.0.alone_bytes_max() + admission.0.growth_bytes;
+        let sizes = [3 * MIB, 5 * MIB, most, 40 * MIB];
+        let grow = permits.into_iter().zip(sizes.into_iter().cycle()).map(|(mut permit, bytes)| {
+            let admission = admission.clone();
+            Box::pin(async move {
+                permit.grow(&admission, bytes).await;
+                assert!(permit.held_bytes() >= bytes.min(most));
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }) as std::pin::Pin<Box<dyn Future<Output = ()>>>
+        });
+        run(grow.collect()).await;
+        assert_eq!(admission.available(), admission.0.general_bytes);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_larger_than_half_grows_before_who_waits_for_what_it_holds() {
+        let admission = Admission::new(8 * MIB);
+        let mut small = admission.try_admit(1000, Class::Data).expect("fits");
+        let mut large = admission.try_receive(100 * MIB, Class::Data);
+        assert!(large.is_none());
+        small.shrink(0);
+        large = admission.try_receive(100 * MIB, Class::Data);
+        let mut large = large.expect("an idle budget takes any request");
+        let mut growing = pin!(small.grow(&admission, 2 * MIB));
+        assert!(poll(growing.as_mut()).is_pending());
+        assert!(poll(pin!(large.grow(&admission, 130 * MIB))).is_ready());
+        assert!(poll(growing.as_mut()).is_pending());
+        drop(large);
+        assert!(tokio::time::timeout(2 * LOOK_AGAIN, growing).await.is_ok());
+    }
+
+    #[test]
+    fn limits_of_a_request_follow_a_small_budget() {
+        let limit = |mib: usize| Admission::new(mib * MIB).in_proportion(100_000);
+        assert_eq!([0, 8, 64, 256, 1024].map(limit), [3125, 3125, 25_000, 100_000, 100_000]);
     }
 
     /// It waited for what is set aside alone, and that was held by clients that took one byte every 29 s: long after
@@ -574,7 +778,8 @@ mod tests {
             let kept = pin!(permit.keep(&admission, Arc::clone(&answer), 10, &mut repeats));
             assert!(matches!(poll(kept), Poll::Ready(Some(_))));
         }
-        assert_eq!((permit.bytes(), repeats), (10, 1), "there is room: what is too much goes back");
+        assert_eq!((permit.bytes(), repeats), (MIB, 1), "there is room");
+        permit.shrink(10);
 
         let growth = admission.0.growth_bytes;
         let mut other = admission.try_admit(100, Class::Data).expect("fits");

@@ -7,7 +7,6 @@
 
 use bytes::BytesMut;
 use kolk_broker::Permit;
-use kolk_broker::admission::ALONE_BYTES_MIN;
 use kolk_engine::Piece;
 use kolk_wire_kafka::ApiKey;
 use kolk_wire_kafka::codec::{EncodeError, Message};
@@ -52,12 +51,17 @@ impl<M: Message> Unencoded<M> {
         self.bytes
     }
 
-    /// The reply. `permit` holds its bytes, and what its records have in memory or are brought there.
-    pub fn encode(self, permit: Permit) -> Result<Reply, EncodeError> {
+    /// The reply. `permit` holds its bytes, and `beside` bytes: what its records have in memory or are brought there. What it
+    /// holds for the making of the answer is given back once that is gone.
+    pub fn encode(self, mut permit: Permit, beside: usize) -> Result<Reply, EncodeError> {
         let Unencoded { api, version, correlation_id, body, records, bytes } = self;
-        debug_assert!(permit.bytes() >= bytes.min(ALONE_BYTES_MIN), "{bytes} bytes were not admitted");
+        debug_assert!(permit.bytes() >= bytes + beside, "{bytes} bytes were not admitted");
         let frame = frame::encode_response(api, version, correlation_id, &body)?;
-        Ok(Reply::new(frame, records, error_codes(&body), permit))
+        let errors = error_codes(&body);
+        drop(body);
+        permit.received();
+        permit.shrink(bytes + beside);
+        Ok(Reply::new(frame, records, errors, permit))
     }
 }
 
@@ -66,7 +70,7 @@ pub(crate) trait Answer: Send {
     /// [`Unencoded::bytes`]
     fn bytes(&self) -> usize;
     /// [`Unencoded::encode`]
-    fn encode(self: Box<Self>, permit: Permit) -> Result<Reply, EncodeError>;
+    fn encode(self: Box<Self>, permit: Permit, beside: usize) -> Result<Reply, EncodeError>;
 }
 
 impl<M: Message + Send> Answer for Unencoded<M> {
@@ -74,8 +78,8 @@ impl<M: Message + Send> Answer for Unencoded<M> {
         self.bytes
     }
 
-    fn encode(self: Box<Self>, permit: Permit) -> Result<Reply, EncodeError> {
-        Unencoded::encode(*self, permit)
+    fn encode(self: Box<Self>, permit: Permit, beside: usize) -> Result<Reply, EncodeError> {
+        Unencoded::encode(*self, permit, beside)
     }
 }
 
@@ -113,7 +117,7 @@ impl Outbox {
         self.bytes.is_empty()
     }
 
-    /// Collects pieces of an answer, which `permit` holds.
+    /// Collects pieces of an answer, which `permit` holds. [`Outbox::settle`] is called once they stand nowhere else.
     pub fn put<'a>(&mut self, pieces: impl IntoIterator<Item = &'a [u8]>, permit: Permit) {
         for piece in pieces {
             self.bytes.extend_from_slice(piece);
@@ -122,6 +126,13 @@ impl Outbox {
         match &mut self.permit {
             Some(held) => held.merge(permit),
             None => self.permit = Some(permit),
+        }
+    }
+
+    /// Gives back what is held for more than the bytes that were collected: for the making of answers.
+    pub fn settle(&mut self) {
+        if let Some(held) = &mut self.permit {
+            held.shrink(self.collected);
         }
     }
 
@@ -159,8 +170,8 @@ mod tests {
         for bytes in [0, 1, 100, 20_000] {
             let answer = assignment(bytes);
             let counted = answer.bytes();
-            let permit = admission.try_admit(counted, Class::Data).expect("room");
-            assert_eq!(answer.encode(permit).expect("it can be written").len(), counted);
+            let permit = admission.try_admit(counted + 100, Class::Data).expect("room");
+            assert_eq!(answer.encode(permit, 10).expect("it can be written").len(), counted);
         }
     }
 
@@ -169,7 +180,7 @@ mod tests {
     #[should_panic(expected = "were not admitted")]
     fn an_answer_that_was_not_admitted_is_not_encoded() {
         let permit = Admission::new(0).try_admit(1000, Class::Data).expect("room");
-        let _ = assignment(2000).encode(permit);
+        let _ = assignment(2000).encode(permit, 0);
     }
 
     #[test]
@@ -178,10 +189,10 @@ mod tests {
         let free = admission.available();
         let mut outbox = Outbox::default();
         for _ in 0..3 {
-            let mut permit = admission.try_admit(1000, Class::Data).expect("room");
-            permit.shrink(3);
+            let permit = admission.try_admit(1000, Class::Data).expect("room");
             outbox.put([&b"abc"[..]], permit);
         }
+        outbox.settle();
         assert_eq!((outbox.len(), free - admission.available()), (9, 9));
         let _ = outbox.bytes().split();
         outbox.written();

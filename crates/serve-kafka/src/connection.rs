@@ -39,7 +39,7 @@ use tokio::time::{Instant, Sleep};
 
 use crate::answer::Outbox;
 use crate::apis::{self, Service};
-use crate::handlers::{self, LISTS_ALONE, produce};
+use crate::handlers::{self, produce};
 use crate::reply::{self, Pace, SendError};
 use crate::server::{Advertise, Shared};
 
@@ -324,8 +324,7 @@ impl Connection {
     async fn take_requests(&mut self) -> Result<(), Close> {
         while !self.shared.is_stopping() {
             if self.large.as_ref().is_some_and(|large| large.buffer.len() == large.size) {
-                let Large { buffer, mut permit, .. } = self.large.take().expect("it was there");
-                permit.received();
+                let Large { buffer, permit, .. } = self.large.take().expect("it was there");
                 self.request(buffer.freeze(), Some(permit)).await?;
                 continue;
             }
@@ -475,30 +474,15 @@ impl Connection {
         permit: &mut Permit,
     ) -> Result<ProduceRequest, Close> {
         let shared = Arc::clone(&self.shared);
-        let admission = shared.broker.admission();
-        let mut decoded = None;
-        {
-            let decoding = pin!(handlers::decode(&shared.broker, body.clone(), version, permit, LISTS_ALONE));
-            if let Poll::Ready(request) = now(decoding).await {
-                decoded = Some(request?);
-            }
+        let broker = &shared.broker;
+        let charge = |request: &_, list_bytes| produce::charge(broker.admission(), request, list_bytes);
+        if let Ok(request) = handlers::try_decode(broker, &body, version, permit, charge)? {
+            return Ok(request);
         }
-        let request = match decoded {
-            Some(request) => request,
-            None => {
-                self.answer_all().await?;
-                self.flush().await?;
-                let decoding = handlers::decode(&shared.broker, body, version, permit, LISTS_ALONE);
-                unless_stopped_for(&shared, Duration::ZERO, decoding).await??
-            }
-        };
-        let bytes = permit.bytes() + produce::answer_bytes(&request)?;
-        if !permit.try_grow(admission, bytes) {
-            self.answer_all().await?;
-            self.flush().await?;
-            unless_stopped_for(&shared, Duration::ZERO, permit.grow(admission, bytes)).await?;
-        }
-        Ok(request)
+        self.answer_all().await?;
+        self.flush().await?;
+        let decoding = handlers::decode(broker, body, version, permit, charge);
+        unless_stopped_for(&shared, Duration::ZERO, decoding).await?
     }
 
     /// Decides a Produce request that found no room. What was decided before is answered first.
@@ -578,16 +562,16 @@ impl Connection {
             reply_bytes,
         };
         self.shared.metrics.answered(apis::PRODUCE, cost);
-        let (buffer, mut permit) = done.decided.into_parts();
+        let (buffer, permit) = done.decided.into_parts();
         if let Some(buffer) = buffer {
             self.shared.buffers.give_back(buffer);
         }
         if reply_bytes > 0 {
-            permit.shrink(reply_bytes);
             self.outbox.put([&self.scratch[..]], permit);
-        }
-        if reply_bytes > SCRATCH_KEPT_BYTES {
-            self.scratch = Vec::new();
+            if reply_bytes > SCRATCH_KEPT_BYTES {
+                self.scratch = Vec::new();
+            }
+            self.outbox.settle();
         }
         Ok(())
     }
@@ -632,11 +616,6 @@ async fn unless_stopped_for<T>(
             tokio::time::timeout(grace, future).await.map_err(|_| Close::Stopping)
         }
     }
-}
-
-/// Polls once.
-async fn now<T>(mut future: Pin<&mut impl Future<Output = T>>) -> Poll<T> {
-    poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await
 }
 
 /// Reads up to `limit` bytes behind what `buffer` holds.

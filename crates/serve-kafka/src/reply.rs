@@ -103,6 +103,8 @@ impl Reply {
             Segment::External { .. } => unreachable!("a reply without records from elsewhere is all here"),
         });
         outbox.put(pieces, self.permit);
+        drop(self.frame);
+        outbox.settle();
         None
     }
 }

@@ -144,6 +144,7 @@ pub(crate) async fn run(service: &Service, operation: Operation, mut call: Call)
         };
         let bytes = bytes.len() + REQUEST_BYTES;
         if let Some(mut answer) = permit.keep(admission, answer, bytes, &mut repeats).await {
+            permit.shrink(bytes);
             answer.permit = Some(permit);
             return answer;
         }

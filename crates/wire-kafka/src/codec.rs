@@ -121,6 +121,8 @@ pub struct Decoder {
     /// Bytes that lists may take in memory, and those that they have taken.
     list_bytes_max: usize,
     list_bytes: usize,
+    /// Elements of lists are read, counted and dropped.
+    weighing: bool,
     /// Version of the message that is read.
     pub version: i16,
     /// Whether that version has compact lengths and tagged fields.
@@ -137,7 +139,15 @@ pub struct Tags {
 impl Decoder {
     /// A decoder at the start of `frame`.
     pub fn new(frame: Bytes, version: i16, flexible: bool) -> Self {
-        Decoder { frame, at: 0, list_bytes_max: LIST_MEMORY_MAX, list_bytes: 0, version, flexible }
+        Decoder {
+            frame,
+            at: 0,
+            list_bytes_max: LIST_MEMORY_MAX,
+            list_bytes: 0,
+            weighing: false,
+            version,
+            flexible,
+        }
     }
 
     /// Bytes not read yet.
@@ -643,6 +653,12 @@ impl<T: Wire> WireNullable for Vec<T> {
         let Some(count) = decoder.length(false)? else { return Ok(None) };
         decoder.need(count.saturating_mul(T::SIZE_MIN.max(1)))?;
         decoder.take_list_memory(count, size_of::<T>())?;
+        if decoder.weighing {
+            for _ in 0..count {
+                T::get(decoder)?;
+            }
+            return Ok(Some(Vec::new()));
+        }
         let mut values = Vec::with_capacity(count.min(RESERVE_COUNT_MAX));
         for _ in 0..count {
             values.push(T::get(decoder)?);
@@ -706,30 +722,36 @@ pub trait Message: Wire + Default + Clone + PartialEq + std::fmt::Debug {
         version: i16,
         list_bytes_max: usize,
     ) -> Result<(Self, usize), DecodeError> {
-        Self::decode_with(frame, version, list_bytes_max)
-            .map(|(message, decoder)| (message, 2 * decoder.list_bytes))
+        let mut decoder = Self::decoder(frame, version)?;
+        decoder.list_bytes_max = list_bytes_max;
+        let message = decoder.get()?;
+        Ok((message, 2 * decoder.list_bytes))
+    }
+
+    /// Tells what [`decode_weighed`](Self::decode_weighed) would, errors included, and keeps no list in memory: what a server
+    /// asks first where there may be much.
+    fn weigh(frame: Bytes, version: i16, list_bytes_max: usize) -> Result<usize, DecodeError> {
+        let mut decoder = Self::decoder(frame, version)?;
+        decoder.list_bytes_max = list_bytes_max;
+        decoder.weighing = true;
+        decoder.get::<Self>()?;
+        Ok(2 * decoder.list_bytes)
     }
 
     /// Reads a message and gives back the bytes behind it.
     fn decode_rest(frame: Bytes, version: i16) -> Result<(Self, Bytes), DecodeError> {
-        Self::decode_with(frame, version, LIST_MEMORY_MAX)
-            .map(|(message, decoder)| (message, decoder.into_rest()))
+        let mut decoder = Self::decoder(frame, version)?;
+        let message = decoder.get()?;
+        Ok((message, decoder.into_rest()))
     }
 
-    /// Reads a message and gives back the decoder behind it.
+    /// A decoder at the start of a message of that version.
     #[doc(hidden)]
-    fn decode_with(
-        frame: Bytes,
-        version: i16,
-        list_bytes_max: usize,
-    ) -> Result<(Self, Decoder), DecodeError> {
+    fn decoder(frame: Bytes, version: i16) -> Result<Decoder, DecodeError> {
         if version < Self::VERSIONS.0 || version > Self::VERSIONS.1 {
             return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
-        let mut decoder = Decoder::new(frame, version, version >= Self::FLEXIBLE);
-        decoder.list_bytes_max = list_bytes_max;
-        let message = decoder.get()?;
-        Ok((message, decoder))
+        Ok(Decoder::new(frame, version, version >= Self::FLEXIBLE))
     }
 
     /// Writes the message behind what `encoder` holds, whose version and dialect become the message's.

@@ -566,7 +566,7 @@ pub fn synced_unread(server: &Server, scale: Scale) -> String {
 /// Entries of a few bytes, each answered with why it is refused.
 pub fn produce_unread(server: &Server, scale: Scale) -> String {
     let mut request = produce_of("honest", 0, Bytes::new());
-    let entries = scale.of(90_000, 8_000);
+    let entries = scale.of(90_000, 25_000);
     request.topic_data[0].partition_data =
         (0..entries).map(|index| PartitionProduceData { index: index as i32, records: None }).collect();
     let count = unread(server, scale, (200, 60), &encoded(&request, 9).repeat(6));
@@ -576,7 +576,7 @@ pub fn produce_unread(server: &Server, scale: Scale) -> String {
 /// The same over Fetch, of a topic that is not there.
 pub fn fetch_errors_unread(server: &Server, scale: Scale) -> String {
     let mut request = fetch_request("no-such-topic", MIB, 0);
-    let entries = scale.of(90_000, 6_000);
+    let entries = scale.of(90_000, 15_000);
     request.topics[0].partitions = vec![FetchPartition::default(); entries];
     let count = unread(server, scale, (200, 150), &encoded(&request, 12).repeat(6));
     format!(

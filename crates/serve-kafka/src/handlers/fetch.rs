@@ -21,11 +21,12 @@ use kolk_wire_kafka::messages::fetch::{
 };
 use kolk_wire_kafka::{ErrorCode, Records};
 
-use super::{Context, LEADER_EPOCH, check_leader_epoch, partitions_named, topic_key};
+use super::{Context, LEADER_EPOCH, check_leader_epoch, of_lists, partitions_named, topic_key};
 use crate::connection::Close;
 use crate::errors;
 use crate::fetch_sessions::{Asked, Topic};
 use crate::reply::{External, Reply};
+use crate::server::Shared;
 
 /// From here on topics come by id (KIP-516).
 const TOPIC_ID_VERSION_MIN: i16 = 13;
@@ -52,17 +53,22 @@ impl Found {
     }
 }
 
+/// What a request takes beside its frame until its answer is written, in bytes.
+pub(crate) fn charge(shared: &Shared, request: &FetchRequest, list_bytes: usize) -> Result<usize, Close> {
+    let named = request.topics.iter().map(|topic| topic.partitions.len());
+    let named = partitions_named(shared.broker.admission(), named)?;
+    let remembered = shared.fetch_sessions.partitions_of(request.session_id);
+    // A request's own share covers one partition.
+    Ok(of_lists(list_bytes) + (named + remembered).saturating_sub(1) * ASKED_BYTES)
+}
+
+/// `held` holds what [`charge`] says.
 pub(crate) async fn handle(
     context: &Context<'_>,
     request: FetchRequest,
-    mut held: Permit,
+    held: Permit,
 ) -> Result<Reply, Close> {
     let admission = context.broker().admission();
-    let named = partitions_named(request.topics.iter().map(|topic| topic.partitions.len()))?;
-    let remembered = context.shared.fetch_sessions.partitions_of(request.session_id);
-    // A request's own share covers one partition.
-    let asked_bytes = (named + remembered).saturating_sub(1) * ASKED_BYTES;
-    held.grow(admission, held.bytes() + asked_bytes).await;
     let by_id = context.version() >= TOPIC_ID_VERSION_MIN;
     let settings = context.broker().settings();
     let read_committed = request.isolation_level != 0;
@@ -79,7 +85,7 @@ pub(crate) async fn handle(
         Ok(turn) => turn,
         Err(code) => {
             let response = FetchResponse { error_code: code.code(), ..Default::default() };
-            return Ok(context.answer(response)?.encode(held)?);
+            return Ok(context.answer(response)?.encode(held, 0)?);
         }
     };
     let topics = resolve(context, &turn.asked, by_id).await?;
@@ -126,10 +132,8 @@ pub(crate) async fn handle(
     let found: Vec<Found> = found.into_iter().flatten().collect();
     let (response, records) = shape(context, turn, found, read_committed);
     let answer = context.answer_with(response, records)?;
-    let bytes = answer.bytes() + record_bytes;
-    permit.grow(admission, bytes).await;
-    permit.shrink(bytes);
-    Ok(answer.encode(permit)?)
+    permit.grow(admission, answer.bytes() + record_bytes).await;
+    Ok(answer.encode(permit, record_bytes)?)
 }
 
 async fn resolve(

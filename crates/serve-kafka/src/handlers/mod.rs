@@ -39,7 +39,7 @@ use kolk_broker::admission::{REPEATS_MAX, REQUEST_BYTES};
 use kolk_broker::topics::TopicKey;
 use kolk_broker::{Admission, Broker, Permit};
 use kolk_engine::{LEADER_EPOCH, TopicId};
-use kolk_wire_kafka::codec::Message;
+use kolk_wire_kafka::codec::{DecodeError, Message};
 use kolk_wire_kafka::frame::RequestHeader;
 use kolk_wire_kafka::{ApiKey, ErrorCode, Str};
 use uuid::Uuid;
@@ -89,15 +89,16 @@ impl<'a> Context<'a> {
     }
 }
 
-/// Memory that the lists of one request may take once they are decoded, in bytes: room for a Metadata request of a
-/// quarter million topics.
+/// Memory that the lists of one request may take once they are decoded, in bytes, where the budget is as usual: room for a
+/// Metadata request of a quarter million topics.
 const LIST_BYTES_MAX: usize = 16 << 20;
+/// The same for lists that are made first and weighed then. Others are weighed before there is one of them.
+const LIST_BYTES_USUAL: usize = 16 << 10;
 
-/// Partitions that one Produce or Fetch may name. Each is looked up and answered, named before or not.
+/// Partitions that one Produce or Fetch may name where the budget is as usual. Each is looked up and answered, named before
+/// or not.
 const PARTITIONS_NAMED_MAX: usize = 100_000;
 
-/// What the lists of a request whose answer takes no more than they do are charged for.
-pub(crate) const LISTS_ALONE: usize = 1;
 /// Bytes that the lists of a request and its answer take for each byte of the lists.
 const LISTS_AND_ANSWER: usize = 4;
 /// The same where an element of 4 bytes is answered by a structure.
@@ -123,24 +124,52 @@ impl Room<'_> {
     }
 }
 
-/// Decodes a request within what `permit` holds, or waits, holding nothing decoded, until it may hold more. Each byte that
-/// the lists take is charged as `weight`.
+/// Decodes a request if `permit` may hold what it takes now, or tells how much that is; nothing decoded is left then.
+/// `charge` says what a request takes whose lists take so many bytes.
+pub(crate) fn try_decode<M: Message>(
+    broker: &Broker,
+    body: &Bytes,
+    version: i16,
+    permit: &mut Permit,
+    charge: impl Fn(&M, usize) -> Result<usize, Close>,
+) -> Result<Result<M, NeedsRoom>, Close> {
+    let admission = broker.admission();
+    let list_bytes_max = admission.in_proportion(LIST_BYTES_MAX);
+    let all = |beside: usize| body.len() + REQUEST_BYTES + beside;
+    let decoded = match M::decode_weighed(body.clone(), version, list_bytes_max.min(LIST_BYTES_USUAL)) {
+        Err(DecodeError::ListsTooLarge { .. }) => {
+            let bytes = all(of_lists(M::weigh(body.clone(), version, list_bytes_max)?));
+            if !permit.try_grow(admission, bytes) {
+                return Ok(Err(NeedsRoom(bytes)));
+            }
+            M::decode_weighed(body.clone(), version, list_bytes_max)
+        }
+        decoded => decoded,
+    };
+    let (request, list_bytes) = decoded?;
+    let bytes = all(charge(&request, list_bytes)?);
+    Ok(if permit.try_grow(admission, bytes) { Ok(request) } else { Err(NeedsRoom(bytes)) })
+}
+
+/// [`try_decode`], as soon as there is room.
 pub(crate) async fn decode<M: Message>(
     broker: &Broker,
     body: Bytes,
     version: i16,
     permit: &mut Permit,
-    weight: usize,
+    charge: impl Fn(&M, usize) -> Result<usize, Close>,
 ) -> Result<M, Close> {
-    let (request, list_bytes) = M::decode_weighed(body.clone(), version, LIST_BYTES_MAX)?;
-    // A request's own share covers lists of the usual size.
-    let bytes = body.len() + REQUEST_BYTES + (weight * list_bytes).saturating_sub(REQUEST_BYTES / 2);
-    if permit.try_grow(broker.admission(), bytes) {
-        return Ok(request);
+    loop {
+        match try_decode(broker, &body, version, permit, &charge)? {
+            Ok(request) => return Ok(request),
+            Err(NeedsRoom(bytes)) => permit.grow(broker.admission(), bytes).await,
+        }
     }
-    drop(request);
-    permit.grow(broker.admission(), bytes).await;
-    Ok(M::decode(body, version)?)
+}
+
+/// What lists of so many bytes are charged for beside their request, whose own share covers those of the usual size.
+pub(crate) fn of_lists(list_bytes: usize) -> usize {
+    list_bytes.saturating_sub(REQUEST_BYTES / 2)
 }
 
 /// Runs a request to its end. `permit` is what it holds of the byte budget; the reply takes it over, and more if it is
@@ -158,16 +187,19 @@ pub(crate) async fn handle(
     // What waits for other clients gives its permit back, and answers under another one.
     match api {
         ApiKey::Fetch => {
-            let request = decode(&shared.broker, body, header.api_version, &mut permit, LISTS_ALONE).await?;
+            let charge = |request: &_, list_bytes| fetch::charge(shared, request, list_bytes);
+            let request = decode(&shared.broker, body, header.api_version, &mut permit, charge).await?;
             return Box::pin(fetch::handle(&context, request, permit)).await;
         }
         ApiKey::JoinGroup => {
-            let request = decode(&shared.broker, body, header.api_version, &mut permit, LISTS_ALONE).await?;
+            let charge = |_: &_, list_bytes| Ok(of_lists(list_bytes));
+            let request = decode(&shared.broker, body, header.api_version, &mut permit, charge).await?;
             let response = Box::pin(join_group::handle(&context, request, permit)).await?;
             return admitted(&context, api, response).await;
         }
         ApiKey::SyncGroup => {
-            let request = decode(&shared.broker, body, header.api_version, &mut permit, LISTS_ALONE).await?;
+            let charge = |_: &_, list_bytes| Ok(of_lists(list_bytes));
+            let request = decode(&shared.broker, body, header.api_version, &mut permit, charge).await?;
             let response = Box::pin(sync_group::handle(&context, request, permit)).await?;
             return admitted(&context, api, response).await;
         }
@@ -187,7 +219,7 @@ pub(crate) async fn handle(
         };
         let bytes = answer.bytes() + REQUEST_BYTES;
         if let Some(answer) = permit.keep(admission, answer, bytes, &mut repeats).await {
-            return Ok(answer.encode(permit)?);
+            return Ok(answer.encode(permit, REQUEST_BYTES)?);
         }
     }
 }
@@ -198,7 +230,7 @@ async fn admitted<M: Message>(context: &Context<'_>, api: ApiKey, response: M) -
     let answer = context.answer(response)?;
     let bytes = answer.bytes() + REQUEST_BYTES;
     let permit = context.broker().admission().admit(bytes, apis::class(api.key())).await;
-    Ok(answer.encode(permit)?)
+    Ok(answer.encode(permit, REQUEST_BYTES)?)
 }
 
 /// Makes the answer to any request but Produce and those that wait for other clients.
@@ -210,9 +242,10 @@ async fn answer(
 ) -> Result<Result<Box<dyn Answer>, NeedsRoom>, Close> {
     let header = context.header;
     macro_rules! request {
-        ($weight:expr) => {
-            decode(context.broker(), body, header.api_version, room.permit, $weight).await?
-        };
+        ($weight:expr) => {{
+            let charge = |_: &_, list_bytes| Ok(of_lists($weight * list_bytes));
+            decode(context.broker(), body, header.api_version, room.permit, charge).await?
+        }};
     }
     macro_rules! answer {
         ($handler:path) => {{
@@ -308,9 +341,12 @@ pub(crate) fn check_assignment(context: &Context<'_>, brokers: &[i32], agreed: u
 
 /// How many partitions a Produce or a Fetch names, a topic without any counted for one; the connection of one that names
 /// too many is to be closed.
-pub(crate) fn partitions_named(in_topics: impl Iterator<Item = usize>) -> Result<usize, Close> {
+pub(crate) fn partitions_named(
+    admission: &Admission,
+    in_topics: impl Iterator<Item = usize>,
+) -> Result<usize, Close> {
     let named = in_topics.map(|partitions| partitions.max(1)).sum();
-    match named <= PARTITIONS_NAMED_MAX {
+    match named <= admission.in_proportion(PARTITIONS_NAMED_MAX) {
         true => Ok(named),
         false => Err(Close::BadRequest("a request that names too many partitions")),
     }

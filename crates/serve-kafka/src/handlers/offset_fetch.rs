@@ -25,7 +25,7 @@ use crate::errors;
 const GROUPS_VERSION_MIN: i16 = 8;
 const TOPIC_ID_VERSION_MIN: i16 = 10;
 
-/// Partitions that one request may name. There are fewer.
+/// Partitions that one request may name where the memory budget is as usual. There are fewer.
 const INDEXES_MAX: usize = 250_000;
 /// What a committed offset takes in an answer beside its metadata, in bytes.
 const OFFSET_BYTES: usize = 256;
@@ -62,7 +62,7 @@ pub(crate) async fn handle(
     let in_one = request.topics.iter().flatten();
     let named = in_groups.map(|topic| topic.partition_indexes.len()).sum::<usize>()
         + in_one.map(|topic| topic.partition_indexes.len()).sum::<usize>();
-    if named > INDEXES_MAX {
+    if named > context.broker().admission().in_proportion(INDEXES_MAX) {
         return Err(Close::BadRequest("an OffsetFetch of more partitions than there may be"));
     }
     let mut asked = if has_groups { of_groups(request.groups) } else { of_one(request) };

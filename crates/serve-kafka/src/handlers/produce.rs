@@ -17,9 +17,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
-use kolk_broker::Permit;
 use kolk_broker::partitions::{BatchRefusal, BatchRules, Checked, check_batch, looking_bytes};
 use kolk_broker::topics::{TopicKey, find};
+use kolk_broker::{Admission, Permit};
 use kolk_engine::map::HashMap;
 use kolk_engine::{Append, AppendError, Appended, EngineExt, PartitionId, Pending, TopicId};
 use kolk_wire_kafka::frame::{self, RequestHeader};
@@ -29,7 +29,7 @@ use kolk_wire_kafka::messages::produce::{
 };
 use kolk_wire_kafka::{ApiKey, ErrorCode, Records, Str};
 
-use super::partitions_named;
+use super::{of_lists, partitions_named};
 use crate::answer;
 use crate::connection::Close;
 use crate::errors;
@@ -136,11 +136,15 @@ pub(crate) struct Held {
     pub waited_bytes: usize,
 }
 
-/// What a request takes beside its frame and its decoded lists until its answer is written, in bytes. A request's own share
-/// covers one partition.
-pub(crate) fn answer_bytes(request: &ProduceRequest) -> Result<usize, Close> {
-    let named = partitions_named(request.topic_data.iter().map(|topic| topic.partition_data.len()))?;
-    Ok(named.saturating_sub(1) * PARTITION_BYTES)
+/// What a request takes beside its frame until its answer is written, in bytes. A request's own share covers one partition.
+pub(crate) fn charge(
+    admission: &Admission,
+    request: &ProduceRequest,
+    list_bytes: usize,
+) -> Result<usize, Close> {
+    let named = request.topic_data.iter().map(|topic| topic.partition_data.len());
+    let named = partitions_named(admission, named)?;
+    Ok(of_lists(list_bytes) + named.saturating_sub(1) * PARTITION_BYTES)
 }
 
 /// Decides a request. Where the first batch that its topic wants in another codec finds no room, or one that takes much to
@@ -274,7 +278,8 @@ pub(crate) fn decide(
             partition_responses: partitions,
         });
     }
-    // What was waited for to look into batches is not needed any more.
+    // What was waited for to look into batches is not needed any more, and nothing more is waited for.
+    decided.permit.received();
     decided.permit.shrink(request_bytes + own_bytes + records_named * NAMED_RECORD_BYTES);
     decided.bytes = decided.permit.bytes();
     if !appends.is_empty() {

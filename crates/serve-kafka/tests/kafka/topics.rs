@@ -392,14 +392,14 @@ async fn who_waits_for_room_holds_up_no_other_description() {
     let most = held.bytes() + admission.available() - (64 << 10);
     assert!(held.try_grow(admission, most));
     assert!(held.try_grow(admission, most + (500 << 10)));
-    let free = admission.available();
+    let waits = admission.waits();
     let resource =
         DescribeConfigsResource { resource_type: 2, resource_name: "none".into(), ..Default::default() };
     let many = DescribeConfigsRequest { resources: vec![resource; 1000], ..Default::default() };
     let id = waiting.send(4, &many).await;
     // It is here, and wants more than there is.
     let start = std::time::Instant::now();
-    while admission.available() == free {
+    while admission.waits() == waits {
         assert!(start.elapsed() < PATIENCE);
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }

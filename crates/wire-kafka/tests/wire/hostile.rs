@@ -183,8 +183,13 @@ fn lists_that_grow_too_much_in_memory_are_refused() {
     let count = 2_000_000i32;
     let mut bytes = BytesMut::from(&count.to_be_bytes()[..]);
     bytes.resize(4 + 2 * count as usize, 0);
-    let found = MetadataRequest::decode(bytes.freeze(), 1);
+    let frame = bytes.freeze();
+    let found = MetadataRequest::decode(frame.clone(), 1);
     assert_eq!(found.err(), Some(DecodeError::ListsTooLarge { limit: LIST_MEMORY_MAX }));
+
+    let (weighed, peak) = peak_bytes(|| MetadataRequest::weigh(frame, 1, usize::MAX));
+    assert!(weighed.unwrap() > 2 * LIST_MEMORY_MAX);
+    assert!(peak < 1024, "{peak} bytes held to weigh it");
 }
 
 /// A compact length can announce more than the plain one. Such a string came in and could go out in no version: a group that

@@ -2,7 +2,7 @@
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "tests read the schema's files")]
 
 use bytes::Bytes;
-use kolk_wire_kafka::codec::{DecodeError, EncodeError, Message};
+use kolk_wire_kafka::codec::{DecodeError, EncodeError, LIST_MEMORY_MAX, Message};
 use kolk_wire_kafka::{for_each_api, messages};
 
 mod frames;
@@ -28,7 +28,10 @@ struct Codec {
 }
 
 fn decode<M: Message>(bytes: Bytes, version: i16) -> Result<(), DecodeError> {
-    M::decode(bytes, version).map(drop)
+    let weighed = M::weigh(bytes.clone(), version, LIST_MEMORY_MAX);
+    let decoded = M::decode_weighed(bytes, version, LIST_MEMORY_MAX).map(|(_, list_bytes)| list_bytes);
+    assert_eq!(weighed, decoded, "{} {version}: what it weighs, and why it cannot be read", M::NAME);
+    decoded.map(drop)
 }
 
 fn again<M: Message>(bytes: Bytes, version: i16) -> Result<Bytes, DecodeError> {
