@@ -226,7 +226,7 @@ pub struct Membership {
     pub protocol: Option<String>,
     /// The leader's member id.
     pub leader: Option<Arc<str>>,
-    /// Members with their subscriptions and assignments.
+    /// Members with their subscriptions and assignments, in order of their ids, each once.
     pub members: Vec<Member>,
     /// When the group came into this state, ms: offsets of an empty group expire from here.
     pub since_ms: i64,

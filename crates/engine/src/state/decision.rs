@@ -686,7 +686,7 @@ pub(crate) fn encode_membership(membership: &Membership, out: &mut Vec<u8>) {
 }
 
 pub(crate) fn decode_membership(r: &mut Reader<'_, '_>) -> Result<Membership, CorruptState> {
-    Ok(Membership {
+    let membership = Membership {
         protocol_type: r.string()?,
         generation: r.i32()?,
         protocol: r.option(Reader::string)?,
@@ -704,7 +704,11 @@ pub(crate) fn decode_membership(r: &mut Reader<'_, '_>) -> Result<Membership, Co
             })
         })?,
         since_ms: r.i64()?,
-    })
+    };
+    match membership.is_in_order() {
+        true => Ok(membership),
+        false => Err(CorruptState::new("members that are not in order")),
+    }
 }
 
 pub(crate) fn encode_offsets<'a>(
