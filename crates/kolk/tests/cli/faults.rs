@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::json;
 
-use crate::harness::{Server, json_lines, run};
+use crate::harness::{Server, get, json_lines, metrics, run, value};
 
 const DISK: u64 = 24 << 20;
 
@@ -21,6 +21,17 @@ fn put(server: &Server, stream: &str) -> bool {
         }
         (status, body) => panic!("{status}: {body}"),
     }
+}
+
+/// Expects that operators are told whether the disk is full, as people and programs ask for it.
+#[track_caller]
+fn tells(server: &Server, is_full: bool) {
+    let (status, _, said) = get(&server.http, "/readyz");
+    let page = metrics(server);
+    let found = (status, value(&page, "kolk_ready"), value(&page, "kolk_disk_full"));
+    assert_eq!(found, if is_full { (503, 0.0, 1.0) } else { (200, 1.0, 0.0) }, "{said}");
+    assert_eq!(said.contains("the disk is full"), is_full, "{said}");
+    assert_eq!(get(&server.http, "/healthz").0, 200, "nobody is to restart it");
 }
 
 const SETTINGS: [&str; 5] = ["--kinesis-unsigned", "--create", "large:1", "--create", "small:1"];
@@ -40,14 +51,17 @@ fn a_full_disk_refuses_writes_serves_reads_and_deletes_and_heals() {
 }
 
 fn refuses_writes_serves_reads_and_deletes_and_heals(server: Server) {
+    tells(&server, false);
     let mut taken = 0;
     let end = Instant::now() + Duration::from_secs(60);
     while put(&server, "large") {
         taken += 1;
         assert!(taken * 600_000 < DISK && Instant::now() < end, "the disk never got full");
     }
-    assert!(taken * 600_000 > DISK / 4, "only {taken} records went in");
+    // The log itself takes most of so small a disk, and how much of that is free when it gets full is a matter of moments.
+    assert!(taken * 600_000 > DISK / 8, "only {taken} records went in");
     assert!(!put(&server, "small"), "it takes other records");
+    tells(&server, true);
     // The same refusal for Kafka's clients, which try again until they give up.
     let read = server.json(&["consume", "large"]);
     assert_eq!(read.len() as u64, taken, "what was taken can be read");
@@ -61,7 +75,9 @@ fn refuses_writes_serves_reads_and_deletes_and_heals(server: Server) {
     }
     let log = server.log();
     assert!(log.contains("the disk is full") && log.contains("space came back"), "{log}");
+    tells(&server, false);
     while put(&server, "small") {}
+    tells(&server, true);
     let (code, _) = server.stop(Signal::TERM);
     assert_eq!(code, Some(0), "a stop does not wait for space");
 }

@@ -1,10 +1,12 @@
 //! Running `kolk` and looking at what it says.
 
-use std::io::Write;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
 use serde_json::Value;
 
 /// A `kolk` with nothing of the caller's environment that could change what it does.
@@ -74,6 +76,36 @@ pub fn run(arguments: &[&str]) -> Said {
     kolk(arguments).output().expect("kolk can be run").into()
 }
 
+/// Sends a request as it stands; gives status, head and body of the answer.
+pub fn ask(address: &str, request: &str) -> (u16, String, String) {
+    let mut socket = TcpStream::connect(address).expect("it listens");
+    socket.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout");
+    socket.write_all(request.as_bytes()).expect("it reads");
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).expect("an answer in UTF-8");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a whole answer");
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+    (status, head.to_lowercase(), body.to_owned())
+}
+
+/// The same of a plain GET.
+pub fn get(address: &str, path: &str) -> (u16, String, String) {
+    ask(address, &format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n"))
+}
+
+/// The server's page of metrics.
+pub fn metrics(server: &Server) -> String {
+    let (status, _, body) = get(&server.http, "/metrics");
+    assert_eq!(status, 200);
+    body
+}
+
+/// The value of one line of the page.
+pub fn value(page: &str, series: &str) -> f64 {
+    let line = page.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("no {series} in:\n{page}")).parse().expect("a number")
+}
+
 /// No client command takes so long.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -127,9 +159,8 @@ impl Server {
 
     /// One Kinesis call without a signature (start it with `--kinesis-unsigned`): the status and the body.
     pub fn kinesis_call(&self, operation: &str, body: &Value) -> (u16, String) {
-        use std::io::Read;
         let body = body.to_string();
-        let mut stream = std::net::TcpStream::connect(&self.kinesis).expect("it listens");
+        let mut stream = TcpStream::connect(&self.kinesis).expect("it listens");
         let request = format!(
             "POST / HTTP/1.1\r\nHost: kolk\r\nX-Amz-Target: Kinesis_20131202.{operation}\r\nConnection: close\r\n\
              Content-Type: application/x-amz-json-1.1\r\nContent-Length: {}\r\n\r\n{body}",
@@ -232,7 +263,7 @@ impl Server {
         let (ended, waited) = std::sync::mpsc::channel::<()>();
         let watch = std::thread::spawn(move || {
             if waited.recv_timeout(PATIENCE) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
-                let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+                let _ = rustix::process::kill_process(pid, Signal::KILL);
             }
         });
         let output = child.wait_with_output().expect("it can be waited for");
@@ -267,10 +298,19 @@ impl Server {
     }
 
     /// Sends a signal and waits for the end; gives the exit code and the home directory.
-    pub fn stop(mut self, signal: rustix::process::Signal) -> (Option<i32>, tempfile::TempDir) {
-        let mut child = self.child.take().expect("it runs");
-        let pid = rustix::process::Pid::from_child(&child);
+    pub fn stop(self, signal: Signal) -> (Option<i32>, tempfile::TempDir) {
+        self.signal(signal);
+        self.ended()
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        let pid = rustix::process::Pid::from_child(self.child.as_ref().expect("it runs"));
         rustix::process::kill_process(pid, signal).expect("it is there");
+    }
+
+    /// Waits for the end; gives the exit code and the home directory.
+    pub fn ended(mut self) -> (Option<i32>, tempfile::TempDir) {
+        let mut child = self.child.take().expect("it runs");
         let end = Instant::now() + Duration::from_secs(20);
         let status = loop {
             match child.try_wait().expect("a child can be asked") {

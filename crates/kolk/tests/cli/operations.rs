@@ -8,35 +8,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::harness::{Server, run};
-
-/// Sends a request as it stands; gives status, head and body of the answer.
-fn ask(address: &str, request: &str) -> (u16, String, String) {
-    let mut socket = TcpStream::connect(address).expect("it listens");
-    socket.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout");
-    socket.write_all(request.as_bytes()).expect("it reads");
-    let mut answer = String::new();
-    socket.read_to_string(&mut answer).expect("an answer in UTF-8");
-    let (head, body) = answer.split_once("\r\n\r\n").expect("a whole answer");
-    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
-    (status, head.to_lowercase(), body.to_owned())
-}
-
-fn get(address: &str, path: &str) -> (u16, String, String) {
-    ask(address, &format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n"))
-}
-
-fn metrics(server: &Server) -> String {
-    let (status, _, body) = get(&server.http, "/metrics");
-    assert_eq!(status, 200);
-    body
-}
-
-/// The value of one line of the page.
-fn value(page: &str, series: &str) -> f64 {
-    let line = page.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
-    line.unwrap_or_else(|| panic!("no {series} in:\n{page}")).parse().expect("a number")
-}
+use crate::harness::{Server, ask, get, metrics, run, value};
 
 #[test]
 fn health_is_told_and_nothing_else_is_there() {
@@ -54,6 +26,33 @@ fn health_is_told_and_nothing_else_is_there() {
     let (status, head, body) =
         ask(&server.http, "HEAD /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
     assert_eq!((status, body.as_str()), (200, ""), "{head}");
+}
+
+/// A request that is half here keeps the server at it for as long as a stop gives it.
+#[test]
+fn a_server_that_stops_is_not_ready() {
+    let server = Server::start(&["--kinesis-unsigned"]);
+    assert_eq!(get(&server.http, "/readyz").0, 200);
+    let mut half = TcpStream::connect(&server.kinesis).expect("it listens");
+    let head = "POST / HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-amz-json-1.1\r\n\
+                x-amz-target: Kinesis_20131202.ListStreams\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n";
+    half.write_all(head.as_bytes()).expect("it reads");
+    let mut told = [0; 25];
+    half.read_exact(&mut told).expect("the body is asked for");
+    assert_eq!(&told, b"HTTP/1.1 100 Continue\r\n\r\n");
+    server.signal(Signal::TERM);
+    let end = std::time::Instant::now() + Duration::from_secs(60);
+    let told = loop {
+        let told = get(&server.http, "/readyz");
+        if told.0 != 200 {
+            break told;
+        }
+        assert!(std::time::Instant::now() < end, "it does not stop");
+    };
+    assert_eq!((told.0, told.2.as_str()), (503, "not ready: the server stops\n"));
+    assert_eq!(value(&metrics(&server), "kolk_ready"), 0.0);
+    let (code, _) = server.ended();
+    assert_eq!(code, Some(0));
 }
 
 #[test]
