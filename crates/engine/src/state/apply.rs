@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use super::lane::Part;
 use super::partition::Partition;
-use super::{AppendDecision, Decision, Group, Lane, ReshardDecision, State, Topic, topics};
+use super::{
+    AppendDecision, CommittedOffset, Decision, Group, Lane, Membership, ReshardDecision, State, Topic, topics,
+};
 use crate::types::{Offset, PartitionId, TopicId};
 
 impl State {
@@ -79,13 +81,11 @@ impl State {
                     *floor = (*floor).max(last);
                 }
                 for group in groups {
-                    if part.has(|| Lane::of_group(group)) {
-                        self.change_group(group, |group| {
-                            let on_topic: Vec<_> = group.offsets_on(*topic).map(|(id, _)| *id).collect();
-                            for id in on_topic {
-                                group.offsets.remove(&id);
-                            }
-                        });
+                    if part.has(|| Lane::of_group(group))
+                        && let Some(known) = self.groups.get(group)
+                    {
+                        let on_topic: Vec<_> = known.offsets_on(*topic).map(|(id, _)| *id).collect();
+                        self.remove_offsets(group, &on_topic);
                     }
                 }
             }
@@ -129,7 +129,7 @@ impl State {
             Decision::StoreGroup { group, membership } => {
                 if part.has(|| Lane::of_group(group)) {
                     self.make_group(group, membership.since_ms);
-                    self.change_group(group, |group| group.membership = membership.clone());
+                    self.put_membership(group, membership.clone());
                 }
             }
             Decision::CommitOffsets { group, now_ms, offsets } => {
@@ -142,9 +142,7 @@ impl State {
             }
             Decision::DeleteOffsets { group, partitions } => {
                 if part.has(|| Lane::of_group(group)) {
-                    self.change_group(group, |group| {
-                        partitions.iter().for_each(|id| drop(group.offsets.remove(id)));
-                    });
+                    self.remove_offsets(group, partitions);
                 }
             }
             Decision::DeleteGroup { group } => {
@@ -157,9 +155,7 @@ impl State {
                     if !part.has(|| Lane::of_group(&expired.group)) {
                         continue;
                     }
-                    self.change_group(&expired.group, |group| {
-                        expired.partitions.iter().for_each(|id| drop(group.offsets.remove(id)));
-                    });
+                    self.remove_offsets(&expired.group, &expired.partitions);
                     if expired.deleted {
                         self.drop_group(&expired.group);
                     }
@@ -249,6 +245,7 @@ impl State {
     pub(super) fn put_group(&mut self, group: Group) {
         self.group_bytes += group.counted_bytes();
         self.lane_keys_mut(Lane::of_group(&group.id)).groups.insert(group.id.clone());
+        self.groups_by_topic.extend(group.topics().map(|topic| (topic, group.id.clone())));
         self.groups.insert(group.id.clone(), group);
     }
 
@@ -256,22 +253,36 @@ impl State {
         if let Some(group) = self.groups.remove(id) {
             self.group_bytes -= group.counted_bytes();
             self.lane_keys_mut(Lane::of_group(id)).groups.remove(id);
+            for topic in group.topics() {
+                self.groups_by_topic.remove(&(topic, group.id.clone()));
+            }
         }
     }
 
-    /// For changes that touch much of a group; a commit touches one offset at a time.
-    fn change_group(&mut self, id: &str, change: impl FnOnce(&mut Group)) {
+    fn put_membership(&mut self, id: &str, membership: Arc<Membership>) {
         let Some(group) = self.groups.get_mut(id) else { return };
-        self.group_bytes -= group.counted_bytes();
-        change(group);
-        self.group_bytes += group.counted_bytes();
+        self.group_bytes += membership.counted_bytes();
+        self.group_bytes -= group.membership.counted_bytes();
+        group.membership = membership;
     }
 
-    fn put_offset(&mut self, group: &str, id: PartitionId, committed: super::CommittedOffset) {
+    fn put_offset(&mut self, group: &str, id: PartitionId, committed: CommittedOffset) {
         let Some(group) = self.groups.get_mut(group) else { return };
         self.group_bytes += committed.counted_bytes();
-        if let Some(before) = group.offsets.insert(id, committed) {
-            self.group_bytes -= before.counted_bytes();
+        match group.offsets.insert(id, committed) {
+            Some(before) => self.group_bytes -= before.counted_bytes(),
+            None => drop(self.groups_by_topic.insert((id.topic, group.id.clone()))),
+        }
+    }
+
+    fn remove_offsets(&mut self, group: &str, partitions: &[PartitionId]) {
+        let Some(group) = self.groups.get_mut(group) else { return };
+        for id in partitions {
+            let Some(removed) = group.offsets.remove(id) else { continue };
+            self.group_bytes -= removed.counted_bytes();
+            if group.offsets_on(id.topic).next().is_none() {
+                self.groups_by_topic.remove(&(id.topic, group.id.clone()));
+            }
         }
     }
 }

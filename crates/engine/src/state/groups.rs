@@ -28,8 +28,8 @@ const EXPIRED_PER_DECISION: usize = 1000;
 const LOOKED_AT_PER_DECISION: usize = 20_000;
 
 impl CommittedOffset {
-    /// What an offset without metadata counts against the memory limit.
-    pub(crate) const EMPTY_BYTES: usize = 96;
+    /// What an offset without metadata counts against the memory limit, its group's place in the index by topic included.
+    pub(crate) const EMPTY_BYTES: usize = 128;
 
     pub(crate) fn counted_bytes(&self) -> usize {
         Self::EMPTY_BYTES + self.metadata.len()
@@ -88,6 +88,18 @@ impl Group {
 
     pub(crate) fn counted_base(id: &str) -> usize {
         256 + id.len()
+    }
+
+    /// The topics that it has committed offsets on.
+    pub(super) fn topics(&self) -> impl Iterator<Item = TopicId> {
+        let mut next = self.offsets.keys().next().map(|first| first.topic);
+        std::iter::from_fn(move || {
+            let topic = next?;
+            let last = PartitionId { topic, index: i32::MAX };
+            let behind = self.offsets.range((Bound::Excluded(last), Bound::Unbounded)).next();
+            next = behind.map(|(id, _)| id.topic);
+            Some(topic)
+        })
     }
 
     /// Committed offsets on one topic.

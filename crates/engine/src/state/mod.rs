@@ -36,7 +36,7 @@ mod tests;
 mod topics;
 mod virtual_segments;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -72,6 +72,8 @@ pub struct State {
     limits: Limits,
     names: BTreeMap<TopicName, TopicId>,
     collisions: HashMap<String, TopicName>,
+    /// Which groups have committed offsets on a topic.
+    groups_by_topic: BTreeSet<(TopicId, Arc<str>)>,
     shard_count: usize,
     text_bytes: usize,
     group_bytes: usize,
@@ -93,6 +95,7 @@ impl State {
             limits,
             names: BTreeMap::new(),
             collisions: HashMap::default(),
+            groups_by_topic: BTreeSet::new(),
             shard_count: 0,
             text_bytes: 0,
             group_bytes: 0,
@@ -311,8 +314,10 @@ impl State {
         self.producer_count
     }
 
-    fn groups_with_offsets_on(&self, topic: TopicId) -> impl Iterator<Item = &Group> {
-        self.groups.values().filter(move |group| group.offsets_on(topic).next().is_some())
+    /// The groups that have committed offsets on a topic, by id.
+    fn groups_with_offsets_on(&self, topic: TopicId) -> impl Iterator<Item = &Arc<str>> {
+        let from = (topic, Arc::from(""));
+        self.groups_by_topic.range(from..).take_while(move |(on, _)| *on == topic).map(|(_, group)| group)
     }
 
     fn colliding_name(&self, name: &str) -> Option<&TopicName> {

@@ -255,6 +255,7 @@ fn assert_same(a: &State, b: &State) {
     }
     assert_eq!((&a.topics, &a.partitions, &a.groups), (&b.topics, &b.partitions, &b.groups));
     assert_eq!((&a.names, &a.collisions), (&b.names, &b.collisions));
+    assert_eq!(a.groups_by_topic, b.groups_by_topic);
     let counts = |state: &State| {
         (state.shard_count, state.text_bytes, state.group_bytes, state.producer_count, state.segment_count)
     };
@@ -274,6 +275,13 @@ fn assert_counted(state: &State) {
     );
     let partitions: usize = state.topics().map(|topic| topic.partitions as usize).sum();
     assert_eq!(partitions, state.partition_count());
+    let of_group = |group: &Group| {
+        group.offsets.keys().map(|id| (id.topic, group.id.clone())).collect::<std::collections::BTreeSet<_>>()
+    };
+    assert_eq!(
+        state.groups().flat_map(of_group).collect::<std::collections::BTreeSet<_>>(),
+        state.groups_by_topic
+    );
     for (group, id) in state.groups().flat_map(|group| group.offsets.keys().map(move |id| (group, id))) {
         assert!(state.partition(*id).is_some(), "{} has an offset on nothing", group.id);
     }

@@ -190,7 +190,7 @@ impl State {
 
     pub(super) fn decide_delete_topic(&self, topic: TopicId) -> Decided {
         let topic = self.topic(topic).ok_or(Refusal::UnknownTopic)?;
-        let groups = self.groups_with_offsets_on(topic.id).map(|group| group.id.clone()).collect();
+        let groups = self.groups_with_offsets_on(topic.id).cloned().collect();
         let decision = Decision::DeleteTopic {
             topic: topic.id,
             name: topic.name.clone(),
@@ -285,7 +285,7 @@ impl State {
             let bytes = groups.count().saturating_mul(new.len() * CommittedOffset::EMPTY_BYTES);
             self.admit_group_bytes(0, bytes)?;
             let groups = self.groups_with_offsets_on(topic.id);
-            starts.extend(groups.map(|group| (group.id.clone(), new.clone())));
+            starts.extend(groups.map(|group| (group.clone(), new.clone())));
         }
         let mut after = Topic::clone(topic);
         change.apply(&mut after);
