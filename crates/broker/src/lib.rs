@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use kolk_engine::door::Door;
-use kolk_engine::state::{CatalogueEpoch, Command, OffsetCursor, Outcome, Refusal};
+use kolk_engine::state::{CatalogueEpoch, Command, Outcome, Refusal};
 use kolk_engine::{Engine, EngineExt, PartitionId, Pending};
 
 pub use admission::{Admission, Class, Permit};
@@ -82,7 +82,11 @@ impl Broker {
                 let retention_ms = settings.offsets_retention_minutes.saturating_mul(60_000);
                 let check_ms = settings.offsets_retention_check_interval_ms;
                 let command = |before_ms, from| Command::ExpireOffsets { before_ms, from };
-                broker.expire("offsets", retention_ms, check_ms, command).await;
+                let next = |outcome| match outcome {
+                    Outcome::OffsetsExpired { next } => next,
+                    _ => None,
+                };
+                broker.expire("offsets", retention_ms, check_ms, command, next).await;
             };
             self.0.door.tasks.spawn("offset-expiry", Box::pin(offsets));
             let broker = self.clone();
@@ -90,35 +94,42 @@ impl Broker {
                 let settings = broker.settings();
                 let retention_ms = settings.producer_id_expiration_ms;
                 let check_ms = settings.producer_id_expiration_check_interval_ms;
-                let command = |before_ms, _| Command::ExpireProducers { before_ms };
-                broker.expire("producers", retention_ms, check_ms, command).await;
+                let command = |before_ms, from| Command::ExpireProducers { before_ms, from };
+                let next = |outcome| match outcome {
+                    Outcome::ProducersExpired { next } => next,
+                    _ => None,
+                };
+                broker.expire("producers", retention_ms, check_ms, command, next).await;
             };
             self.0.door.tasks.spawn("producer-expiry", Box::pin(producers));
         }
     }
 
-    /// Forgets what is older than `retention_ms`, every `check_ms`, until the log is closed.
-    async fn expire(
+    /// Forgets what is older than `retention_ms`, every `check_ms`, until the log is closed. A command goes on where the one
+    /// before stopped, as its outcome says.
+    async fn expire<Place>(
         &self,
         what: &'static str,
         retention_ms: i64,
         check_ms: u64,
-        command: impl Fn(i64, Option<OffsetCursor>) -> Command,
+        command: impl Fn(i64, Option<Place>) -> Command,
+        next: impl Fn(Outcome) -> Option<Place>,
     ) {
         loop {
             tokio::time::sleep(Duration::from_millis(check_ms.max(1))).await;
             let before_ms = self.now_ms().saturating_sub(retention_ms);
             let mut from = None;
             loop {
-                match self.propose(command(before_ms, from.take())).await {
-                    Ok(Ok(Outcome::Expired { more: true })) => {}
-                    Ok(Ok(Outcome::OffsetsExpired { next: Some(next) })) => from = Some(next),
-                    Ok(Ok(_)) => break,
+                from = match self.propose(command(before_ms, from)).await {
+                    Ok(Ok(outcome)) => next(outcome),
                     Ok(Err(refusal)) => {
                         tracing::warn!(what, %refusal, "expiry was refused");
-                        break;
+                        None
                     }
                     Err(_) => return,
+                };
+                if from.is_none() {
+                    break;
                 }
             }
         }

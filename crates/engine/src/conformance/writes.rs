@@ -169,8 +169,8 @@ pub(super) async fn producers_follow_their_sequence_and_epoch(kit: &mut Kit<'_>)
     assert!(kit.append(to(other, stamped(1, b"v", stamp(1, 0, 0)))).await.is_ok());
 
     // A producer that was forgotten may go on, too.
-    let more = kit.propose(Command::ExpireProducers { before_ms: START_MS + 1 }).await;
-    assert_eq!(more, Ok(crate::state::Outcome::Expired { more: false }));
+    let done = kit.propose(Command::ExpireProducers { before_ms: START_MS + 1, from: None }).await;
+    assert_eq!(done, Ok(crate::state::Outcome::ProducersExpired { next: None }));
     assert_eq!(kit.query(|state| state.producer_count()).await, 0);
     assert!(kit.append(send(1, 0, 77, 1)).await.is_ok());
 }

@@ -64,6 +64,8 @@ pub enum Command {
     ExpireProducers {
         /// The instant, ms.
         before_ms: i64,
+        /// Where the one before stopped; `None` begins.
+        from: Option<PartitionId>,
     },
     /// Stores what a classic group agreed on (a completed rebalance, or an assignment).
     StoreGroup {
@@ -281,9 +283,9 @@ pub enum Outcome {
         topic: Arc<Topic>,
     },
     /// Of ExpireProducers.
-    Expired {
-        /// There may be more that is due: propose again.
-        more: bool,
+    ProducersExpired {
+        /// There may be more that is due: propose again, from this partition.
+        next: Option<PartitionId>,
     },
     /// Of ExpireOffsets.
     OffsetsExpired {

@@ -130,7 +130,9 @@ impl State {
             Command::Reshard { topic, how, now_ms } => self.decide_reshard(*topic, *how, *now_ms),
             Command::Trim { partition, to, by } => self.decide_trim(*partition, *to, *by),
             Command::AllocateProducerIds { count } => self.decide_producer_ids(*count),
-            Command::ExpireProducers { before_ms } => Ok(self.decide_expire_producers(*before_ms)),
+            Command::ExpireProducers { before_ms, from } => {
+                Ok(self.decide_expire_producers(*before_ms, *from))
+            }
             Command::StoreGroup { group, expected_generation, membership } => {
                 self.decide_store_group(group, *expected_generation, membership)
             }

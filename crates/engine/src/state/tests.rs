@@ -170,7 +170,7 @@ impl Life {
             },
             Step::ProducerIds { count } => Command::AllocateProducerIds { count: u32::from(count) },
             Step::ExpireProducers { age } => {
-                Command::ExpireProducers { before_ms: self.now_ms - i64::from(age) }
+                Command::ExpireProducers { before_ms: self.now_ms - i64::from(age), from: None }
             }
             Step::Store { group, generation, members } => Command::StoreGroup {
                 group: format!("group-{group}").into(),
