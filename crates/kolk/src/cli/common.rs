@@ -157,11 +157,44 @@ impl Out {
     }
 }
 
+/// What a command lists: a table, or an object a line.
+pub struct Listing {
+    out: Out,
+    json: bool,
+    rows: Vec<Vec<String>>,
+}
+
+impl Listing {
+    /// A list of nothing yet; the table has this heading.
+    pub fn new(output: OutputArgs, heading: Vec<String>) -> Listing {
+        Listing { out: Out::new(), json: output.json, rows: vec![heading] }
+    }
+
+    /// Lists something.
+    pub fn put(&mut self, object: &Value, row: Vec<String>) -> Result<(), Failure> {
+        if self.json {
+            return self.out.json(object);
+        }
+        self.rows.push(row);
+        Ok(())
+    }
+
+    /// Ends the list.
+    pub fn end(mut self) -> Result<(), Failure> {
+        if self.json { self.out.flush() } else { self.out.table(&self.rows) }
+    }
+}
+
 /// A row of a table.
 macro_rules! row {
     ($($cell:expr),* $(,)?) => { vec![$($cell.to_string()),*] };
 }
 pub(super) use row;
+
+/// A number in a row, or that there is none.
+pub fn or_dash(number: Option<i64>) -> String {
+    number.map_or_else(|| "-".to_owned(), |number| number.to_string())
+}
 
 impl From<kolk_client::Error> for Failure {
     fn from(error: kolk_client::Error) -> Self {

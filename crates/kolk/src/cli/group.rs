@@ -7,7 +7,7 @@ use kolk_client::kafka::{Kafka, OffsetSpec};
 use serde_json::json;
 
 use super::Failure;
-use super::common::{Out, OutputArgs, ServerArgs, row, run};
+use super::common::{Listing, Out, OutputArgs, ServerArgs, or_dash, row, run};
 use super::place::{Bounds, Where};
 use super::time::When;
 
@@ -118,21 +118,17 @@ impl Group {
 
 impl List {
     async fn run(&self, kafka: Kafka) -> Result<(), Failure> {
-        let mut out = Out::new();
-        let mut rows = vec![row!["GROUP", "STATE", "TYPE", "PROTOCOL"]];
+        let mut list = Listing::new(self.output, row!["GROUP", "STATE", "TYPE", "PROTOCOL"]);
         for group in kafka.list_groups().await? {
-            if self.output.json {
-                out.json(&json!({
-                    "group": group.id,
-                    "state": group.state,
-                    "type": group.kind,
-                    "protocol_type": group.protocol_type,
-                }))?;
-            } else {
-                rows.push(row![group.id, group.state, group.kind, group.protocol_type]);
-            }
+            let object = json!({
+                "group": group.id,
+                "state": group.state,
+                "type": group.kind,
+                "protocol_type": group.protocol_type,
+            });
+            list.put(&object, row![group.id, group.state, group.kind, group.protocol_type])?;
         }
-        if self.output.json { out.flush() } else { out.table(&rows) }
+        list.end()
     }
 }
 
@@ -213,14 +209,13 @@ impl Describe {
             out.table(&rows)?;
         }
         let mut rows = vec![row!["TOPIC", "PARTITION", "COMMITTED", "LATEST", "LAG", "MEMBER"]];
-        let show = |number: Option<i64>| number.map_or_else(|| "-".to_owned(), |n| n.to_string());
         rows.extend(offsets.map(|((topic, partition), committed, latest, lag, member)| {
             row![
                 topic,
                 partition,
-                show(committed.map(|c| c.offset)),
-                show(latest),
-                show(lag),
+                or_dash(committed.map(|c| c.offset)),
+                or_dash(latest),
+                or_dash(lag),
                 member.unwrap_or("-")
             ]
         }));
@@ -264,22 +259,17 @@ impl Reset {
             let offsets: Vec<_> = moves.iter().map(|(t, p, _, to)| (t.clone(), *p, *to)).collect();
             kafka.commit(&self.group, &offsets).await?;
         }
-        let mut out = Out::new();
-        let mut rows = vec![row!["TOPIC", "PARTITION", "FROM", "TO"]];
+        let mut list = Listing::new(self.output, row!["TOPIC", "PARTITION", "FROM", "TO"]);
         for (topic, partition, from, to) in moves {
-            if self.output.json {
-                out.json(&json!({
-                    "group": self.group,
-                    "topic": topic,
-                    "partition": partition,
-                    "from": from,
-                    "to": to,
-                }))?;
-            } else {
-                let from = from.map_or_else(|| "-".to_owned(), |offset| offset.to_string());
-                rows.push(row![topic, partition, from, to]);
-            }
+            let object = json!({
+                "group": self.group,
+                "topic": topic,
+                "partition": partition,
+                "from": from,
+                "to": to,
+            });
+            list.put(&object, row![topic, partition, or_dash(from), to])?;
         }
-        if self.output.json { out.flush() } else { out.table(&rows) }
+        list.end()
     }
 }

@@ -9,7 +9,7 @@ use kolk_wire_kinesis::shard_id;
 use serde_json::json;
 
 use super::Failure;
-use super::common::{KinesisArgs, Out, OutputArgs, row, run};
+use super::common::{KinesisArgs, Listing, OutputArgs, or_dash, row, run};
 use super::time::iso;
 
 #[derive(Subcommand)]
@@ -126,57 +126,46 @@ fn is_open(shard: &ShardReply) -> bool {
 
 impl List {
     async fn run(&self, kinesis: &Kinesis) -> Result<(), Failure> {
-        let mut out = Out::new();
-        let mut rows = vec![row![
-            "SHARD",
-            "STATE",
-            "PARTITION",
-            "FIRST",
-            "END",
-            "FIRST HASH KEY",
-            "LAST HASH KEY",
-            "PARENTS"
-        ]];
+        let heading =
+            row!["SHARD", "STATE", "PARTITION", "FIRST", "END", "FIRST HASH KEY", "LAST HASH KEY", "PARENTS"];
+        let mut list = Listing::new(self.output, heading);
         for shard in shards(kinesis, &self.stream).await?.iter().filter(|shard| !self.open || is_open(shard))
         {
             let range = &shard.hash_key_range;
-            if self.output.json {
-                out.json(&json!({
-                    "stream": self.stream,
-                    "shard": shard.shard_id,
-                    "open": is_open(shard),
-                    "partition": shard.kolk_partition,
-                    "first_offset": shard.kolk_first_offset,
-                    "end_offset": shard.kolk_end_offset,
-                    "first_hash_key": range.starting_hash_key,
-                    "last_hash_key": range.ending_hash_key,
-                    "parent": shard.parent_shard_id,
-                    "adjacent_parent": shard.adjacent_parent_shard_id,
-                    "starting_sequence_number": shard.sequence_number_range.starting_sequence_number,
-                    "ending_sequence_number": shard.sequence_number_range.ending_sequence_number,
-                }))?;
-                continue;
-            }
-            // Real Kinesis has no partitions to tell of.
-            let show = |number: Option<i64>| number.map_or_else(|| "-".to_owned(), |n| n.to_string());
+            let object = json!({
+                "stream": self.stream,
+                "shard": shard.shard_id,
+                "open": is_open(shard),
+                "partition": shard.kolk_partition,
+                "first_offset": shard.kolk_first_offset,
+                "end_offset": shard.kolk_end_offset,
+                "first_hash_key": range.starting_hash_key,
+                "last_hash_key": range.ending_hash_key,
+                "parent": shard.parent_shard_id,
+                "adjacent_parent": shard.adjacent_parent_shard_id,
+                "starting_sequence_number": shard.sequence_number_range.starting_sequence_number,
+                "ending_sequence_number": shard.sequence_number_range.ending_sequence_number,
+            });
             let parents: Vec<&str> = shard
                 .parent_shard_id
                 .iter()
                 .chain(&shard.adjacent_parent_shard_id)
                 .map(String::as_str)
                 .collect();
-            rows.push(row![
+            // Real Kinesis has no partitions to tell of.
+            let row = row![
                 shard.shard_id,
                 if is_open(shard) { "open" } else { "closed" },
-                show(shard.kolk_partition.map(i64::from)),
-                show(shard.kolk_first_offset),
-                show(shard.kolk_end_offset),
+                or_dash(shard.kolk_partition.map(i64::from)),
+                or_dash(shard.kolk_first_offset),
+                or_dash(shard.kolk_end_offset),
                 range.starting_hash_key,
                 range.ending_hash_key,
                 parents.join(" "),
-            ]);
+            ];
+            list.put(&object, row)?;
         }
-        if self.output.json { out.flush() } else { out.table(&rows) }
+        list.end()
     }
 }
 
@@ -226,17 +215,24 @@ impl Merge {
 
 impl Decode {
     fn run(&self) -> Result<(), Failure> {
-        let mut out = Out::new();
-        let mut rows = vec![row!["SHARD", "POSITION", "APPENDED", "SHARD CREATED"]];
+        let mut numbers: Vec<(&str, SequenceNumber)> = Vec::new();
         let mut wrong = None;
         for text in &self.sequence_numbers {
-            let number: SequenceNumber = match text.parse() {
-                Ok(number) => number,
+            match text.parse() {
+                Ok(number) => numbers.push((text, number)),
                 Err(error) => {
                     wrong.get_or_insert_with(|| format!("{text}: {error}"));
-                    continue;
                 }
-            };
+            }
+        }
+        // No heading over nothing.
+        let printed = if numbers.is_empty() { Ok(()) } else { self.print(&numbers) };
+        wrong.map_or(printed, |wrong| Err(Failure::Failed(anyhow::anyhow!(wrong))))
+    }
+
+    fn print(&self, numbers: &[(&str, SequenceNumber)]) -> Result<(), Failure> {
+        let mut list = Listing::new(self.output, row!["SHARD", "POSITION", "APPENDED", "SHARD CREATED"]);
+        for (text, number) in numbers {
             let shard = shard_id::format(number.shard_index);
             let second = |secs: u64| iso(i64::try_from(secs).unwrap_or(i64::MAX / 1000) * 1000);
             let (created, appended) = (second(number.shard_created_secs), second(number.record_secs));
@@ -245,21 +241,17 @@ impl Decode {
                 Position::End => ("end", None),
                 Position::Offset(offset) => ("record", Some(offset)),
             };
-            if self.output.json {
-                out.json(&json!({
-                    "sequence_number": text,
-                    "shard": shard,
-                    "shard_created": created,
-                    "position": name,
-                    "offset": offset,
-                    "appended": appended,
-                }))?;
-            } else {
-                let position = offset.map_or_else(|| name.to_owned(), |offset| format!("offset {offset}"));
-                rows.push(row![shard, position, appended, created]);
-            }
+            let object = json!({
+                "sequence_number": text,
+                "shard": shard,
+                "shard_created": created,
+                "position": name,
+                "offset": offset,
+                "appended": appended,
+            });
+            let position = offset.map_or_else(|| name.to_owned(), |offset| format!("offset {offset}"));
+            list.put(&object, row![shard, position, appended, created])?;
         }
-        let printed = if self.output.json || rows.len() == 1 { out.flush() } else { out.table(&rows) };
-        wrong.map_or(printed, |wrong| Err(Failure::Failed(anyhow::anyhow!(wrong))))
+        list.end()
     }
 }

@@ -7,7 +7,7 @@ use kolk_wire_kafka::ErrorCode;
 use serde_json::json;
 
 use super::Failure;
-use super::common::{Out, OutputArgs, ServerArgs, row, run};
+use super::common::{Listing, Out, OutputArgs, ServerArgs, row, run};
 use super::place::Bounds;
 
 #[derive(Subcommand)]
@@ -180,21 +180,17 @@ impl Create {
 impl List {
     async fn run(&self, kafka: Kafka) -> Result<(), Failure> {
         let metadata = kafka.metadata(None).await?;
-        let mut out = Out::new();
-        let mut rows = vec![row!["TOPIC", "PARTITIONS"]];
+        let mut list = Listing::new(self.output, row!["TOPIC", "PARTITIONS"]);
         for (name, topic) in metadata.topics.iter().filter(|(_, t)| self.internal || !t.is_internal) {
-            if self.output.json {
-                out.json(&json!({
-                    "topic": name,
-                    "id": topic.id.to_string(),
-                    "partitions": topic.partitions.len(),
-                    "internal": topic.is_internal,
-                }))?;
-            } else {
-                rows.push(row![name, topic.partitions.len()]);
-            }
+            let object = json!({
+                "topic": name,
+                "id": topic.id.to_string(),
+                "partitions": topic.partitions.len(),
+                "internal": topic.is_internal,
+            });
+            list.put(&object, row![name, topic.partitions.len()])?;
         }
-        if self.output.json { out.flush() } else { out.table(&rows) }
+        list.end()
     }
 }
 
@@ -305,16 +301,12 @@ impl Trim {
             None => kafka.topic(&self.name).await?.partitions.keys().map(|p| (*p, before)).collect(),
         };
         let first = kafka.delete_records(&self.name, &partitions).await?;
-        let mut out = Out::new();
-        let mut rows = vec![row!["PARTITION", "EARLIEST"]];
+        let mut list = Listing::new(self.output, row!["PARTITION", "EARLIEST"]);
         for (partition, earliest) in first {
-            if self.output.json {
-                out.json(&json!({ "topic": self.name, "partition": partition, "earliest": earliest }))?;
-            } else {
-                rows.push(row![partition, earliest]);
-            }
+            let object = json!({ "topic": self.name, "partition": partition, "earliest": earliest });
+            list.put(&object, row![partition, earliest])?;
         }
-        if self.output.json { out.flush() } else { out.table(&rows) }
+        list.end()
     }
 }
 
