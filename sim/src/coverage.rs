@@ -15,6 +15,7 @@ use kolk_engine::door::sim::FaultPoint;
 /// The methods through which the disk is called.
 const METHODS: [&str; 19] = [
     "allocate",
+    "allocate_unwritten",
     "create_dir_all",
     "free_bytes",
     "link",
@@ -25,7 +26,6 @@ const METHODS: [&str; 19] = [
     "remove",
     "remove_dir",
     "rename",
-    "reserve",
     "set_len",
     "size",
     "sync",
@@ -42,7 +42,11 @@ const OUT_OF_REACH: [(&str, &str, &str); 3] = [
         "copy.sync().await.map_err(io_at(to))?;\n            }",
         "a file of 8 MiB; those of a run are smaller",
     ),
-    ("local/space.rs", "file.reserve(capacity).await?;", "frames of 256 KiB; those of a run are smaller"),
+    (
+        "local/space.rs",
+        "file.allocate_unwritten(capacity).await?;",
+        "frames of 256 KiB; those of a run are smaller",
+    ),
     (
         "local/space.rs",
         "disk.remove(&directory.join(file_name(file.slot))).await?;\n        }\n    }",

@@ -289,8 +289,8 @@ pub trait File: Send + Sync + Debug {
     /// See `allocate` on `dyn File`.
     fn allocate_from(&self, site: Site, len: u64) -> BoxFuture<'_, io::Result<()>>;
 
-    /// See `reserve` on `dyn File`.
-    fn reserve_from(&self, site: Site, len: u64) -> BoxFuture<'_, io::Result<()>>;
+    /// See `allocate_unwritten` on `dyn File`.
+    fn allocate_unwritten_from(&self, site: Site, len: u64) -> BoxFuture<'_, io::Result<()>>;
 
     /// See `set_len` on `dyn File`.
     fn set_len_from(&self, site: Site, len: u64) -> BoxFuture<'_, io::Result<()>>;
@@ -342,8 +342,8 @@ impl dyn File + '_ {
     /// Allocates blocks up to `len` without writing them, where the file system can; else as [`File::allocate`]. The
     /// first write to a block then changes metadata, which a large write does not notice. Off the workers.
     #[track_caller]
-    pub fn reserve(&self, len: u64) -> BoxFuture<'_, io::Result<()>> {
-        self.reserve_from(Location::caller(), len)
+    pub fn allocate_unwritten(&self, len: u64) -> BoxFuture<'_, io::Result<()>> {
+        self.allocate_unwritten_from(Location::caller(), len)
     }
 
     /// Cuts or extends the file.

@@ -148,8 +148,8 @@ pub trait FileOver: Send + Sync + Debug {
     }
 
     /// See [`File`].
-    fn reserve_from(&self, site: Site, len: u64) -> BoxFuture<'_, io::Result<()>> {
-        self.below().reserve_from(site, len)
+    fn allocate_unwritten_from(&self, site: Site, len: u64) -> BoxFuture<'_, io::Result<()>> {
+        self.below().allocate_unwritten_from(site, len)
     }
 
     /// See [`File`].
@@ -193,8 +193,8 @@ impl<T: FileOver> File for T {
         FileOver::allocate_from(self, site, len)
     }
 
-    fn reserve_from(&self, site: Site, len: u64) -> BoxFuture<'_, io::Result<()>> {
-        FileOver::reserve_from(self, site, len)
+    fn allocate_unwritten_from(&self, site: Site, len: u64) -> BoxFuture<'_, io::Result<()>> {
+        FileOver::allocate_unwritten_from(self, site, len)
     }
 
     fn set_len_from(&self, site: Site, len: u64) -> BoxFuture<'_, io::Result<()>> {

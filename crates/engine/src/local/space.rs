@@ -134,6 +134,21 @@ pub(super) enum Prepared {
     NoSpace,
 }
 
+/// What [`Space::prepare`] has to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    /// There is a spare file, and one set apart.
+    Nothing,
+    /// To wait for the rewrite.
+    Rewrite,
+    /// The disk has no space for a file.
+    NoSpace,
+    /// To make the file that is set apart, of so many bytes.
+    Emergency(u64),
+    /// To make a spare file of so many bytes.
+    Spare(u64),
+}
+
 /// A spare file taken out, and the capacity that it shall have: 0 to be removed.
 pub(super) struct Surplus {
     file: WalFile,
@@ -167,10 +182,10 @@ pub(super) struct Space {
     asked_at: AtomicU64,
     /// Less is free than a rewrite would take: appends are refused.
     low: AtomicBool,
-    /// No further file can be made: the disk has no blocks for one, or less than the reserve would be left.
+    /// No further file can be made: the disk has no blocks for one, or less than is kept free would be left.
     no_more: AtomicBool,
     /// The file that was set apart is in use.
-    reserve_out: AtomicBool,
+    emergency_in_use: AtomicBool,
     /// What was said last: that the disk is full.
     told: AtomicBool,
     /// Somebody waits for room, and only the rewrite can give it.
@@ -190,7 +205,7 @@ const FOR_A_START: u64 = 64 << 10;
 struct Inner {
     spare: VecDeque<WalFile>,
     /// Set apart: its room does not count.
-    reserve: Option<WalFile>,
+    emergency_file: Option<WalFile>,
     next_slot: u64,
     /// Bytes of all files of the log, in use and spare.
     bytes: u64,
@@ -211,7 +226,7 @@ impl Space {
             sizes,
             inner: Mutex::new(Inner {
                 spare: VecDeque::new(),
-                reserve: None,
+                emergency_file: None,
                 next_slot: found.next_slot,
                 bytes: found.bytes,
                 next_capacity: sizes.file_first,
@@ -230,7 +245,7 @@ impl Space {
             asked_at: AtomicU64::new(0),
             low: AtomicBool::new(false),
             no_more: AtomicBool::new(false),
-            reserve_out: AtomicBool::new(false),
+            emergency_in_use: AtomicBool::new(false),
             told: AtomicBool::new(false),
             rewrite: AtomicBool::new(false),
             frame_bytes: AtomicU64::new(0),
@@ -240,7 +255,7 @@ impl Space {
         if spare.len() > 1 {
             let fit = spare.iter().enumerate().filter(|(_, file)| file.capacity >= sizes.file_min());
             let smallest = fit.min_by_key(|(_, file)| file.capacity).map(|(at, _)| at);
-            space.inner().reserve = smallest.map(|at| spare.remove(at));
+            space.inner().emergency_file = smallest.map(|at| spare.remove(at));
         }
         spare.into_iter().for_each(|file| space.give_back(file));
         space
@@ -252,7 +267,7 @@ impl Space {
 
     /// Whether something with `bytes` may be decided behind `queue`. Ask under the lock that decisions are made under.
     pub fn verdict(&self, queue: Queue, bytes: usize, who: For) -> Verdict {
-        if who == For::Append && (self.low.load(Relaxed) || self.reserve_out.load(Relaxed)) {
+        if who == For::Append && (self.low.load(Relaxed) || self.emergency_in_use.load(Relaxed)) {
             return Verdict::Full;
         }
         let needed_room = queue.room_with(bytes) + self.sizes.kept_by(who);
@@ -363,7 +378,7 @@ impl Space {
         if self.shall_ask(log_bytes) {
             self.wanted.notify_one();
         }
-        if self.free.load(Relaxed) < self.reserve() {
+        if self.free.load(Relaxed) < self.kept_free() {
             self.set_low(true);
         }
     }
@@ -374,7 +389,7 @@ impl Space {
     }
 
     /// What must stay free on the disk: a rewrite of the whole log, a snapshot, and a little.
-    fn reserve(&self) -> u64 {
+    fn kept_free(&self) -> u64 {
         self.live_bytes() + self.snapshot_bytes.load(Relaxed) + self.sizes.file_first / 4
     }
 
@@ -400,17 +415,17 @@ impl Space {
         if self.told.swap(short, Relaxed) == short {
             return;
         }
-        let (free, reserve) = (self.free.load(Relaxed), self.reserve());
+        let (free, kept_free) = (self.free.load(Relaxed), self.kept_free());
         if short {
-            tracing::error!(free, reserve, "the disk is full: appends are refused until space comes back");
+            tracing::error!(free, kept_free, "the disk is full: appends are refused until space comes back");
         } else {
-            tracing::info!(free, reserve, "space came back: appends are taken again");
+            tracing::info!(free, kept_free, "space came back: appends are taken again");
         }
     }
 
     /// Whether appends are refused, or no further file can be made.
     pub fn is_short(&self) -> bool {
-        self.low.load(Relaxed) || self.no_more.load(Relaxed) || self.reserve_out.load(Relaxed)
+        self.low.load(Relaxed) || self.no_more.load(Relaxed) || self.emergency_in_use.load(Relaxed)
     }
 
     /// Whether files are complete, so that a rewrite would free some.
@@ -429,10 +444,10 @@ impl Space {
         self.set_low(true);
     }
 
-    /// Whether copying `bytes` leaves enough free. `all` counts the log's reserve as there to be used.
+    /// Whether copying `bytes` leaves enough free. `all` counts what is kept free as there to be used.
     pub fn can_copy(&self, bytes: u64, all: bool) -> bool {
-        let reserve = if all { 0 } else { self.reserve() };
-        self.free.load(Relaxed) >= bytes.saturating_add(reserve)
+        let kept_free = if all { 0 } else { self.kept_free() };
+        self.free.load(Relaxed) >= bytes.saturating_add(kept_free)
     }
 
     /// Whether there is room to copy what is alive of the log.
@@ -445,14 +460,14 @@ impl Space {
         log_bytes.abs_diff(self.asked_at.load(Relaxed)) >= self.sizes.file_first
     }
 
-    /// Asks the disk what is free. A disk that does not say counts as empty.
+    /// Asks the disk what is free. What a disk that does not say said last holds on.
     pub async fn ask(&self) {
         let Ok(free) = self.disk.free_bytes(&self.directory).await else { return };
         self.asked_at.store(self.log_bytes.load(Relaxed), Relaxed);
         self.free.store(free, Relaxed);
-        let reserve = self.reserve();
+        let kept_free = self.kept_free();
         // Once it was low, a little more must come back.
-        let enough = if self.low.load(Relaxed) { reserve + self.sizes.file_first / 8 } else { reserve };
+        let enough = if self.low.load(Relaxed) { kept_free + self.sizes.file_first / 8 } else { kept_free };
         self.set_low(free < enough);
     }
 
@@ -477,42 +492,32 @@ impl Space {
         if self.is_short() || self.shall_ask(log_bytes) {
             self.ask().await;
         }
-        let (slot, capacity, reserve) = {
+        let (slot, capacity, is_emergency) = {
             let mut inner = self.inner();
-            let file_min = self.sizes.file_min();
-            let reserve_bytes = file_min + FOR_A_START;
-            let needed = inner.needed.max(HEADER_LEN + ALIGNMENT as u64);
-            let room = self.room.load(Relaxed);
-            // A new file takes its bytes twice: now, and when it is rewritten.
-            let free = self.free.load(Relaxed);
-            let affordable = free.saturating_sub(self.reserve() + room) / 2;
-            if inner.spare.iter().any(|file| file.capacity >= needed) && room >= inner.needed_room {
-                (inner.needed, inner.needed_room) = (0, 0);
-                self.no_more.store(false, Relaxed);
-                if inner.reserve.is_some() || affordable < reserve_bytes {
+            match self.next_file(&inner) {
+                Next::Nothing => {
+                    self.is_enough(&mut inner);
                     return Ok(Prepared::Enough);
                 }
-                (take_slot(&mut inner), reserve_bytes, true)
-            } else if inner.bytes >= self.sizes.total_max && self.has_complete() && self.can_rewrite() {
-                // What a rewrite gives back is not made beyond the bound. Where it has nothing to give the bound gives way:
-                // one request may be larger than it. Where the disk has no room for it, nothing is to be waited for.
-                self.rewrite.store(true, Relaxed);
-                return Ok(Prepared::Rewrite);
-            } else {
-                let wanted = inner.next_capacity.max(needed).max(inner.needed_room.saturating_sub(room));
-                let capacity =
-                    wanted.next_multiple_of(ALIGNMENT as u64).min(affordable - affordable % ALIGNMENT as u64);
-                if capacity >= file_min.max(inner.needed) {
-                    (take_slot(&mut inner), capacity, false)
-                } else {
+                Next::Emergency(capacity) => {
+                    self.is_enough(&mut inner);
+                    (take_slot(&mut inner), capacity, true)
+                }
+                Next::Spare(capacity) => (take_slot(&mut inner), capacity, false),
+                Next::Rewrite => {
+                    self.rewrite.store(true, Relaxed);
+                    return Ok(Prepared::Rewrite);
+                }
+                Next::NoSpace => {
                     (inner.needed, inner.needed_room) = (0, 0);
                     self.no_more.store(true, Relaxed);
                     // What frees space goes on.
-                    let reserve = inner.reserve.take_if(|_| room < self.sizes.kept_by(For::Command));
+                    let room = self.room.load(Relaxed);
+                    let file = inner.emergency_file.take_if(|_| room < self.sizes.kept_by(For::Command));
                     drop(inner);
-                    if let Some(reserve) = reserve {
-                        self.reserve_out.store(true, Relaxed);
-                        self.give_back(reserve);
+                    if let Some(file) = file {
+                        self.emergency_in_use.store(true, Relaxed);
+                        self.give_back(file);
                     }
                     return Ok(Prepared::NoSpace);
                 }
@@ -522,9 +527,9 @@ impl Space {
             Ok(file) => {
                 let mut inner = self.inner();
                 inner.bytes += capacity;
-                if reserve {
-                    inner.reserve = Some(file);
-                    self.reserve_out.store(false, Relaxed);
+                if is_emergency {
+                    inner.emergency_file = Some(file);
+                    self.emergency_in_use.store(false, Relaxed);
                 } else {
                     inner.next_capacity = (inner.next_capacity * 2).min(self.sizes.file_max);
                     drop(inner);
@@ -547,10 +552,42 @@ impl Space {
         Ok(Prepared::Enough)
     }
 
+    /// Which file is to be made by what is known now. Changes nothing.
+    fn next_file(&self, inner: &Inner) -> Next {
+        let file_min = self.sizes.file_min();
+        let needed = inner.needed.max(HEADER_LEN + ALIGNMENT as u64);
+        let room = self.room.load(Relaxed);
+        // A new file takes its bytes twice: now, and when it is rewritten.
+        let affordable = self.free.load(Relaxed).saturating_sub(self.kept_free() + room) / 2;
+        if inner.spare.iter().any(|file| file.capacity >= needed) && room >= inner.needed_room {
+            let capacity = file_min + FOR_A_START;
+            return if inner.emergency_file.is_some() || affordable < capacity {
+                Next::Nothing
+            } else {
+                Next::Emergency(capacity)
+            };
+        }
+        // What a rewrite gives back is not made beyond the bound. Where it has nothing to give the bound gives way:
+        // one request may be larger than it. Where the disk has no room for it, nothing is to be waited for.
+        if inner.bytes >= self.sizes.total_max && self.has_complete() && self.can_rewrite() {
+            return Next::Rewrite;
+        }
+        let wanted = inner.next_capacity.max(needed).max(inner.needed_room.saturating_sub(room));
+        let capacity =
+            wanted.next_multiple_of(ALIGNMENT as u64).min(affordable - affordable % ALIGNMENT as u64);
+        if capacity >= file_min.max(inner.needed) { Next::Spare(capacity) } else { Next::NoSpace }
+    }
+
+    /// Nobody waits for a file any more.
+    fn is_enough(&self, inner: &mut Inner) {
+        (inner.needed, inner.needed_room) = (0, 0);
+        self.no_more.store(false, Relaxed);
+    }
+
     async fn make(&self, slot: u64, capacity: u64) -> io::Result<WalFile> {
         let file = self.disk.open(&self.directory.join(file_name(slot)), Open::Durable).await?;
         if self.frame_bytes.load(Relaxed) > LARGE_FRAME_BYTES {
-            file.reserve(capacity).await?;
+            file.allocate_unwritten(capacity).await?;
         } else {
             file.allocate(capacity).await?;
         }
@@ -671,6 +708,58 @@ mod tests {
     use super::*;
     use crate::door::real::{DiskOptions, door};
 
+    const SIZES: WalSizes =
+        WalSizes { file_first: 64 << 10, file_max: 64 << 10, total_max: 1 << 20, frame_max: 8 << 10 };
+
+    #[tokio::test]
+    async fn which_file_is_made_next() {
+        let directory = tempfile::tempdir().unwrap();
+        let disk = door(DiskOptions::default()).disk;
+        let path = directory.path().join(file_name(1));
+        let file = disk.open(&path, Open::Write).await.unwrap();
+        let space = Space::new(disk, directory.path(), SIZES, FoundFiles::default());
+        let next = || space.next_file(&space.inner());
+        let emergency = SIZES.file_min() + FOR_A_START;
+
+        // The log begins, and somebody waits for more than a file of the usual size has.
+        assert_eq!(next(), Next::Spare(64 << 10));
+        space.inner().needed = (100 << 10) - 1;
+        assert_eq!(next(), Next::Spare(100 << 10));
+        space.inner().needed = 0;
+        space.inner().needed_room = 200 << 10;
+        assert_eq!(next(), Next::Spare(200 << 10));
+        space.inner().needed_room = 0;
+        // What is free takes a new file twice, beside what is kept.
+        space.free.store(space.kept_free() + 2 * SIZES.file_min(), Relaxed);
+        assert_eq!(next(), Next::Spare(SIZES.file_min()));
+        space.free.fetch_sub(2, Relaxed);
+        assert_eq!(next(), Next::NoSpace);
+        space.free.store(u64::MAX, Relaxed);
+        // Beyond the bound only where a rewrite would free nothing, or has no room itself.
+        space.inner().bytes = SIZES.total_max;
+        assert_eq!(next(), Next::Spare(64 << 10));
+        space.complete.store(1, Relaxed);
+        assert_eq!(next(), Next::Rewrite);
+        space.log_bytes.store(1 << 20, Relaxed);
+        space.free.store(1 << 10, Relaxed);
+        space.low.store(true, Relaxed);
+        assert_eq!(next(), Next::NoSpace);
+        space.low.store(false, Relaxed);
+        space.free.store(u64::MAX, Relaxed);
+
+        // With a spare file the one to be set apart is made, if it is affordable.
+        space.give_back(WalFile::new(1, 64 << 10, file.clone()));
+        assert_eq!(next(), Next::Emergency(emergency));
+        space.free.store(space.kept_free() + space.room.load(Relaxed) + 2 * emergency - 2, Relaxed);
+        assert_eq!(next(), Next::Nothing);
+        space.free.store(u64::MAX, Relaxed);
+        space.inner().emergency_file = Some(WalFile::new(2, emergency, file));
+        assert_eq!(next(), Next::Nothing);
+        // A spare file that is too small for who waits is as good as none.
+        space.inner().needed = 65 << 10;
+        assert_eq!(next(), Next::Rewrite);
+    }
+
     /// What the committer took between a look at the room and the store of what is left without a spare file came back: more
     /// was decided than there was room for.
     #[test]
@@ -683,12 +772,10 @@ mod tests {
             let file = disk.open(&directory.path().join(file_name(1)), Open::Write).await.unwrap();
             (disk, file)
         });
-        let sizes =
-            WalSizes { file_first: 64 << 10, file_max: 64 << 10, total_max: 1 << 20, frame_max: 8 << 10 };
         let capacity = HEADER_LEN + ROUNDS * ALIGNMENT as u64;
         let spare = [1, 2, 3, 4].map(|slot| WalFile::new(slot, capacity, file.clone()));
         let found = FoundFiles { spare: spare.into(), bytes: 4 * capacity, ..Default::default() };
-        let space = Space::new(disk, directory.path(), sizes, found);
+        let space = Space::new(disk, directory.path(), SIZES, found);
         space.met_full_disk();
         let before = space.room.load(Relaxed);
         let current = runtime.block_on(space.take(ALIGNMENT as u64));

@@ -396,7 +396,7 @@ impl FileInner {
 
     /// Allocates blocks from the present end to `len`; false where the file system cannot.
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    fn reserve(&self, len: u64) -> io::Result<bool> {
+    fn allocate_unwritten(&self, len: u64) -> io::Result<bool> {
         let from = self.cached.metadata()?.len();
         if from >= len {
             return Ok(true);
@@ -414,7 +414,7 @@ impl FileInner {
     }
 
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
-    fn reserve(&self, _len: u64) -> io::Result<bool> {
+    fn allocate_unwritten(&self, _len: u64) -> io::Result<bool> {
         Ok(false)
     }
 
@@ -425,7 +425,7 @@ impl FileInner {
             return Ok(());
         }
         // Where the file system has no such thing, writing zeros allocates too.
-        self.reserve(len)?;
+        self.allocate_unwritten(len)?;
         let zeros = aligned_copy(&vec![0; ALLOCATE_STEP]);
         let mut at = from;
         while at < len {
@@ -543,8 +543,12 @@ impl File for RealFile {
         Box::pin(self.blocking(move |file| file.allocate(len)))
     }
 
-    fn reserve_from(&self, _site: Site, len: u64) -> BoxFuture<'_, io::Result<()>> {
-        Box::pin(self.blocking(move |file| if file.reserve(len)? { Ok(()) } else { file.allocate(len) }))
+    fn allocate_unwritten_from(&self, _site: Site, len: u64) -> BoxFuture<'_, io::Result<()>> {
+        Box::pin(
+            self.blocking(
+                move |file| if file.allocate_unwritten(len)? { Ok(()) } else { file.allocate(len) },
+            ),
+        )
     }
 
     fn set_len_from(&self, _site: Site, len: u64) -> BoxFuture<'_, io::Result<()>> {
@@ -587,7 +591,7 @@ mod tests {
             }
             let end = file.read_at((1 << 20) - 2, 3).await.unwrap_err();
             assert_eq!(end.kind(), io::ErrorKind::UnexpectedEof);
-            file.reserve(2 << 20).await.unwrap();
+            file.allocate_unwritten(2 << 20).await.unwrap();
             file.write_durable(1 << 20, Bytes::from(vec![3; 4096])).await.unwrap();
             assert_eq!(file.read_at((1 << 20) + 4095, 2).await.unwrap()[..], [3, 0]);
             file.set_len(16).await.unwrap();

@@ -791,7 +791,7 @@ impl File for SimFile {
         })
     }
 
-    fn reserve_from(&self, site: Site, len: u64) -> BoxFuture<'_, io::Result<()>> {
+    fn allocate_unwritten_from(&self, site: Site, len: u64) -> BoxFuture<'_, io::Result<()>> {
         self.allocate_from(site, len)
     }
 
