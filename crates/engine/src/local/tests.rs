@@ -8,6 +8,7 @@
 mod backup;
 mod conformance;
 mod crash;
+mod lookup;
 mod repair;
 mod rewrite;
 mod samples;
@@ -26,7 +27,7 @@ use crate::contract::{Batch, EngineExt, Isolation, Read, Source};
 use crate::door::over::{DiskOver, FileOver};
 use crate::door::real::{DiskOptions, door};
 use crate::door::{Disk, File, Open, Site};
-use crate::state::CreateTopic;
+use crate::state::{CreateTopic, TrimBy};
 use crate::types::TopicId;
 
 const TOPIC: TopicId = TopicId(77);
@@ -66,17 +67,33 @@ async fn create_topic(engine: &LocalEngine, partitions: i32) {
     engine.propose(Command::CreateTopic(create)).await.unwrap().unwrap();
 }
 
-async fn values(engine: &LocalEngine, index: i32, offset: i64) -> Vec<String> {
-    let read = Read { partition: partition(index), offset: Offset(offset), max_bytes: 1 << 20 };
-    let request = ReadRequest {
-        reads: vec![read],
+/// Deletes the records before an offset, as a client does.
+async fn trim(engine: &LocalEngine, index: i32, to: i64) {
+    let trim = Command::Trim { partition: partition(index), to: Some(Offset(to)), by: TrimBy::Client };
+    engine.propose(trim).await.unwrap().unwrap();
+}
+
+/// Flips a bit of a file.
+fn flip(path: &Path, byte: u64) {
+    let mut bytes = std::fs::read(path).unwrap();
+    bytes[byte as usize] ^= 1;
+    std::fs::write(path, &bytes).unwrap();
+}
+
+/// A read of a partition that waits for nothing.
+fn read_of(index: i32, offset: i64) -> ReadRequest {
+    ReadRequest {
+        reads: vec![Read { partition: partition(index), offset: Offset(offset), max_bytes: 1 << 20 }],
         min_bytes: 0,
         max_bytes: 1 << 20,
         max_wait_ms: 0,
         isolation: Isolation::ReadUncommitted,
-        with_batches: false,
-    };
-    let answer = engine.read(request).await.unwrap().remove(0).unwrap();
+        with_batches: true,
+    }
+}
+
+async fn values(engine: &LocalEngine, index: i32, offset: i64) -> Vec<String> {
+    let answer = engine.read(read_of(index, offset)).await.unwrap().remove(0).unwrap();
     let mut values = Vec::new();
     for piece in &answer.pieces {
         let bytes = piece.bytes(0, piece.len()).await.unwrap();

@@ -1,14 +1,12 @@
 //! The rewrite, retention and snapshots: batches move, nothing that can be read changes.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::AtomicUsize;
 
 use super::segment::{SegmentId, SegmentWriter, TableEntry};
 use super::*;
 use crate::contract::OffsetQuery;
-use crate::door::over::ReadsWatched;
 use crate::door::sim::{DiskCall, DiskFailure, When};
-use crate::state::{ConfigChange, ConfigOp, TrimBy};
+use crate::state::{ConfigChange, ConfigOp};
 
 /// Small files, and a rewrite that runs only when a test says so.
 pub(super) fn options() -> LocalOptions {
@@ -64,7 +62,7 @@ fn wal_bytes(dir: &Dir) -> u64 {
         .sum()
 }
 
-fn wal_files(engine: &LocalEngine) -> usize {
+pub(super) fn wal_files(engine: &LocalEngine) -> usize {
     engine.log.index.lock().files.len()
 }
 
@@ -77,15 +75,7 @@ async fn batches_move_to_segments_and_read_the_same_before_and_after_a_restart()
     let files = wal_files(&engine);
     assert!(files > 3, "{files} files");
     let batches = async |engine: &LocalEngine| {
-        let request = ReadRequest {
-            reads: vec![Read { partition: partition(1), offset: Offset(5), max_bytes: 1 << 20 }],
-            min_bytes: 0,
-            max_bytes: 1 << 20,
-            max_wait_ms: 0,
-            isolation: Isolation::ReadUncommitted,
-            with_batches: true,
-        };
-        let found = engine.read(request).await.unwrap().remove(0).unwrap();
+        let found = engine.read(read_of(1, 5)).await.unwrap().remove(0).unwrap();
         let batches = found.pieces.into_iter().flat_map(|piece| piece.batches);
         batches.map(|at| (at.base_offset, at.append_ms)).collect::<Vec<_>>()
     };
@@ -140,11 +130,9 @@ async fn what_is_trimmed_or_deleted_leaves_the_disk() {
     create_topic(&engine, 2).await;
     fill(&engine, 2, 0..200).await;
     engine.rewriter.checkpoint().await.unwrap();
-    let trim =
-        |index, to| Command::Trim { partition: partition(index), to: Some(Offset(to)), by: TrimBy::Client };
-    engine.propose(trim(0, 150)).await.unwrap().unwrap();
+    trim(&engine, 0, 150).await;
     assert_eq!(all(&engine, 0, 150).await, expected(0, 150..200));
-    engine.propose(trim(0, 200)).await.unwrap().unwrap();
+    trim(&engine, 0, 200).await;
     engine.rewriter.round().await.unwrap();
     assert_eq!(all(&engine, 1, 0).await, expected(1, 0..200), "the neighbour in the segment stays");
     drop(engine);
@@ -168,25 +156,23 @@ async fn retention_by_size_moves_the_log_start_to_a_segment_edge() {
     let engine = dir.try_open(options()).await.unwrap();
     create_topic(&engine, 1).await;
     let set = |name: &str, value: &str| ConfigChange { name: name.into(), op: ConfigOp::Set(value.into()) };
-    let changes =
-        vec![set("segment.bytes", "1048576"), set("retention.bytes", "1500000"), set("retention.ms", "-1")];
-    engine
-        .propose(Command::AlterTopicConfigs { topic: TOPIC, replace: false, changes })
-        .await
-        .unwrap()
-        .unwrap();
+    let alter = async |changes| {
+        let alter = Command::AlterTopicConfigs { topic: TOPIC, replace: false, changes };
+        engine.propose(alter).await.unwrap().unwrap();
+    };
+    alter(vec![
+        set("segment.bytes", "1048576"),
+        set("retention.bytes", "1500000"),
+        set("retention.ms", "-1"),
+    ])
+    .await;
     for i in 0..40 {
         engine.append(vec![append_of(0, &vec![b'y'; 100_000], i)]).await.unwrap()[0].as_ref().unwrap();
     }
     // 10 batches of 100 kB and a header each fit a segment of 1 MiB: four segments, of which one is surplus twice.
     retention::round(&engine.log).await.unwrap();
     assert_eq!(engine.published(partition(0)).unwrap().log_start, Offset(20));
-    let changes = vec![set("retention.ms", "1")];
-    engine
-        .propose(Command::AlterTopicConfigs { topic: TOPIC, replace: false, changes })
-        .await
-        .unwrap()
-        .unwrap();
+    alter(vec![set("retention.ms", "1")]).await;
     retention::round(&engine.log).await.unwrap();
     assert_eq!(engine.published(partition(0)).unwrap().log_start, Offset(40), "all is older than 1 ms");
 }
@@ -328,8 +314,7 @@ async fn files_of_large_extents_become_segments_where_they_stand() {
         let found = engine.offset(partition(index), OffsetQuery::Timestamp(1150)).await.unwrap().unwrap();
         assert_eq!(found.map(|found| (found.offset.0, found.timestamp_ms)), Some((150, 1150)));
     }
-    let trim = Command::Trim { partition: partition(0), to: Some(Offset(350)), by: TrimBy::Client };
-    engine.propose(trim).await.unwrap().unwrap();
+    trim(&engine, 0, 350).await;
     assert_eq!(all(&engine, 0, 350).await, expected(0, 350..400));
 }
 
@@ -441,8 +426,7 @@ fn a_file_that_is_promoted_again_ends_with_the_new_footer() {
         }
         sim.fail_when(None);
         for index in 10..25 {
-            let trim = Command::Trim { partition: partition(index), to: Some(Offset(6)), by: TrimBy::Client };
-            engine.propose(trim).await.unwrap().unwrap();
+            trim(&engine, index, 6).await;
         }
         engine.rewriter.checkpoint().await.unwrap();
         let promoted = engine.log.archive.segments();
@@ -463,15 +447,7 @@ async fn later_batches_are_not_read_before_earlier_ones_that_are_elsewhere() {
     let engine = dir.try_open(options()).await.unwrap();
     create_topic(&engine, 1).await;
     fill(&engine, 1, 0..10).await;
-    let request = ReadRequest {
-        reads: vec![Read { partition: partition(0), offset: Offset(5), max_bytes: 1 << 20 }],
-        min_bytes: 0,
-        max_bytes: 1 << 20,
-        max_wait_ms: 0,
-        isolation: Isolation::ReadUncommitted,
-        with_batches: true,
-    };
-    let later = engine.read(request).await.unwrap().remove(0).unwrap();
+    let later = engine.read(read_of(0, 5)).await.unwrap().remove(0).unwrap();
     let mut writer = SegmentWriter::create(&engine.rewriter.segments, SegmentId(1)).await.unwrap();
     for piece in &later.pieces {
         let bytes = piece.bytes(0, piece.len()).await.unwrap();
@@ -490,74 +466,6 @@ async fn later_batches_are_not_read_before_earlier_ones_that_are_elsewhere() {
     for from in 0..10 {
         assert_eq!(all(&engine, 0, from).await, expected(0, from..10));
     }
-    engine.close().await.unwrap();
-}
-
-/// A lookup by time looked in the archive, then in the log: what a rewrite moved from the second to the first meanwhile was
-/// in neither, and a reader that sought a time started behind it.
-#[tokio::test]
-async fn lookups_by_time_see_what_a_rewrite_moves_meanwhile() {
-    let gate = Gate::new("wal");
-    let dir = Dir::new();
-    let options = LocalOptions { tail_cache_bytes: 0, ..options() };
-    let engine = LocalEngine::open(gate.door(), &dir.path(), options).await.unwrap();
-    create_topic(&engine, 1).await;
-    let mut builder = BatchBuilder::new(Compression::None);
-    builder.append(100, None, Some(b"trimmed"), &[]);
-    builder.append(1, None, Some(b"kept"), &[]);
-    let mut first = append_of(0, b"", 100);
-    first.batch.bytes = builder.build().unwrap();
-    first.batch.offset_count = 2;
-    engine.append(vec![first]).await.unwrap().remove(0).unwrap();
-    engine.append(vec![append_of(0, b"wanted", 200)]).await.unwrap().remove(0).unwrap();
-    while wal_files(&engine) < 2 {
-        engine.append(vec![append_of(0, &[b'x'; 20_000], 1)]).await.unwrap().remove(0).unwrap();
-    }
-    let trim = Command::Trim { partition: partition(0), to: Some(Offset(1)), by: TrimBy::Client };
-    engine.propose(trim).await.unwrap().unwrap();
-
-    // The header of the first batch promises the time, so that its records are read; the rewrite comes meanwhile.
-    gate.close();
-    let rewrite = async {
-        gate.reached().await;
-        engine.rewriter.checkpoint().await.unwrap();
-        gate.open();
-    };
-    let (found, ()) = tokio::join!(engine.offset(partition(0), OffsetQuery::Timestamp(50)), rewrite);
-    let found = found.unwrap().unwrap();
-    assert_eq!(found.map(|found| (found.offset.0, found.timestamp_ms)), Some((2, 200)));
-    engine.close().await.unwrap();
-}
-
-/// The same for the greatest timestamp.
-#[tokio::test]
-async fn the_greatest_timestamp_is_found_while_a_rewrite_moves_it() {
-    let gate = Gate::new("seg");
-    let dir = Dir::new();
-    let engine = LocalEngine::open(gate.door(), &dir.path(), options()).await.unwrap();
-    create_topic(&engine, 1).await;
-    let fill_file = async |files| {
-        while wal_files(&engine) < files {
-            engine.append(vec![append_of(0, &[b'x'; 20_000], 1)]).await.unwrap().remove(0).unwrap();
-        }
-    };
-    fill_file(2).await;
-    engine.rewriter.checkpoint().await.unwrap();
-    let appended = engine.append(vec![append_of(0, b"greatest", 900)]).await.unwrap().remove(0).unwrap();
-    fill_file(2).await;
-    let trim = Command::Trim { partition: partition(0), to: Some(Offset(1)), by: TrimBy::Client };
-    engine.propose(trim).await.unwrap().unwrap();
-
-    // The table of an extent that is trimmed in part is read; the rewrite comes meanwhile.
-    gate.close();
-    let rewrite = async {
-        gate.reached().await;
-        engine.rewriter.checkpoint().await.unwrap();
-        gate.open();
-    };
-    let (found, ()) = tokio::join!(engine.offset(partition(0), OffsetQuery::MaxTimestamp), rewrite);
-    let found = found.unwrap().unwrap();
-    assert_eq!(found.map(|found| (found.offset, found.timestamp_ms)), Some((appended.base_offset, 900)));
     engine.close().await.unwrap();
 }
 
@@ -583,9 +491,7 @@ async fn rotten_bytes_of_the_log_are_not_copied() {
                 extent.file_position,
             )
         };
-        let mut bytes = std::fs::read(&path).unwrap();
-        bytes[position as usize + 100] ^= 1;
-        std::fs::write(&path, &bytes).unwrap();
+        flip(&path, position + 100);
         let error = engine.rewriter.checkpoint().await.unwrap_err().to_string();
         let place = format!("{} is damaged", path.file_name().unwrap().to_str().unwrap());
         assert!(error.contains(&place) && error.contains(&position.to_string()), "{error}");
@@ -612,8 +518,7 @@ async fn a_read_that_waits_for_more_holds_nothing_of_what_is_there() {
         min_bytes: 100 << 20,
         max_bytes: 100 << 20,
         max_wait_ms: 3_600_000,
-        isolation: Isolation::ReadUncommitted,
-        with_batches: false,
+        ..read_of(0, 0)
     };
     let found = engine.read(ReadRequest { max_wait_ms: 0, ..request.clone() }).await.unwrap();
     let while_read = held();
@@ -628,47 +533,6 @@ async fn a_read_that_waits_for_more_holds_nothing_of_what_is_there() {
     assert!(waiting.as_mut().poll(&mut cx).is_pending());
     fill(&engine, 1, 200..201).await;
     drop(waiting);
-    engine.close().await.unwrap();
-}
-
-/// A header promises what its producer likes. A lookup by time unpacked batch after batch without ever letting anything else
-/// on its thread go on: heartbeats, timers, other clients.
-#[tokio::test]
-async fn a_lookup_by_time_takes_turns_and_looks_through_so_much_only() {
-    let dir = Dir::new();
-    let engine = dir.try_open(LocalOptions { tail_cache_bytes: 16 << 20, ..options() }).await.unwrap();
-    create_topic(&engine, 1).await;
-    let mut builder = BatchBuilder::new(Compression::Zstd);
-    builder.append(1, None, Some(&vec![0; 4 << 20]), &[]);
-    let mut bytes = builder.build().unwrap().to_vec();
-    // Its max timestamp, which no record has.
-    bytes[35..43].copy_from_slice(&1000i64.to_be_bytes());
-    let lie = Batch { bytes: bytes.into(), max_timestamp_ms: 1000, ..batch(b"", 1) };
-    const LIES: usize = 30;
-    for moved in [false, true] {
-        if moved {
-            engine.rewriter.checkpoint().await.unwrap();
-        } else {
-            for _ in 0..LIES {
-                let append = Append { partition: partition(0), shard: None, batch: lie.clone() };
-                engine.append(vec![append]).await.unwrap().remove(0).unwrap();
-            }
-        }
-        let mut lookup = engine.offset(partition(0), OffsetQuery::Timestamp(500));
-        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
-        let mut turns = 0;
-        let found = loop {
-            match lookup.as_mut().poll(&mut cx) {
-                std::task::Poll::Ready(found) => break found.unwrap().unwrap().unwrap(),
-                std::task::Poll::Pending => turns += 1,
-            }
-            tokio::task::yield_now().await;
-        };
-        // 16 of them are a little more than 64 MiB.
-        assert_eq!(found.offset, Offset(15));
-        assert!(turns >= 15, "{turns} turns");
-    }
-    assert_eq!(engine.reader.undecodable.load(std::sync::atomic::Ordering::Relaxed), 0);
     engine.close().await.unwrap();
 }
 
@@ -690,9 +554,7 @@ async fn what_cannot_be_read_is_the_error_of_its_partition() {
     let extents = segment.block(0).await.unwrap();
     let tables_at = extents.iter().map(|extent| extent.position + extent.len).max().unwrap();
     let path = dir.path().join("segments").join(newest.file_name());
-    let mut bytes = std::fs::read(&path).unwrap();
-    bytes[tables_at as usize] ^= 1;
-    std::fs::write(&path, &bytes).unwrap();
+    flip(&path, tables_at);
 
     let read = async |from: Offset| {
         let reads =
@@ -702,8 +564,7 @@ async fn what_cannot_be_read_is_the_error_of_its_partition() {
             min_bytes: 1 << 20,
             max_bytes: 2 << 20,
             max_wait_ms: 60_000,
-            isolation: Isolation::ReadUncommitted,
-            with_batches: true,
+            ..read_of(0, 0)
         };
         let answers = tokio::time::timeout(Duration::from_secs(30), engine.read(request)).await;
         answers.expect("it does not wait for more").unwrap()
@@ -752,8 +613,7 @@ async fn the_index_counts_what_each_file_of_the_log_holds() {
     create_topic(&engine, 3).await;
     fill(&engine, 3, 0..300).await;
     assert!(held_bytes(&engine) > 0 && wal_files(&engine) > 3);
-    let trim = Command::Trim { partition: partition(1), to: Some(Offset(77)), by: TrimBy::Client };
-    engine.propose(trim).await.unwrap().unwrap();
+    trim(&engine, 1, 77).await;
     held_bytes(&engine);
     drop(engine);
     let engine = dir.try_open(options()).await.unwrap();
@@ -791,71 +651,6 @@ async fn the_index_of_the_log_has_a_bound() {
     engine.close().await.unwrap();
 }
 
-/// Only what was unpacked counted, and a batch of one empty record is ten bytes: millions of such batches with a header that
-/// promises too much were read for one lookup.
-#[tokio::test]
-async fn a_lookup_by_time_looks_into_so_many_small_batches_only() {
-    let dir = Dir::new();
-    let engine = dir.try_open(options()).await.unwrap();
-    create_topic(&engine, 1).await;
-    let mut bytes = batch(b"", 1).bytes.to_vec();
-    bytes[35..43].copy_from_slice(&1000i64.to_be_bytes());
-    let lie = Batch { bytes: bytes.into(), max_timestamp_ms: 1000, ..batch(b"", 1) };
-    for _ in 0..50 {
-        let append = || Append { partition: partition(0), shard: None, batch: lie.clone() };
-        let appended = engine.append((0..100).map(|_| append()).collect()).await.unwrap();
-        assert!(appended.iter().all(Result::is_ok));
-    }
-    for moved in [false, true] {
-        if moved {
-            engine.rewriter.checkpoint().await.unwrap();
-        }
-        let found = engine.offset(partition(0), OffsetQuery::Timestamp(500)).await.unwrap().unwrap();
-        assert_eq!(found.unwrap().offset, Offset(4096));
-    }
-    engine.close().await.unwrap();
-}
-
-/// To look at one header, a batch as large as its topic allows was read whole where the log start cuts it, by each connection
-/// that asked, outside of every budget.
-#[tokio::test]
-async fn the_greatest_timestamp_of_a_batch_that_the_log_start_cuts_is_known_without_a_look() {
-    let dir = Dir::new();
-    let read = Arc::new(AtomicUsize::new(0));
-    let below = door(DiskOptions::default());
-    let counted = read.clone();
-    let disk = ReadsWatched::new(below.disk.clone(), move |_, _, len| {
-        counted.fetch_add(len, Ordering::SeqCst);
-        Ok(())
-    });
-    let door = Door { disk: Arc::new(disk), ..below };
-    let engine = LocalEngine::open(door, &dir.path(), options()).await.unwrap();
-    create_topic(&engine, 1).await;
-    let mut builder = BatchBuilder::new(Compression::None);
-    builder.append(900, None, Some(&vec![0; 1_000_000]), &[]);
-    builder.append(700, None, Some(b""), &[]);
-    let bytes = builder.build().unwrap();
-    let large = Batch { bytes, offset_count: 2, max_timestamp_ms: 900, ..batch(b"", 900) };
-    engine
-        .append(vec![Append { partition: partition(0), shard: None, batch: large }])
-        .await
-        .unwrap()
-        .remove(0)
-        .unwrap();
-    // Several in one extent, of which the first is cut off.
-    let appended = engine.append(vec![append_of(0, b"old", 950), append_of(0, b"new", 940)]).await.unwrap();
-    assert!(appended.iter().all(Result::is_ok));
-    for (log_start, greatest, read_max) in [(1, (2, 950), 4096), (3, (3, 940), 4096)] {
-        let trim = Command::Trim { partition: partition(0), to: Some(Offset(log_start)), by: TrimBy::Client };
-        engine.propose(trim).await.unwrap().unwrap();
-        read.store(0, Ordering::SeqCst);
-        let found = engine.offset(partition(0), OffsetQuery::MaxTimestamp).await.unwrap().unwrap().unwrap();
-        assert_eq!((found.offset.0, found.timestamp_ms), greatest);
-        assert!(read.load(Ordering::SeqCst) <= read_max, "{} bytes read", read.load(Ordering::SeqCst));
-    }
-    engine.close().await.unwrap();
-}
-
 /// A start reads no directory: what is damaged in one is met by who reads it, found by verify, and left out by a repair.
 #[tokio::test]
 async fn a_damaged_block_of_a_directory_is_the_error_of_the_partitions_in_it() {
@@ -874,9 +669,7 @@ async fn a_damaged_block_of_a_directory_is_the_error_of_the_partitions_in_it() {
     engine.close().await.unwrap();
     drop(engine);
     let path = dir.path().join("segments").join(segments[0].file_name());
-    let mut bytes = std::fs::read(&path).unwrap();
-    bytes[position as usize + 20] ^= 4;
-    std::fs::write(&path, &bytes).unwrap();
+    flip(&path, position + 20);
 
     let named =
         format!("{} is damaged at byte {position}: a block of the directory", segments[0].file_name());
@@ -884,15 +677,7 @@ async fn a_damaged_block_of_a_directory_is_the_error_of_the_partitions_in_it() {
     assert!(found.len() == 1 && found[0].contains(&named), "{found:?}");
     let engine = dir.try_open(options()).await.unwrap();
     let first = async |engine: &LocalEngine, index| {
-        let request = ReadRequest {
-            reads: vec![Read { partition: partition(index), offset: Offset::ZERO, max_bytes: 1 << 20 }],
-            min_bytes: 0,
-            max_bytes: 1 << 20,
-            max_wait_ms: 0,
-            isolation: Isolation::ReadUncommitted,
-            with_batches: true,
-        };
-        let answer = engine.read(request).await.unwrap().remove(0);
+        let answer = engine.read(read_of(index, 0)).await.unwrap().remove(0);
         answer.map(|found| found.pieces[0].batches[0].base_offset)
     };
     for index in 0..PARTITIONS {
@@ -981,9 +766,7 @@ async fn what_is_to_go_goes_though_it_fails_at_first() {
     }
     let newest = engine.log.archive.segments().last().unwrap().id;
     let path = dir.path().join("segments").join(newest.file_name());
-    let mut bytes = std::fs::read(&path).unwrap();
-    bytes[70_000] ^= 1;
-    std::fs::write(&path, &bytes).unwrap();
+    flip(&path, 70_000);
     // A round comes by itself too when a file is full.
     if let Err(error) = engine.rewriter.round().await {
         assert!(error.to_string().contains(&newest.file_name()), "{error}");

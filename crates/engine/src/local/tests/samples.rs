@@ -11,7 +11,7 @@ use super::*;
 use crate::contract::ProducerStamp;
 use crate::door::Open;
 use crate::door::sim::{self, Sim};
-use crate::state::{CommittedOffset, ConfigChange, ConfigOp, Member, Membership, Reshard, TrimBy};
+use crate::state::{CommittedOffset, ConfigChange, ConfigOp, Member, Membership, Reshard};
 use crate::types::ShardId;
 
 fn samples() -> PathBuf {

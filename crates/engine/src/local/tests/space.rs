@@ -6,7 +6,7 @@ use std::sync::Mutex as StdMutex;
 
 use super::*;
 use crate::door::sim::{self, Sim};
-use crate::state::{CommittedOffset, TrimBy};
+use crate::state::CommittedOffset;
 
 const VALUE: usize = 4000;
 
@@ -69,8 +69,7 @@ fn a_full_disk_refuses_appends_before_it_decides_them_and_heals() {
             assert_eq!(engine.published(partition(0)).unwrap().high_watermark, Offset(taken));
             assert_eq!(count(&engine, 0).await, taken);
             // What frees space goes on, without anything coming back from outside.
-            let trim = Command::Trim { partition: partition(0), to: Some(Offset(taken)), by: TrimBy::Client };
-            engine.propose(trim).await.unwrap().unwrap();
+            trim(&engine, 0, taken).await;
             let mut healed = false;
             for _ in 0..30 {
                 tokio::time::sleep(Duration::from_secs(1)).await;
