@@ -154,23 +154,6 @@ fn partitions(facts: &Facts<'_>, found: &mut Vec<Anomaly>) {
     }
 }
 
-/// The shortest retention that a topic ever had, ms; `None`: it keeps everything.
-fn shortest_retention(facts: &Facts<'_>, topic: &Name) -> Option<i64> {
-    let value = |value: &String| value.parse::<i64>().ok().filter(|ms| *ms >= 0);
-    facts
-        .operations()
-        .filter_map(|operation| match &operation.what {
-            What::Create { topic: of, configs, .. } if of == topic => {
-                configs.get("retention.ms").and_then(value)
-            }
-            What::Alter { topic: of, changes, .. } if of == topic => {
-                changes.get("retention.ms").and_then(Option::as_ref).and_then(value)
-            }
-            _ => None,
-        })
-        .min()
-}
-
 /// A log begins behind what was deleted, and not behind what was not.
 fn trims(facts: &Facts<'_>, found: &mut Vec<Anomaly>) {
     let mut retention: BTreeMap<&Name, Option<i64>> = BTreeMap::new();
@@ -183,7 +166,7 @@ fn trims(facts: &Facts<'_>, found: &mut Vec<Anomaly>) {
             }
             _ => continue,
         };
-        let kept_ms = *retention.entry(topic).or_insert_with(|| shortest_retention(facts, topic));
+        let kept_ms = *retention.entry(topic).or_insert_with(|| facts.shortest_retention(topic));
         for (partition, start) in starts {
             let (mut asked, mut done) = (0, None);
             for trim in facts.operations() {
@@ -204,15 +187,14 @@ fn trims(facts: &Facts<'_>, found: &mut Vec<Anomaly>) {
             let Some(known) = facts.known(topic, partition) else { continue };
             let gone = if asked < start { known.range(asked..start).next_back() } else { None };
             let Some((offset, witness)) = gone else { continue };
-            // Nobody may trim what is younger than the retention. A record is as old as its write's beginning; where
-            // the write is unknown it is not judged.
+            // Nobody may trim what is younger than the retention. Where the write is unknown it is not judged.
             let why = match kept_ms {
                 None => Some("nothing was to be trimmed".to_owned()),
-                Some(kept_ms) => facts.written.get(&(topic, witness.value)).and_then(|written| {
-                    let latest = operation.ended_ms.saturating_add(facts.history.clock_slack_ms);
-                    let age_ms = latest.saturating_sub(written.operation.began_ms);
-                    (age_ms < kept_ms).then(|| format!("it was {age_ms} ms old at most, of {kept_ms} ms"))
-                }),
+                Some(kept_ms) => {
+                    let age_ms =
+                        facts.age_ms(topic, witness.value, operation).filter(|age_ms| *age_ms < kept_ms);
+                    age_ms.map(|age_ms| format!("it was {age_ms} ms old at most, of {kept_ms} ms"))
+                }
             };
             if let Some(why) = why
                 && blamed.insert((topic, partition, *offset))

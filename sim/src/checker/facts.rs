@@ -185,6 +185,30 @@ impl<'a> Facts<'a> {
         self.logs.get(&(topic, partition)).map_or(0, |whole| whole.start)
     }
 
+    /// The shortest retention that a topic ever had, ms; `None`: it keeps everything.
+    pub fn shortest_retention(&self, topic: &Name) -> Option<i64> {
+        let value = |value: &String| value.parse::<i64>().ok().filter(|ms| *ms >= 0);
+        self.operations()
+            .filter_map(|operation| match &operation.what {
+                What::Create { topic: of, configs, .. } if of == topic => {
+                    configs.get("retention.ms").and_then(value)
+                }
+                What::Alter { topic: of, changes, .. } if of == topic => {
+                    changes.get("retention.ms").and_then(Option::as_ref).and_then(value)
+                }
+                _ => None,
+            })
+            .min()
+    }
+
+    /// How old a record was, by the server's clock, when `operation` ended, ms, at most: as old as its write's beginning.
+    /// `None` where nobody knows of the write.
+    pub fn age_ms(&self, topic: &'a Name, value: &'a str, operation: &Operation) -> Option<i64> {
+        let written = self.written.get(&(topic, value))?;
+        let latest = operation.ended_ms.saturating_add(self.history.clock_slack_ms);
+        Some(latest.saturating_sub(written.operation.began_ms))
+    }
+
     /// All operations.
     pub fn operations(&self) -> std::slice::Iter<'a, Operation> {
         self.history.operations.iter()

@@ -22,16 +22,25 @@ fn skipped(
     to: i64,
     read: &Operation,
 ) -> Option<i64> {
-    let start = trimmed_to(facts, topic, partition, read);
     let known = facts.known(topic, partition)?;
-    let from = from.max(start);
-    if from >= to { None } else { known.range(from..to).next().map(|(offset, _)| *offset) }
+    let from = from.max(trimmed_to(facts, topic, partition, read));
+    if from >= to {
+        return None;
+    }
+    let start = facts.start(topic, partition);
+    let kept_ms = facts.shortest_retention(topic);
+    let has_expired = |value| {
+        kept_ms.is_some_and(|kept_ms| facts.age_ms(topic, value, read).is_none_or(|age_ms| age_ms >= kept_ms))
+    };
+    // Retention trims when it likes, but nothing that is younger, nor what is there in the end.
+    let mut there =
+        known.range(from..to).filter(|(offset, known)| **offset >= start || !has_expired(known.value));
+    there.next().map(|(offset, _)| *offset)
 }
 
-/// Up to where a partition may have been trimmed when `read` ended. Retention trims when it likes: on a topic that
-/// has it, everything up to the first offset in the end may be gone at any time.
+/// Up to where a partition was trimmed, or may have been on request, when `read` ended.
 fn trimmed_to(facts: &Facts<'_>, topic: &Name, partition: i32, read: &Operation) -> i64 {
-    let mut to = facts.start(topic, partition);
+    let mut to = 0;
     for operation in facts.operations().filter(|operation| operation.began < read.ended) {
         match &operation.what {
             What::Trim { topic: of, partition: at, before, .. } if of == topic && *at == partition => {

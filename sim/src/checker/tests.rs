@@ -301,9 +301,41 @@ fn polls_that_go_back_or_skip() {
     let mut trimmed = with(trim(2));
     trimmed.push(read(0, 0, &[(2, "k0-2")], 3, None));
     finds(trimmed, &[]);
+    // Not over what was deleted only later.
+    let mut too_early = with(read(0, 0, &[(2, "k0-2")], 3, None));
+    too_early.extend([trim(2), log(0, 2, &["k0-2"])]);
+    finds(too_early, &["PollSkipped"]);
     let refused = Told::Refused("CORRUPT_MESSAGE".to_owned());
     let unreadable = What::Read { topic: topic(), partition: 0, from: 0, group: None, told: refused };
     finds(with(unreadable), &["Unreadable"]);
+}
+
+/// A group that read the trimmed topic could skip whatever the log had lost by the end of the run: its polls were written
+/// down as if each had begun where it happened to find records, and everything before the last start was let pass.
+#[test]
+fn a_group_that_skips_on_a_topic_with_retention() {
+    // The stamps of these operations are 0 to 11 ms: the first two records are written at 2 and 4 ms, the read ends at 9.
+    let history = |retention: &str, from, values: &[(i64, &str)]| {
+        of(vec![
+            create(TOPIC, &[("retention.ms", retention)]),
+            acked("k0-0", 0, 0),
+            acked("k0-1", 0, 1),
+            acked("k0-2", 0, 2),
+            read(0, from, values, 3, Some("g")),
+            log(0, 2, &["k0-2"]),
+        ])
+    };
+    let skips = || -> Vec<(i64, &str)> { vec![(2, "k0-2")] };
+    // Expired by then, both of them, one of them, none.
+    assert_eq!(names(&history("5", 0, &skips())), [""; 0]);
+    assert_eq!(names(&history("6", 0, &skips())), ["PollSkipped"]);
+    assert_eq!(names(&history("9", 0, &skips())), ["PollSkipped", "TrimmedTooFar"]);
+    // What is there in the end was never gone.
+    assert_eq!(names(&history("1", 2, &[])), ["PollSkipped"]);
+    assert_eq!(names(&history("1", 3, &skips())), ["PollWentBack"]);
+    let mut jumped = history("9", 0, &skips());
+    jumped.clock_slack_ms = 2000;
+    assert_eq!(names(&jumped), [""; 0]);
 }
 
 #[test]

@@ -170,7 +170,6 @@ pub(super) async fn read_the_rest(client: &Client) {
 const STEPS_MAX: u32 = 2000;
 
 async fn step(client: &Client, consumer: &mut GroupConsumer, read: &mut BTreeMap<Partition, i64>) {
-    let began_ms = client.now_ms();
     match consumer.poll().await {
         Ok(GroupEvent::Assigned(_)) => read.clear(),
         Ok(GroupEvent::Idle) => {}
@@ -180,20 +179,21 @@ async fn step(client: &Client, consumer: &mut GroupConsumer, read: &mut BTreeMap
             let records = values(fetched.records);
             let first = records.first().map_or(next, |(offset, _)| *offset);
             let before = read.insert((topic.clone(), fetched.partition), next);
-            // Where the log was trimmed the consumer goes on at its start.
-            let from = if &*topic == LEDGER { first } else { before.unwrap_or(first) };
-            // Of an answer that waited in the consumer nobody knows when it was given: it tells nothing of the end.
+            // Where the log was trimmed the consumer goes on at its start: the checker knows what may be gone.
+            let from = before.unwrap_or(first);
+            // Of an answer that waited in the consumer nobody knows when it was given, but that it was before now: it
+            // tells nothing of the end.
             let told = Told::Ok(Fetched { records, next, end: None });
             let group = Some(GROUP.into());
             let what = What::Read { topic, partition: fetched.partition, from, group, told };
-            client.recorder.note(&client.name, began_ms, what);
+            client.recorder.note(&client.name, client.now_ms(), what);
         }
         Err(error) if leaves_open(&error) || is_out(&error) => client.world.pause(100).await,
         Err(error) => {
             let told = Told::Refused(error.to_string());
             let what =
                 What::Read { topic: ORDERS.into(), partition: -1, from: 0, group: Some(GROUP.into()), told };
-            client.recorder.note(&client.name, began_ms, what);
+            client.recorder.note(&client.name, client.now_ms(), what);
         }
     }
 }
