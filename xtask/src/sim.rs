@@ -7,12 +7,14 @@ use anyhow::{Context, Result, ensure};
 use std::process::Command;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Fresh seeds of a day's `cargo xtask test`.
-const SEEDS: u64 = 300;
-/// No further seed is begun after this long, so that a slow machine keeps to the suite's time.
-const SECONDS: u64 = 150;
-/// Seeds of a day: `cargo xtask full` begins fresh ones for two hours.
+/// Fresh seeds of a day's `cargo xtask test`: so many on every machine. Two processors take some two minutes for them.
+const SEEDS: u64 = 240;
+/// No further seed is begun after so many seconds. A machine that has not been through all by then fails the part.
+const SECONDS_MAX: u64 = 240;
+/// Seeds of a day.
 const SEEDS_FULL: u64 = 1_000_000;
+/// How long `cargo xtask full` begins fresh ones, in seconds.
+const SECONDS_FULL: u64 = 2 * 3600;
 
 /// What `cargo xtask sim` takes.
 #[derive(clap::Args)]
@@ -40,22 +42,60 @@ fn runner(profile: &str) -> Result<Command> {
 /// The part of the test suites: fresh seeds, other ones each day. The profile is that of the tests, which is there
 /// already: to build the fast one takes longer than it gains here.
 pub fn fresh(full: bool) -> Result<Count> {
-    let (profile, seeds, seconds) =
-        if full { ("sim", SEEDS_FULL, 2 * 3600) } else { ("dev", SEEDS, SECONDS) };
     let today = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs() / 86_400;
     // No two days share a seed.
     let first = today * SEEDS_FULL;
-    println!("    seeds from {first} on, {seeds} of them or for {seconds} s");
+    let (profile, seeds, seconds) =
+        if full { ("sim", SEEDS_FULL, SECONDS_FULL) } else { ("dev", SEEDS, SECONDS_MAX) };
+    if full {
+        println!("    seeds from {first} on, for {seconds} s");
+    } else {
+        println!("    {seeds} seeds from {first} on");
+    }
     let log = tree::work("logs")?.join("sim.log");
     let mut command = runner(profile)?;
     command.args(["--seed", &first.to_string(), "--seeds", &seeds.to_string()]);
     command.args(["--seconds", &seconds.to_string()]);
     let limit = Duration::from_secs(seconds + 600);
     let outcome = run::logged(&mut command, &log, limit, |_| true)?;
-    let runs = outcome.lines.iter().rev().find_map(|line| line.split_once(" seeds, "));
-    let runs = runs.and_then(|(runs, _)| runs.trim_start_matches("... ").parse::<usize>().ok());
-    match (outcome.success(), runs) {
-        (true, Some(passed)) => Ok(Count { passed, ..Count::default() }),
-        (_, runs) => Ok(Count { passed: runs.unwrap_or(1).saturating_sub(1), failed: 1, ..Count::default() }),
+    let runs = runs_of(&outcome.lines);
+    if !outcome.success() {
+        return Ok(Count { passed: runs.saturating_sub(1), failed: 1, ..Count::default() });
+    }
+    if !full {
+        all_of(runs)?;
+    }
+    Ok(Count { passed: runs, ..Count::default() })
+}
+
+/// How many runs the runner says there were, by its last line.
+fn runs_of(lines: &[String]) -> usize {
+    let counted = lines.iter().rev().find_map(|line| line.split_once(" seeds, "));
+    counted.and_then(|(runs, _)| runs.trim_start_matches("... ").parse().ok()).unwrap_or(0)
+}
+
+/// Fewer runs than there shall be are no success, however well they went.
+fn all_of(runs: usize) -> Result<()> {
+    ensure!(
+        runs as u64 == SEEDS,
+        "only {runs} of {SEEDS} seeds in {SECONDS_MAX} s: this machine is too slow or busy, or runs have become slower"
+    );
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// On a slow machine the part passed with as many seeds as it got through, were it none.
+    #[test]
+    fn fewer_seeds_are_no_success() {
+        let said = |lines: &[&str]| runs_of(&lines.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>());
+        let all = said(&["... 17 seeds, 0 failed, 1.9 seeds/s", "240 seeds, 0 failed, 1.9 seeds/s"]);
+        assert!(all_of(all).is_ok(), "{all}");
+        let few = said(&["... 17 seeds, 0 failed, 1.9 seeds/s", "199 seeds, 0 failed, 0.8 seeds/s"]);
+        let error = all_of(few).expect_err("fewer").to_string();
+        assert!(error.starts_with("only 199 of 240 seeds in 240 s"), "{error}");
+        assert!(all_of(said(&["nothing that it knows"])).is_err());
     }
 }
