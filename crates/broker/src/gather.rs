@@ -18,8 +18,9 @@ pub const SMALL_BYTES_MAX: usize = 32 * 1024;
 /// Bytes of no interest that are read along where that saves a read: the log begins each frame in a new block.
 const GAP_BYTES_MAX: u64 = 4096;
 
-/// Buffers from this size on are used again: fresh memory costs a page fault per 4 KiB.
-const POOLED_BYTES_MIN: usize = 32 * 1024;
+/// From so many bytes on they are gathered in a buffer of [`GATHERED_BYTES_MAX`] that is used again: fresh memory costs a
+/// page fault per 4 KiB.
+const POOLED_BYTES_MIN: usize = GATHERED_BYTES_MAX / 2;
 /// Buffers that are kept.
 const POOLED_MAX: usize = 16;
 
@@ -67,6 +68,11 @@ struct Move {
 /// Whether the piece lies in a file and is to be gathered.
 pub fn is_small(piece: &Piece) -> bool {
     matches!(&piece.source, Source::File(range) if range.len < SMALL_BYTES_MAX)
+}
+
+/// What gathering takes of memory, where pieces have so many bytes in all.
+pub fn buffer_bytes(bytes: usize) -> usize {
+    if bytes < POOLED_BYTES_MIN { bytes } else { GATHERED_BYTES_MAX }
 }
 
 impl Gatherer {
@@ -140,10 +146,10 @@ impl Gatherer {
 
     fn buffer(&self, len: usize) -> Buffer {
         if len < POOLED_BYTES_MIN {
-            return Buffer { memory: vec![0; len], len, back_to: None };
+            return Buffer { memory: vec![0; buffer_bytes(len)], len, back_to: None };
         }
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let memory = kept.unwrap_or_else(|| vec![0; GATHERED_BYTES_MAX]);
+        let memory = kept.unwrap_or_else(|| vec![0; buffer_bytes(len)]);
         Buffer { memory, len, back_to: Some(self.clone()) }
     }
 }
@@ -255,12 +261,23 @@ mod tests {
         assert_eq!(kept(), 0, "some of it is in use");
         drop(last);
         assert_eq!(kept(), 1);
-        let pieces: Vec<Vec<Piece>> = vec![all(5), all(5)];
+        let pieces: Vec<Vec<Piece>> = vec![all(8), all(8)];
         for mut pieces in pieces {
             assert_eq!(gather(&gatherer, &mut pieces).await, []);
             assert_eq!(kept(), 0);
             drop(pieces);
             assert_eq!(kept(), 1);
+        }
+    }
+
+    /// An answer of 33 KiB was gathered in 256 KiB, and paid for 33: for as long as its client read nothing.
+    #[test]
+    fn what_is_held_is_what_is_told() {
+        let gatherer = Gatherer::default();
+        for len in [1, 300, 33 << 10, 100 << 10, 127 << 10, 128 << 10, 200 << 10, GATHERED_BYTES_MAX] {
+            let taken = gatherer.buffer(len).memory.capacity();
+            assert_eq!(taken, buffer_bytes(len));
+            assert!((len..=2 * len).contains(&taken), "{taken} bytes for {len}");
         }
     }
 

@@ -18,7 +18,7 @@ use kolk_wire_kafka::records::compress::Limits;
 use kolk_wire_kafka::records::record::{self, RecordError};
 use kolk_wire_kafka::records::{self, BatchError, BatchHeader, CompressError, Compression, RecordIter};
 
-use crate::gather::{self, GATHERED_BYTES_MAX};
+use crate::gather;
 use crate::topics::is_compacted;
 use crate::unreadable::{self, Met};
 use crate::{Broker, Class, Permit};
@@ -347,7 +347,7 @@ fn to_hold(partitions: &[Result<PartitionRead, ReadError>]) -> usize {
             Source::File(range) => in_files += range.len,
         }
     }
-    in_memory + in_files.min(GATHERED_BYTES_MAX)
+    in_memory + gather::buffer_bytes(in_files)
 }
 
 /// Where a batch is looked into, it may unpack to so much at the most, whatever the topic says.
