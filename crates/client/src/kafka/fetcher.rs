@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use kolk_wire_kafka::messages::fetch::{FetchPartition, FetchRequest, FetchResponse, FetchTopic};
 use kolk_wire_kafka::{ErrorCode, Records};
+use tokio::time::Instant;
 
 use super::{Kafka, Lane, OffsetSpec, OwnedRecord, Reply, decode_records};
 use crate::Error;
@@ -69,13 +70,15 @@ pub struct Fetcher {
     ready: VecDeque<Fetched>,
     /// Looked up when they are needed, forgotten after an error.
     leaders: BTreeMap<(String, i32), i32>,
+    /// Since when brokers have refused, each time, something that was asked of them.
+    refused_since: Option<Instant>,
 }
 
 impl Fetcher {
     /// A fetcher of no partition.
     pub fn new(kafka: Kafka, options: FetchOptions) -> Fetcher {
         let (positions, drained, under_way, ready, leaders) = Default::default();
-        Fetcher { kafka, options, positions, drained, under_way, ready, leaders }
+        Fetcher { kafka, options, positions, drained, under_way, ready, leaders, refused_since: None }
     }
 
     /// Reads a partition from this offset on.
@@ -111,6 +114,9 @@ impl Fetcher {
 
     /// The next records of some partition; `None` when a broker had nothing within [`FetchOptions::max_wait`].
     /// Dropping the future loses nothing.
+    ///
+    /// What a broker refuses is asked again, and an error when it goes on for [`Options::timeout`](super::Options::timeout): a
+    /// partition that cannot be read, a topic that is gone.
     pub async fn poll(&mut self) -> Result<Option<Fetched>, Error> {
         if let Some(fetched) = self.ready.pop_front() {
             return Ok(Some(fetched));
@@ -142,7 +148,10 @@ impl Fetcher {
             Err(error) => Err(error),
         };
         match taken {
-            Ok(()) => Ok(self.ready.pop_front()),
+            Ok(()) => {
+                self.refused_since = None;
+                Ok(self.ready.pop_front())
+            }
             Err(error) => self.passed_over(error).await,
         }
     }
@@ -151,6 +160,12 @@ impl Fetcher {
     async fn passed_over(&mut self, error: Error) -> Result<Option<Fetched>, Error> {
         if !error.is_retriable() || matches!(error, Error::Connect { .. }) {
             return Err(error);
+        }
+        if error.code().is_some() {
+            let since = *self.refused_since.get_or_insert_with(Instant::now);
+            if since.elapsed() >= self.kafka.options().timeout {
+                return Err(error);
+            }
         }
         self.under_way.clear();
         self.leaders.clear();
@@ -317,6 +332,34 @@ mod tests {
             assert_eq!(fetcher.positions()[&("t".to_owned(), 0)], 5, "it reads on from where it was");
             fetcher.seek("t", 0, 5);
             assert_eq!(fetcher.reached("t", 0), Some(5));
+        }
+    }
+
+    /// `kolk consume` asked for what the disk cannot read again and again, for ever and without a word.
+    #[tokio::test(start_paused = true)]
+    async fn what_is_refused_for_long_is_an_error() {
+        let kafka = Kafka::new(real::door(Default::default()), "127.0.0.1:1", Default::default())
+            .expect("an address");
+        let timeout = kafka.options().timeout;
+        let mut fetcher = Fetcher::new(kafka, FetchOptions::default());
+        let refused = |code| Error::Refused { what: "t".to_owned(), code, message: None };
+        for round in 0..2 {
+            let since = Instant::now();
+            let ended = loop {
+                match fetcher.passed_over(refused(ErrorCode::KafkaStorageError)).await {
+                    Ok(nothing) => assert_eq!(nothing, None),
+                    Err(error) => break error,
+                }
+            };
+            assert_eq!(ended.code(), Some(ErrorCode::KafkaStorageError));
+            assert!(since.elapsed() >= timeout, "{round}");
+            // One answer in between, and it begins anew.
+            fetcher.refused_since = None;
+        }
+        let closed =
+            || Error::Closed { address: "127.0.0.1:1".parse().expect("an address"), reason: "x".into() };
+        for _ in 0..2 * timeout.as_secs() * 10 {
+            assert_eq!(fetcher.passed_over(closed()).await.expect("brokers restart"), None);
         }
     }
 }
