@@ -15,6 +15,8 @@ use kolk_engine::{EngineError, Piece, RangeRead, Source};
 pub const GATHERED_BYTES_MAX: usize = 256 * 1024;
 /// From so many bytes on, a piece is worth a call of its own.
 pub const SMALL_BYTES_MAX: usize = 32 * 1024;
+/// Bytes of a large piece that are in memory at a time, at most.
+pub const CHUNK_BYTES_MAX: usize = 256 * 1024;
 /// Bytes of no interest that are read along where that saves a read: the log begins each frame in a new block.
 const GAP_BYTES_MAX: u64 = 4096;
 
@@ -71,8 +73,22 @@ pub fn is_small(piece: &Piece) -> bool {
 }
 
 /// What gathering takes of memory, where pieces have so many bytes in all.
-pub fn buffer_bytes(bytes: usize) -> usize {
+fn buffer_bytes(bytes: usize) -> usize {
     if bytes < POOLED_BYTES_MIN { bytes } else { GATHERED_BYTES_MAX }
+}
+
+/// Memory that pieces take until they are sent: what of them is there already, a buffer of what is gathered, and beside it
+/// a chunk of a large piece that comes before.
+pub fn to_hold<'a>(pieces: impl Iterator<Item = &'a Piece>) -> usize {
+    let (mut in_memory, mut small, mut large) = (0, 0, 0);
+    for piece in pieces {
+        match &piece.source {
+            Source::Memory(bytes) => in_memory += bytes.len(),
+            Source::File(range) if is_small(piece) => small += range.len,
+            Source::File(range) => large += range.len,
+        }
+    }
+    in_memory + buffer_bytes(small) + large.min(CHUNK_BYTES_MAX)
 }
 
 impl Gatherer {
@@ -279,6 +295,22 @@ mod tests {
             assert_eq!(taken, buffer_bytes(len));
             assert!((len..=2 * len).contains(&taken), "{taken} bytes for {len}");
         }
+    }
+
+    /// What is gathered first waits for the large piece before it, of which there is a chunk in memory: one of the two was
+    /// paid for.
+    #[test]
+    fn a_chunk_is_held_beside_what_was_gathered() {
+        let file = Arc::new(Pattern::default());
+        let here = Piece { source: Source::Memory(Bytes::from_static(b"here")), batches: Vec::new() };
+        let small: Vec<Piece> = (0..3).map(|index| piece(&file, index * 4096, 1000)).collect();
+        let large = |len| piece(&file, 1 << 20, len);
+        assert_eq!(to_hold([&here].into_iter()), 4);
+        assert_eq!(to_hold(small.iter().chain([&here])), 3004);
+        assert_eq!(to_hold([&large(100_000)].into_iter()), 100_000);
+        assert_eq!(to_hold([&large(1 << 20)].into_iter().chain(&small)), CHUNK_BYTES_MAX + 3000);
+        let many: Vec<Piece> = (0..20).map(|index| piece(&file, index * 65_536, 30_000)).collect();
+        assert_eq!(to_hold(many.iter().chain([&large(1 << 20)])), CHUNK_BYTES_MAX + GATHERED_BYTES_MAX);
     }
 
     #[tokio::test]

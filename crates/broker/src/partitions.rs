@@ -11,7 +11,6 @@ use kolk_engine::state::configs::{self, ConfigDefaults};
 use kolk_engine::state::{Command, Outcome, Refusal, Topic, TrimBy};
 use kolk_engine::{
     Batch, EngineError, Offset, PartitionId, PartitionRead, Pending, ProducerStamp, ReadError, ReadRequest,
-    Source,
 };
 use kolk_wire_kafka::records::batch::HEADER_BYTES;
 use kolk_wire_kafka::records::compress::Limits;
@@ -338,16 +337,9 @@ impl Broker {
     }
 }
 
-/// Memory that an answer takes until it is sent: what of it is there already, and one buffer for what lies in files.
+/// Memory that an answer takes until it is sent.
 fn to_hold(partitions: &[Result<PartitionRead, ReadError>]) -> usize {
-    let (mut in_memory, mut in_files) = (0, 0);
-    for piece in partitions.iter().flatten().flat_map(|read| &read.pieces) {
-        match &piece.source {
-            Source::Memory(bytes) => in_memory += bytes.len(),
-            Source::File(range) => in_files += range.len,
-        }
-    }
-    in_memory + gather::buffer_bytes(in_files)
+    gather::to_hold(partitions.iter().flatten().flat_map(|read| &read.pieces))
 }
 
 /// Where a batch is looked into, it may unpack to so much at the most, whatever the topic says.

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use crate::answer::Outbox;
 
 /// Bytes of a file that one reply holds in memory at a time.
-const FILE_CHUNK_BYTES: usize = 256 * 1024;
+const FILE_CHUNK_BYTES: usize = gather::CHUNK_BYTES_MAX;
 
 /// Bytes that the page cache is asked for and the socket gets from there in one call, at most.
 const SEND_BYTES_MAX: usize = 1024 * 1024;
