@@ -70,21 +70,22 @@ pub struct Fetcher {
     ready: VecDeque<Fetched>,
     /// Looked up when they are needed, forgotten after an error.
     leaders: BTreeMap<(String, i32), i32>,
-    /// Since when brokers have refused, each time, something that was asked of them.
-    refused_since: Option<Instant>,
+    /// Partitions that were refused each time they were asked for, and since when.
+    refused: BTreeMap<(String, i32), Instant>,
 }
 
 impl Fetcher {
     /// A fetcher of no partition.
     pub fn new(kafka: Kafka, options: FetchOptions) -> Fetcher {
-        let (positions, drained, under_way, ready, leaders) = Default::default();
-        Fetcher { kafka, options, positions, drained, under_way, ready, leaders, refused_since: None }
+        let (positions, drained, under_way, ready, leaders, refused) = Default::default();
+        Fetcher { kafka, options, positions, drained, under_way, ready, leaders, refused }
     }
 
     /// Reads a partition from this offset on.
     pub fn seek(&mut self, topic: &str, partition: i32, offset: i64) {
         let key = (topic.to_owned(), partition);
         self.drained.remove(&key);
+        self.refused.remove(&key);
         self.positions.insert(key, offset);
         // Answers for the old offset may be on their way.
         self.under_way.clear();
@@ -95,6 +96,7 @@ impl Fetcher {
     pub fn remove(&mut self, topic: &str, partition: i32) {
         let key = (topic.to_owned(), partition);
         self.drained.remove(&key);
+        self.refused.remove(&key);
         self.positions.remove(&key);
         self.ready.retain(|fetched| fetched.topic != topic || fetched.partition != partition);
     }
@@ -116,7 +118,7 @@ impl Fetcher {
     /// Dropping the future loses nothing.
     ///
     /// What a broker refuses is asked again, and an error when it goes on for [`Options::timeout`](super::Options::timeout): a
-    /// partition that cannot be read, a topic that is gone.
+    /// partition that cannot be read, a topic that is gone. Whoever polls on is told again after as long.
     pub async fn poll(&mut self) -> Result<Option<Fetched>, Error> {
         if let Some(fetched) = self.ready.pop_front() {
             return Ok(Some(fetched));
@@ -126,6 +128,10 @@ impl Fetcher {
             return Ok(None);
         }
         if let Err(error) = self.ask().await {
+            // None of them was asked.
+            for key in self.positions.keys() {
+                self.refused.entry(key.clone()).or_insert_with(Instant::now);
+            }
             return self.passed_over(error).await;
         }
         let under_way = &mut self.under_way;
@@ -143,15 +149,16 @@ impl Fetcher {
             return Ok(None);
         };
         self.under_way.remove(&leader);
+        self.answered(answer).await
+    }
+
+    async fn answered(&mut self, answer: Result<FetchResponse, Error>) -> Result<Option<Fetched>, Error> {
         let taken = match answer {
             Ok(answer) => self.take(answer).await,
             Err(error) => Err(error),
         };
         match taken {
-            Ok(()) => {
-                self.refused_since = None;
-                Ok(self.ready.pop_front())
-            }
+            Ok(()) => Ok(self.ready.pop_front()),
             Err(error) => self.passed_over(error).await,
         }
     }
@@ -161,14 +168,17 @@ impl Fetcher {
         if !error.is_retriable() || matches!(error, Error::Connect { .. }) {
             return Err(error);
         }
-        if error.code().is_some() {
-            let since = *self.refused_since.get_or_insert_with(Instant::now);
-            if since.elapsed() >= self.kafka.options().timeout {
-                return Err(error);
-            }
-        }
         self.under_way.clear();
         self.leaders.clear();
+        let timeout = self.kafka.options().timeout;
+        let is_refused = error.code().is_some();
+        let for_long = self.refused.values().any(|since| since.elapsed() >= timeout);
+        if !is_refused || for_long {
+            self.refused.clear();
+        }
+        if is_refused && for_long {
+            return Err(error);
+        }
         tokio::time::sleep(self.kafka.options().backoff).await;
         Ok(None)
     }
@@ -225,7 +235,8 @@ impl Fetcher {
 
     async fn take(&mut self, answer: FetchResponse) -> Result<(), Error> {
         Error::check(answer.error_code, None, || "cannot read".to_owned())?;
-        let mut failed = None;
+        // The one of the partition that has been refused for longest.
+        let mut failed: Option<(Instant, Error)> = None;
         // Where an answer has records of some partition, there may have been no room in it for those of another one.
         let is_empty = answer.responses.iter().flat_map(|topic| &topic.partitions).all(|partition| {
             partition.error_code == 0 && partition.records.as_ref().is_none_or(Records::is_empty)
@@ -243,16 +254,25 @@ impl Fetcher {
                     continue;
                 }
                 let what = || format!("cannot read {} partition {} at offset {position}", key.0, key.1);
-                if let Err(error) = Error::check(partition.error_code, None, what) {
-                    failed.get_or_insert(error);
-                    continue;
-                }
                 let bytes = partition.records.as_ref().and_then(|r| r.bytes().cloned()).unwrap_or_default();
-                let (records, next) = decode_records(&bytes, position).map_err(|error| Error::Refused {
-                    what: what(),
-                    code: ErrorCode::CorruptMessage,
-                    message: Some(error.to_string()),
-                })?;
+                let read = Error::check(partition.error_code, None, what).and_then(|()| {
+                    decode_records(&bytes, position).map_err(|error| Error::Refused {
+                        what: what(),
+                        code: ErrorCode::CorruptMessage,
+                        message: Some(error.to_string()),
+                    })
+                });
+                let (records, next) = match read {
+                    Ok(read) => read,
+                    Err(error) => {
+                        let since = *self.refused.entry(key).or_insert_with(Instant::now);
+                        if failed.as_ref().is_none_or(|(longest, _)| since < *longest) {
+                            failed = Some((since, error));
+                        }
+                        continue;
+                    }
+                };
+                self.refused.remove(&key);
                 if is_empty {
                     let end = match self.options.read_committed {
                         true => partition.last_stable_offset,
@@ -274,7 +294,7 @@ impl Fetcher {
                 }
             }
         }
-        failed.map_or(Ok(()), Err)
+        failed.map_or(Ok(()), |(_, error)| Err(error))
     }
 }
 
@@ -335,31 +355,55 @@ mod tests {
         }
     }
 
-    /// `kolk consume` asked for what the disk cannot read again and again, for ever and without a word.
+    /// `kolk consume` asked for what the disk cannot read again and again, for ever and without a word: also while other
+    /// partitions, from other brokers, had records.
     #[tokio::test(start_paused = true)]
     async fn what_is_refused_for_long_is_an_error() {
         let kafka = Kafka::new(real::door(Default::default()), "127.0.0.1:1", Default::default())
             .expect("an address");
         let timeout = kafka.options().timeout;
         let mut fetcher = Fetcher::new(kafka, FetchOptions::default());
-        let refused = |code| Error::Refused { what: "t".to_owned(), code, message: None };
+        for partition in 0..3 {
+            fetcher.seek("t", partition, 5);
+        }
+        let good = |index| Ok(answer(vec![partition(index, Records::default())]));
+        let bad = |index, code: ErrorCode| {
+            Ok(answer(vec![PartitionData {
+                error_code: code.code(),
+                ..partition(index, Records::default())
+            }]))
+        };
+        // Who polls on is told again.
         for round in 0..2 {
             let since = Instant::now();
             let ended = loop {
-                match fetcher.passed_over(refused(ErrorCode::KafkaStorageError)).await {
-                    Ok(nothing) => assert_eq!(nothing, None),
-                    Err(error) => break error,
+                assert!(since.elapsed() < 2 * timeout, "{round}");
+                // What goes over does not count.
+                let moves = since.elapsed() < timeout / 2;
+                let moved = if moves { bad(2, ErrorCode::NotLeaderOrFollower) } else { good(2) };
+                for answer in [good(1), moved, good(1)] {
+                    assert_eq!(fetcher.answered(answer).await.expect("others go on"), None);
+                }
+                if let Err(error) = fetcher.answered(bad(0, ErrorCode::KafkaStorageError)).await {
+                    break error;
                 }
             };
-            assert_eq!(ended.code(), Some(ErrorCode::KafkaStorageError));
             assert!(since.elapsed() >= timeout, "{round}");
-            // One answer in between, and it begins anew.
-            fetcher.refused_since = None;
+            assert_eq!(ended.code(), Some(ErrorCode::KafkaStorageError));
+            assert!(ended.to_string().contains("t partition 0 at offset 5"), "{ended}");
         }
-        let closed =
-            || Error::Closed { address: "127.0.0.1:1".parse().expect("an address"), reason: "x".into() };
+        // A restart may take as long as it likes.
         for _ in 0..2 * timeout.as_secs() * 10 {
-            assert_eq!(fetcher.passed_over(closed()).await.expect("brokers restart"), None);
+            let reason = "stopped".into();
+            let closed = Error::Closed { address: "127.0.0.1:1".parse().expect("an address"), reason };
+            assert_eq!(fetcher.answered(Err(closed)).await.expect("brokers restart"), None);
+        }
+        // Nor is it an error what becomes of a partition that is read no more.
+        for _ in 0..2 {
+            let answer = bad(0, ErrorCode::KafkaStorageError);
+            assert_eq!(fetcher.answered(answer).await.expect("not for long"), None);
+            tokio::time::sleep(timeout).await;
+            fetcher.remove("t", 0);
         }
     }
 }
