@@ -1,6 +1,6 @@
 //! Committed offsets, and groups as administrators see them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -211,18 +211,8 @@ impl Broker {
                     if loaded.protocol_type() != "consumer" {
                         return Err(GroupError::NotEmpty);
                     }
-                    let subscriptions: Vec<Option<Vec<String>>> =
-                        loaded.subscriptions().into_iter().map(subscribed_topics).collect();
-                    partitions
-                        .iter()
-                        .map(|(_, topic)| {
-                            subscriptions.iter().any(|topics| match topics {
-                                Some(topics) => topics.iter().any(|name| **name == **topic),
-                                // What cannot be read may well be a subscription to it.
-                                None => true,
-                            })
-                        })
-                        .collect()
+                    let subscribed = Subscribed::of(loaded.subscriptions());
+                    partitions.iter().map(|(_, topic)| subscribed.to(topic)).collect()
                 }
                 _ => vec![false; partitions.len()],
             };
@@ -333,6 +323,30 @@ fn describe(phase: Phase, membership: Membership) -> GroupDescription {
     });
     let members = members.collect();
     GroupDescription { phase, protocol_type: membership.protocol_type, protocol, members }
+}
+
+/// What the members of a group of consumers are subscribed to.
+struct Subscribed {
+    topics: BTreeSet<String>,
+    /// A subscription that cannot be read may well be one to any topic.
+    to_unknown: bool,
+}
+
+impl Subscribed {
+    fn of(subscriptions: Vec<Bytes>) -> Subscribed {
+        let mut subscribed = Subscribed { topics: BTreeSet::new(), to_unknown: false };
+        for subscription in subscriptions {
+            match subscribed_topics(subscription) {
+                Some(topics) => subscribed.topics.extend(topics),
+                None => subscribed.to_unknown = true,
+            }
+        }
+        subscribed
+    }
+
+    fn to(&self, topic: &str) -> bool {
+        self.to_unknown || self.topics.contains(topic)
+    }
 }
 
 /// The topics of a consumer's subscription; `None` if it does not read.

@@ -7,6 +7,9 @@ use bytes::Bytes;
 use kolk_engine::door::{Door, real};
 use kolk_engine::memory::{MemoryEngine, MemoryOptions};
 use kolk_engine::state::{Command, Membership, Outcome, Refusal};
+use kolk_engine::{PartitionId, TopicId, TopicName};
+use kolk_wire_kafka::codec::Message;
+use kolk_wire_kafka::messages::consumer_protocol_subscription::ConsumerProtocolSubscription;
 use tokio::time::{Instant, sleep};
 
 use super::seats::{ID_BYTES_MAX, Seats};
@@ -650,4 +653,34 @@ async fn a_static_member_that_wants_no_time_for_a_rebalance_does_not_keep_the_ti
     let again = JoinRequest { member_id: back.member_id, ..hasty };
     let again = broker.join_group(again, held(&broker)).await.unwrap();
     assert_eq!((again.generation, again.members.len()), (2, 1));
+}
+
+/// Each partition that was named was compared with every topic of every member, under the group's lock: one request of 100 KB
+/// took a worker and the group's heartbeats ten seconds, one of 4 MB ten minutes.
+#[test]
+#[allow(clippy::disallowed_methods, reason = "what would take minutes ends the test, not the other way round")]
+fn a_topic_is_looked_up_among_subscriptions_however_long_they_are() {
+    let (done, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+        runtime.expect("a runtime").block_on(async {
+            let broker = broker();
+            let topics = (0..50_000).map(|n| format!("t{n:06}").into()).collect();
+            let subscription = ConsumerProtocolSubscription { topics, ..Default::default() };
+            let metadata = [&[0, 0][..], &subscription.to_bytes(0).unwrap()].concat();
+            let protocols = vec![("range".to_owned(), Bytes::from(metadata))];
+            let joined = broker.join_group(JoinRequest { protocols, ..request("", &[]) }, held(&broker)).await;
+            sync(&broker, &joined.unwrap()).await.unwrap();
+            let delete = async |topic: &str, count: usize| {
+                let partition = PartitionId { topic: TopicId(1), index: 0 };
+                let partitions = vec![(partition, TopicName::from(topic)); count];
+                broker.delete_offsets("g", partitions).await.unwrap()
+            };
+            let unknown = Err(GroupError::Refused(Refusal::UnknownTopic));
+            assert!(delete("other-t", 200_000).await.iter().all(|answer| *answer == unknown));
+            assert_eq!(delete("t049999", 2).await, vec![Err(GroupError::SubscribedToTopic); 2]);
+        });
+        done.send(()).expect("the test waits");
+    });
+    told.recv_timeout(Duration::from_secs(60)).expect("it ends");
 }
