@@ -9,7 +9,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::partition::AppendRules;
 use super::{ConfigChange, ConfigOp, Refusal, Topic};
@@ -258,19 +258,25 @@ pub fn alter(
             let reason = format!("Can't {verb} to key {name} because its type is not LIST.");
             return Err(Refusal::InvalidConfig { reason });
         }
-        let mut now: Vec<&str> = list(value_of(&configs, defaults, name)).collect();
-        for item in list(items) {
-            if !add {
-                now.retain(|other| *other != item);
-            } else if !now.contains(&item) {
-                now.push(item);
-            }
-        }
-        let now = now.join(",");
+        let now = edited(list(value_of(&configs, defaults, name)), list(items), add).join(",");
         configs.insert(name.clone(), now);
     }
     validate_all(&configs, defaults)?;
     Ok(configs)
+}
+
+/// A list with items that it does not have yet added behind it, or without them. Nothing else is decided meanwhile, so each
+/// item is looked up and not compared with all.
+fn edited<T: Ord + Copy>(now: impl Iterator<Item = T>, items: impl Iterator<Item = T>, add: bool) -> Vec<T> {
+    let mut now: Vec<T> = now.collect();
+    if add {
+        let mut known: BTreeSet<T> = now.iter().copied().collect();
+        now.extend(items.filter(|item| known.insert(*item)));
+    } else {
+        let gone: BTreeSet<T> = items.collect();
+        now.retain(|item| !gone.contains(item));
+    }
+    now
 }
 
 /// Where a config's value comes from.
