@@ -215,6 +215,12 @@ impl Serving {
         &self.addresses
     }
 
+    /// What its connections share.
+    #[cfg(test)]
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
     /// What it counts.
     pub fn metrics(&self) -> &Arc<Face> {
         &self.shared.metrics

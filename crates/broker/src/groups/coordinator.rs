@@ -57,6 +57,16 @@ impl Groups {
         &self.seats
     }
 
+    /// How many groups are in memory.
+    pub(super) fn count(&self) -> usize {
+        self.by_id.lock().expect("nobody panics while holding the groups").len()
+    }
+
+    /// The ids of all groups in memory.
+    pub(super) fn ids(&self) -> Vec<Arc<str>> {
+        self.by_id.lock().expect("nobody panics while holding the groups").keys().cloned().collect()
+    }
+
     /// Every group in memory that has or expects members: id, phase, protocol type.
     pub(super) fn phases(&self) -> Vec<(Arc<str>, Phase, String)> {
         let cells: Vec<Arc<Cell>> =

@@ -1,6 +1,6 @@
 //! Committed offsets, and groups as administrators see them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,6 +13,9 @@ use tokio::time::Instant;
 
 /// Stored groups that are looked at without letting go of the state, for which appends wait meanwhile.
 const LISTED_AT_ONCE: usize = 1000;
+
+/// What a group takes in a list beside its id, in bytes.
+const SUMMARY_BYTES: usize = 96;
 
 /// One offset to commit.
 #[derive(Clone, Debug)]
@@ -42,7 +45,7 @@ pub struct GroupOffset {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupSummary {
     /// Its id.
-    pub id: String,
+    pub id: Arc<str>,
     /// `consumer`, `connect`, ...; empty for groups that only commit offsets.
     pub protocol_type: String,
     /// Where it stands.
@@ -237,29 +240,49 @@ impl Broker {
         Ok(is_subscribed.into_iter().map(answer).collect())
     }
 
-    /// Every group, by id.
+    /// How many groups there are, about: those that are stored and in memory count twice.
+    pub fn group_count(&self) -> usize {
+        self.engine().peek(|state| state.group_sizes().0) + self.groups().count()
+    }
+
+    /// How many groups there are, and how many bytes a list of all of them takes, about.
+    pub async fn weigh_groups(&self) -> (usize, usize) {
+        let (mut count, mut name_bytes) = (0, 0);
+        let mut see = |id: &str| {
+            count += 1;
+            name_bytes += id.len();
+        };
+        let mut pages = StoredPages::default();
+        while let Some(page) = pages.next(self).await {
+            page.iter().for_each(|(id, _)| see(id));
+        }
+        self.groups().ids().iter().for_each(|id| see(id));
+        (count, count * SUMMARY_BYTES + name_bytes)
+    }
+
+    /// Every group, by id. It is long where there are many: see [`Broker::weigh_groups`].
     pub async fn list_groups(&self) -> Result<Vec<GroupSummary>, GroupError> {
-        let mut groups = BTreeMap::new();
-        let mut last: Option<Arc<str>> = None;
-        loop {
-            let page: Vec<(Arc<str>, Arc<Membership>)> = self.engine().peek(|state| {
-                let stored = state.groups_behind(last.as_deref()).take(LISTED_AT_ONCE);
-                stored.map(|group| (group.id.clone(), Arc::clone(&group.membership))).collect()
-            });
-            let Some((id, _)) = page.last() else { break };
-            last = Some(id.clone());
-            groups.extend(page.into_iter().map(|(id, membership)| {
-                let (phase, protocol_type) = (stored_phase(&membership), membership.protocol_type.clone());
-                (id.clone(), GroupSummary { id: id.to_string(), protocol_type, phase })
+        let mut groups = Vec::new();
+        let mut pages = StoredPages::default();
+        while let Some(page) = pages.next(self).await {
+            groups.extend(page.into_iter().map(|(id, membership)| GroupSummary {
+                phase: stored_phase(&membership),
+                protocol_type: membership.protocol_type.clone(),
+                id,
             }));
-            tokio::task::yield_now().await;
         }
         self.settle().await?;
         // What is in memory is newer than what is stored.
+        let stored = groups.len();
         for (id, phase, protocol_type) in self.groups().phases() {
-            groups.insert(id.clone(), GroupSummary { id: id.to_string(), protocol_type, phase });
+            let summary = GroupSummary { id, protocol_type, phase };
+            match groups[..stored].binary_search_by(|known| known.id.cmp(&summary.id)) {
+                Ok(at) => groups[at] = summary,
+                Err(_) => groups.push(summary),
+            }
         }
-        Ok(groups.into_values().collect())
+        groups.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+        Ok(groups)
     }
 
     /// A group in full; `None` if there is no such group.
@@ -303,6 +326,27 @@ impl Broker {
             Err(Refusal::GroupNotEmpty) => Err(GroupError::NotEmpty),
             Err(refusal) => Err(refusal.into()),
         }
+    }
+}
+
+/// Stored groups, page by page in order of their ids.
+#[derive(Default)]
+struct StoredPages {
+    last: Option<Arc<str>>,
+}
+
+impl StoredPages {
+    /// The next page; others have had their turn in between. What it shows need not be durable.
+    async fn next(&mut self, broker: &Broker) -> Option<Vec<(Arc<str>, Arc<Membership>)>> {
+        if self.last.is_some() {
+            tokio::task::yield_now().await;
+        }
+        let page: Vec<_> = broker.engine().peek(|state| {
+            let stored = state.groups_behind(self.last.as_deref()).take(LISTED_AT_ONCE);
+            stored.map(|group| (group.id.clone(), Arc::clone(&group.membership))).collect()
+        });
+        self.last = Some(page.last()?.0.clone());
+        Some(page)
     }
 }
 

@@ -452,7 +452,7 @@ async fn groups_are_listed_once_and_by_name_as_they_stand_now() {
         sleep(Duration::from_millis(1)).await;
     }
     let listed = broker.list_groups().await.unwrap();
-    let ids: Vec<&str> = listed.iter().map(|group| group.id.as_str()).collect();
+    let ids: Vec<&str> = listed.iter().map(|group| &*group.id).collect();
     assert!(ids.is_sorted_by(|a, b| a < b));
     assert_eq!((ids.len(), ids[0], ids[500], ids[501], ids[3000]), (3001, "g", "p499", "s0000", "s2499"));
     assert_eq!((listed[0].phase, listed[0].protocol_type.as_str()), (Phase::PreparingRebalance, "consumer"));
@@ -658,7 +658,10 @@ async fn a_static_member_that_wants_no_time_for_a_rebalance_does_not_keep_the_ti
 /// Each partition that was named was compared with every topic of every member, under the group's lock: one request of 100 KB
 /// took a worker and the group's heartbeats ten seconds, one of 4 MB ten minutes.
 #[test]
-#[allow(clippy::disallowed_methods, reason = "what would take minutes ends the test, not the other way round")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "what would take minutes ends the test, not the other way round"
+)]
 fn a_topic_is_looked_up_among_subscriptions_however_long_they_are() {
     let (done, told) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
@@ -669,7 +672,8 @@ fn a_topic_is_looked_up_among_subscriptions_however_long_they_are() {
             let subscription = ConsumerProtocolSubscription { topics, ..Default::default() };
             let metadata = [&[0, 0][..], &subscription.to_bytes(0).unwrap()].concat();
             let protocols = vec![("range".to_owned(), Bytes::from(metadata))];
-            let joined = broker.join_group(JoinRequest { protocols, ..request("", &[]) }, held(&broker)).await;
+            let joined =
+                broker.join_group(JoinRequest { protocols, ..request("", &[]) }, held(&broker)).await;
             sync(&broker, &joined.unwrap()).await.unwrap();
             let delete = async |topic: &str, count: usize| {
                 let partition = PartitionId { topic: TopicId(1), index: 0 };

@@ -9,15 +9,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use kolk_broker::topics::{NewTopic, TopicKey};
-use kolk_engine::TopicId;
 use kolk_engine::map::HashSet;
 use kolk_engine::state::{Refusal, Topic, check_topic_name};
+use kolk_engine::{EngineExt, TopicId};
 use kolk_wire_kafka::messages::metadata::{
     MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseBroker,
     MetadataResponsePartition, MetadataResponseTopic,
 };
 use kolk_wire_kafka::{ErrorCode, Str};
-use tokio::sync::SemaphorePermit;
 
 use super::{Context, LEADER_EPOCH, OPERATIONS_UNASKED, wire_id};
 use crate::connection::Close;
@@ -25,9 +24,6 @@ use crate::errors;
 
 /// From here on topics can be asked for by id; one that is unknown has no name in the answer.
 const BY_ID_VERSION_MIN: i16 = 12;
-
-/// Answers about more topics and partitions than this are made one at a time.
-const WIDE_COUNT_MIN: usize = 1000;
 
 /// Topics that are made at once for one request: they share a few frames of the log.
 const MADE_AT_ONCE_MAX: usize = 256;
@@ -66,8 +62,11 @@ pub(crate) async fn handle(
             find(context, &topics, may_create).await?
         }
         _ => {
+            // The turn comes first: a list of all topics is long, and who waits holds none.
+            let engine = context.broker().engine();
+            let count = engine.peek(|state| state.topic_count() + state.partition_count());
+            let _turn = context.wide_turn(count).await;
             let all = context.broker().all_topics().await?;
-            let _turn = turn(context, all.iter()).await;
             all.iter().map(|topic| describe(topic, settings.node_id)).collect()
         }
     };
@@ -90,17 +89,9 @@ pub(crate) async fn handle(
     Ok(response)
 }
 
-/// The turn to describe topics, where there are so many that hundreds of such answers at once would have everybody else
-/// wait for the processor. Nothing is awaited while it is held.
-async fn turn<'a>(
-    context: &'a Context<'_>,
-    topics: impl Iterator<Item = &Arc<Topic>>,
-) -> Option<SemaphorePermit<'a>> {
-    let count: usize = topics.map(|topic| 1 + usize::try_from(topic.partitions).unwrap_or(0)).sum();
-    match count >= WIDE_COUNT_MIN {
-        true => Some(context.shared.wide.acquire().await.expect("the semaphore is never closed")),
-        false => None,
-    }
+/// What describing these topics counts as, for [`Context::wide_turn`].
+fn count<'a>(topics: impl Iterator<Item = &'a Arc<Topic>>) -> usize {
+    topics.map(|topic| 1 + usize::try_from(topic.partitions).unwrap_or(0)).sum()
 }
 
 /// Versions 10 and 11 have ids, which only the answer may fill.
@@ -137,7 +128,7 @@ async fn find(
     if may_create {
         make(context, asked, &mut resolved).await?;
     }
-    let _turn = turn(context, resolved.iter().flatten()).await;
+    let _turn = context.wide_turn(count(resolved.iter().flatten())).await;
     // Described at the end, without a wait in between: what is described takes far more memory than its name. A topic
     // asked for again and again is described once, as Kafka does.
     let mut described = HashSet::default();
@@ -224,5 +215,51 @@ fn describe(topic: &Topic, node_id: i32) -> MetadataResponseTopic {
         is_internal: false,
         partitions: (0..topic.partitions).map(partition).collect(),
         topic_authorized_operations: OPERATIONS_UNASKED,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::pin::pin;
+    use std::task::Poll;
+
+    use kolk_broker::{Broker, Settings};
+    use kolk_engine::door::real;
+    use kolk_engine::memory::{MemoryEngine, MemoryOptions};
+    use kolk_wire_kafka::ApiKey;
+    use kolk_wire_kafka::frame::RequestHeader;
+
+    use super::*;
+    use crate::connection::Client;
+    use crate::server::serve_on;
+
+    /// Each one that waited for its turn held a list of all topics: 800 KB for a request of 20 bytes where there are 100,000.
+    #[tokio::test]
+    async fn who_waits_for_the_turn_holds_no_list_of_topics() {
+        let door = real::door(real::DiskOptions::default());
+        let engine = Arc::new(MemoryEngine::new(door.clone(), MemoryOptions::default()));
+        let broker = Broker::new(engine, door, Settings::default());
+        let new = NewTopic { name: "t".to_owned(), partitions: Some(1000), ..NewTopic::default() };
+        let topic = broker.create_topic(new, false).await.unwrap().unwrap();
+        let known = Arc::strong_count(&topic);
+        let serving = serve_on(Vec::new(), broker, Default::default());
+        let address = ([127, 0, 0, 1], 9092).into();
+        let client = Client { peer: address, local: address, advertise: None };
+        let api_key = ApiKey::Metadata.key();
+        let header = RequestHeader { api_key, api_version: 12, correlation_id: 1, client_id: None };
+        let context = Context { shared: serving.shared(), client: &client, header: &header };
+
+        let turn = context.wide_turn(1000).await;
+        let request = MetadataRequest { topics: None, ..Default::default() };
+        let mut waiting = pin!(handle(&context, request));
+        poll_fn(|cx| {
+            assert!(waiting.as_mut().poll(cx).is_pending());
+            Poll::Ready(())
+        })
+        .await;
+        assert_eq!(Arc::strong_count(&topic), known);
+        drop(turn);
+        assert_eq!(waiting.await.unwrap().topics[0].partitions.len(), 1000);
     }
 }

@@ -42,6 +42,7 @@ use kolk_engine::{LEADER_EPOCH, TopicId};
 use kolk_wire_kafka::codec::{DecodeError, Message};
 use kolk_wire_kafka::frame::RequestHeader;
 use kolk_wire_kafka::{ApiKey, ErrorCode, Str};
+use tokio::sync::SemaphorePermit;
 use uuid::Uuid;
 
 use crate::answer::{Answer, Unencoded};
@@ -77,6 +78,15 @@ impl<'a> Context<'a> {
         }
     }
 
+    /// The turn of an answer about so many things that hundreds of such answers at once would have everybody else wait for
+    /// the processor, or hold more of them than there is memory for. Nobody waits in it for other clients, nor for room.
+    pub async fn wide_turn(&self, count: usize) -> Option<SemaphorePermit<'a>> {
+        match count >= WIDE_COUNT_MIN {
+            true => Some(self.shared.wide.acquire().await.expect("the semaphore is never closed")),
+            false => None,
+        }
+    }
+
     /// The answer to this request.
     pub fn answer<M: Message>(&self, body: M) -> Result<Unencoded<M>, Close> {
         self.answer_with(body, None)
@@ -94,6 +104,9 @@ impl<'a> Context<'a> {
 const LIST_BYTES_MAX: usize = 16 << 20;
 /// The same for lists that are made first and weighed then. Others are weighed before there is one of them.
 const LIST_BYTES_USUAL: usize = 16 << 10;
+
+/// Answers about more things than this, such as topics and partitions, are made one at a time.
+const WIDE_COUNT_MIN: usize = 1000;
 
 /// Partitions that one Produce or Fetch may name where the budget is as usual. Each is looked up and answered, named before
 /// or not.
@@ -284,7 +297,7 @@ async fn answer(
         ApiKey::Heartbeat => answer!(heartbeat::handle),
         ApiKey::InitProducerId => answer!(init_producer_id::handle),
         ApiKey::LeaveGroup => answer!(leave_group::handle),
-        ApiKey::ListGroups => answer!(list_groups::handle),
+        ApiKey::ListGroups => answer!(list_groups::handle, LISTS_AND_ANSWER),
         ApiKey::OffsetCommit => answer!(offset_commit::handle),
         ApiKey::OffsetDelete => answer!(offset_delete::handle),
         ApiKey::OffsetFetch => answer!(offset_fetch::handle, INDEXES_AND_ANSWER),

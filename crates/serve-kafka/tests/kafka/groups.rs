@@ -6,7 +6,7 @@ use bytes::Bytes;
 use kolk_broker::{Class, Settings};
 use kolk_engine::door::real;
 use kolk_engine::memory::{MemoryEngine, MemoryOptions};
-use kolk_engine::state::Limits;
+use kolk_engine::state::{Command, Limits, Membership, Outcome};
 use kolk_wire_kafka::ErrorCode;
 use kolk_wire_kafka::messages::delete_groups::DeleteGroupsRequest;
 use kolk_wire_kafka::messages::describe_groups::DescribeGroupsRequest;
@@ -535,5 +535,40 @@ async fn offsets_are_weighed_before_they_are_answered() {
     drop(held);
     let answer = client.receive::<OffsetFetchRequest>(9, id).await;
     assert_eq!(answer.groups[0].topics[0].partitions.len(), 50);
+    server.stop().await;
+}
+
+/// A list of all groups was made for each request of 20 bytes, over many waits, before the budget was asked: 64 clients that
+/// listed 100,000 groups held 2 GB.
+#[tokio::test]
+async fn a_long_list_of_groups_is_weighed_before_it_is_made() {
+    const GROUPS: usize = 5000;
+    let settings = Settings { memory_bytes_max: 8 << 20, ..Settings::default() };
+    let server = TestServer::start_with(settings, kolk_serve_kafka::Settings::default()).await;
+    let mut client = server.connect().await;
+    for n in 0..GROUPS {
+        let group = format!("group {n}").into();
+        let store =
+            Command::StoreGroup { group, expected_generation: None, membership: Membership::default() };
+        assert_eq!(server.broker.propose(store).await.unwrap(), Ok(Outcome::Done));
+    }
+
+    // Room for the answer, and not for the lists that it is made of.
+    let admission = server.broker.admission();
+    let mut held = admission.try_admit(1 << 20, Class::Data).unwrap();
+    let most = held.bytes() + admission.available() - (512 << 10);
+    assert!(held.try_grow(admission, most));
+    let spare = admission.try_admit(admission.available(), Class::Data).unwrap();
+    assert!(held.try_grow(admission, most + (500 << 10)));
+    drop(spare);
+    let id = client.send(5, &ListGroupsRequest::default()).await;
+    let mut other = server.connect().await;
+    for _ in 0..100 {
+        assert_eq!(heartbeat(&mut other, 1, "m").await, ErrorCode::UnknownMemberId);
+    }
+    let nothing = client.stream.try_read(&mut [0]).unwrap_err();
+    assert_eq!(nothing.kind(), std::io::ErrorKind::WouldBlock);
+    drop(held);
+    assert_eq!(client.receive::<ListGroupsRequest>(5, id).await.groups.len(), GROUPS);
     server.stop().await;
 }
