@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use kolk_engine::Pending;
+use kolk_engine::EngineExt;
 use kolk_engine::state::Topic;
 use kolk_engine::state::configs::{self, ConfigDef, ConfigDefaults, ConfigSource, Kind, Synonym};
 
@@ -202,10 +202,9 @@ pub fn of_broker(settings: &Settings, defaults: &ConfigDefaults) -> Vec<ConfigEn
 }
 
 impl Broker {
-    /// The process's defaults of topic configs.
-    pub fn config_defaults(&self) -> Pending<Arc<ConfigDefaults>> {
-        use kolk_engine::EngineExt;
-        self.engine().query(|state| Arc::clone(&state.limits().configs))
+    /// The process's defaults of topic configs. They are no part of the log.
+    pub fn config_defaults(&self) -> Arc<ConfigDefaults> {
+        self.engine().peek(|state| Arc::clone(&state.limits().configs))
     }
 }
 

@@ -51,8 +51,8 @@ impl Broker {
         self.engine().query(|state| keys.iter().map(|key| find(state, key)).collect())
     }
 
-    /// [`Broker::find_topics`] for a reader: waits for the log only if one of them is unknown. What a reader is told of the
-    /// others comes from what is published, which is durable.
+    /// [`Broker::find_topics`] that waits for the log only if one of them is unknown: for who tells of the others only what
+    /// is published, which is durable, or what is decided later.
     pub async fn find_topics_to_read(
         &self,
         keys: &[TopicKey<'_>],

@@ -186,7 +186,7 @@ impl Broker {
     }
 
     /// Resolves when everything decided so far is durable.
-    pub(super) async fn settle(&self) -> Result<(), GroupError> {
+    pub async fn settle(&self) -> Result<(), GroupError> {
         self.engine().query(|_| ()).await.map_err(|_| GroupError::NotAvailable)
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use kolk_engine::state::{Command, CommittedOffset, CommittingMember, Membership, Outcome, Refusal};
-use kolk_engine::{EngineExt, Offset, PartitionId, TopicName};
+use kolk_engine::{EngineExt, Offset, PartitionId, Pending, TopicName};
 
 use super::{GroupError, Phase};
 use crate::Broker;
@@ -13,6 +13,9 @@ use tokio::time::Instant;
 
 /// Stored groups that are looked at without letting go of the state, for which appends wait meanwhile.
 const LISTED_AT_ONCE: usize = 1000;
+
+/// Groups of one request that are looked at before others have their turn.
+const LOOKED_AT_ONCE: usize = 100;
 
 /// What a group takes in a list beside its id, in bytes.
 const SUMMARY_BYTES: usize = 96;
@@ -164,37 +167,29 @@ impl Broker {
         (count, metadata_bytes)
     }
 
-    /// Committed offsets of a group for certain partitions, in their order.
-    pub async fn offsets_of(
-        &self,
-        group: &str,
-        partitions: &[PartitionId],
-    ) -> Result<Vec<Option<CommittedOffset>>, GroupError> {
-        let offsets = self.engine().query(|state| {
+    /// Committed offsets of a group for certain partitions, in their order. Not to be told before [`Broker::settle`].
+    pub fn offsets_of(&self, group: &str, partitions: &[PartitionId]) -> Vec<Option<CommittedOffset>> {
+        self.engine().peek(|state| {
             let known = state.group(group);
             partitions.iter().map(|id| known?.offsets.get(id).cloned()).collect()
-        });
-        offsets.await.map_err(|_| GroupError::NotAvailable)
+        })
     }
 
-    /// Every committed offset of a group; `None` if there is no such group.
-    pub async fn group_offsets(&self, group: &str) -> Result<Option<Vec<GroupOffset>>, GroupError> {
-        let offsets = self.engine().query(|state| {
-            state.group(group).map(|known| {
-                let offsets = known.offsets.iter();
-                offsets
-                    .filter_map(|(partition, committed)| {
-                        let topic = state.topic(partition.topic)?;
-                        Some(GroupOffset {
-                            partition: *partition,
-                            topic: topic.name.clone(),
-                            committed: committed.clone(),
-                        })
+    /// Every committed offset of a group; none if there is no such group. Not to be told before [`Broker::settle`].
+    pub fn group_offsets(&self, group: &str) -> Vec<GroupOffset> {
+        self.engine().peek(|state| {
+            let offsets = state.group(group).into_iter().flat_map(|known| &known.offsets);
+            offsets
+                .filter_map(|(partition, committed)| {
+                    let topic = state.topic(partition.topic)?;
+                    Some(GroupOffset {
+                        partition: *partition,
+                        topic: topic.name.clone(),
+                        committed: committed.clone(),
                     })
-                    .collect()
-            })
-        });
-        offsets.await.map_err(|_| GroupError::NotAvailable)
+                })
+                .collect()
+        })
     }
 
     /// OffsetDelete: an answer for each partition. In a group with members, topics that one of them is subscribed to
@@ -285,47 +280,70 @@ impl Broker {
         Ok(groups)
     }
 
-    /// A group in full; `None` if there is no such group.
-    pub async fn describe_group(&self, group: &str) -> Result<Option<GroupDescription>, GroupError> {
+    /// Groups in full, in order; `None` for each that is not there.
+    pub async fn describe_groups(
+        &self,
+        groups: &[impl AsRef<str>],
+    ) -> Result<Vec<Result<Option<GroupDescription>, GroupError>>, GroupError> {
+        let mut found = Vec::with_capacity(groups.len());
+        for (at, group) in groups.iter().enumerate() {
+            if at % LOOKED_AT_ONCE == LOOKED_AT_ONCE - 1 {
+                tokio::task::yield_now().await;
+            }
+            found.push(self.look_at_group(group.as_ref()));
+        }
+        // Once for all: where others write, each would wait for the log.
+        self.settle().await?;
+        Ok(found)
+    }
+
+    /// A group as it stands, which is not to be told before [`Broker::settle`].
+    fn look_at_group(&self, group: &str) -> Result<Option<GroupDescription>, GroupError> {
         self.with_group(group, false, |_, _| ())?;
         let loaded = self
             .with_group_if_loaded(group, |loaded| loaded.map(|loaded| (loaded.phase(), loaded.membership())));
-        let found = match loaded {
-            Some(loaded) => {
-                self.settle().await?;
-                Some(loaded)
-            }
-            None => {
-                let stored = self.engine().query(|state| {
-                    let membership = state.group(group).map(|known| Membership::clone(&known.membership));
-                    membership.map(|membership| (stored_phase(&membership), membership))
-                });
-                stored.await.map_err(|_| GroupError::NotAvailable)?
-            }
-        };
+        let found = loaded.or_else(|| {
+            let stored =
+                self.engine().peek(|state| state.group(group).map(|known| Arc::clone(&known.membership)));
+            stored.map(|membership| (stored_phase(&membership), Membership::clone(&membership)))
+        });
         Ok(found.map(|(phase, membership)| describe(phase, membership)))
     }
 
-    /// DeleteGroups, for one of them.
-    pub async fn delete_group(&self, group: &str) -> Result<(), GroupError> {
+    /// DeleteGroups: an answer for each.
+    pub async fn delete_groups(&self, groups: &[impl AsRef<str>]) -> Vec<Result<(), GroupError>> {
+        // All are decided before one is awaited: they share frames of the log.
+        let mut decided = Vec::with_capacity(groups.len());
+        for (at, group) in groups.iter().enumerate() {
+            if at % LOOKED_AT_ONCE == LOOKED_AT_ONCE - 1 {
+                tokio::task::yield_now().await;
+            }
+            decided.push(self.decide_delete_group(group.as_ref()));
+        }
+        let is_refused = decided.iter().any(Result::is_err);
+        let settled = if is_refused { self.settle().await } else { Ok(()) };
+        let mut answers = Vec::with_capacity(groups.len());
+        for decided in decided {
+            answers.push(match decided {
+                Err(error) => settled.clone().and(Err(error)),
+                Ok(pending) => match pending.await {
+                    Ok(Ok(_)) => Ok(()),
+                    Ok(Err(Refusal::UnknownGroup)) => Err(GroupError::UnknownGroup),
+                    Ok(Err(Refusal::GroupNotEmpty)) => Err(GroupError::NotEmpty),
+                    Ok(Err(refusal)) => Err(refusal.into()),
+                    Err(_) => Err(GroupError::NotAvailable),
+                },
+            });
+        }
+        answers
+    }
+
+    fn decide_delete_group(&self, group: &str) -> Result<Pending<Result<Outcome, Refusal>>, GroupError> {
         self.with_group(group, false, |_, _| ())?;
-        let pending = self.with_group_if_loaded(group, |loaded| match loaded {
+        self.with_group_if_loaded(group, |loaded| match loaded {
             Some(loaded) if loaded.phase() != Phase::Empty => Err(GroupError::NotEmpty),
             _ => Ok(self.propose(Command::DeleteGroup { group: group.into() })),
-        });
-        let outcome = match pending {
-            Ok(pending) => pending.await.map_err(|_| GroupError::NotAvailable)?,
-            Err(error) => {
-                self.settle().await?;
-                return Err(error);
-            }
-        };
-        match outcome {
-            Ok(_) => Ok(()),
-            Err(Refusal::UnknownGroup) => Err(GroupError::UnknownGroup),
-            Err(Refusal::GroupNotEmpty) => Err(GroupError::NotEmpty),
-            Err(refusal) => Err(refusal.into()),
-        }
+        })
     }
 }
 

@@ -78,7 +78,8 @@ async fn sync(broker: &Broker, joined: &Joined) -> Result<Synced, GroupError> {
 }
 
 async fn phase(broker: &Broker) -> (Phase, usize) {
-    let group = broker.describe_group("g").await.unwrap().expect("the group is there");
+    let group = broker.describe_groups(&["g"]).await.unwrap().pop().unwrap();
+    let group = group.unwrap().expect("the group is there");
     (group.phase, group.members.len())
 }
 
@@ -520,7 +521,8 @@ async fn a_group_is_stored_with_what_the_chosen_protocol_needs() {
 
     let after = Broker::new(engine, door, Settings::default());
     after.start();
-    let described = after.describe_group("g").await.unwrap().expect("it is there");
+    let described = after.describe_groups(&["g"]).await.unwrap().pop().unwrap();
+    let described = described.unwrap().expect("it is there");
     assert_eq!((described.phase, described.protocol.as_str()), (Phase::Stable, "range"));
     assert!(described.members.iter().all(|member| member.metadata == metadata("range")));
     for member in &joined {

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kolk_broker::configs::{ConfigEntry, Source, of_topic};
 use kolk_broker::topics::TopicKey;
+use kolk_engine::Pending;
 use kolk_engine::state::configs::{ConfigDefaults, Kind};
-use kolk_engine::state::{ConfigChange, ConfigOp, Topic, check_topic_name};
+use kolk_engine::state::{ConfigChange, ConfigOp, Refusal, Topic, check_topic_name};
 use kolk_wire_kafka::messages::create_topics::CreatableTopicConfigs;
 use kolk_wire_kafka::{ErrorCode, Str};
 
-use super::Context;
+use super::{Context, take_turns};
 use crate::connection::Close;
 use crate::errors;
 
@@ -96,20 +97,31 @@ pub(crate) async fn alter(
     for resource in resources {
         *times.entry((resource.kind, resource.name)).or_default() += 1;
     }
-    let mut outcomes = Vec::with_capacity(resources.len());
-    for resource in resources {
-        let outcome = if times[&(resource.kind, resource.name)] > 1 {
+    let topics = resources.iter().filter(|resource| resource.kind == TOPIC);
+    let keys: Vec<_> = topics.map(|resource| TopicKey::Name(resource.name)).collect();
+    let mut topics = context.broker().find_topics(&keys).await?.into_iter();
+    // All are decided before one is awaited: they share frames of the log.
+    let mut decided = Vec::with_capacity(resources.len());
+    for (at, resource) in resources.iter().enumerate() {
+        take_turns(at).await;
+        let topic = match resource.kind {
+            TOPIC => topics.next().expect("each topic was looked up"),
+            _ => None,
+        };
+        decided.push(if times[&(resource.kind, resource.name)] > 1 {
             Err((ErrorCode::InvalidRequest, "Each resource must appear at most once.".to_owned()))
         } else {
-            match changes(resource)
-                .and_then(|changes| check_resource(context, resource, how).map(|()| changes))
-            {
-                Ok(changes) if resource.kind == TOPIC => {
-                    alter_topic(context, resource.name, changes, how).await?
-                }
-                Ok(_) => Ok(()),
-                Err(failure) => Err(failure),
+            decide(context, resource, topic.as_deref(), how)
+        });
+    }
+    let mut outcomes = Vec::with_capacity(decided.len());
+    for decided in decided {
+        let outcome = match decided {
+            Ok(None) => Ok(()),
+            Ok(Some(pending)) => {
+                pending.await?.map_err(|refusal| (errors::of_refusal(&refusal), refusal.to_string()))
             }
+            Err(failure) => Err(failure),
         };
         outcomes.push(match outcome {
             Ok(()) => (ErrorCode::None, None),
@@ -117,6 +129,27 @@ pub(crate) async fn alter(
         });
     }
     Ok(outcomes)
+}
+
+/// Decides what is to become of a resource; `topic` is the one of its name, if it is a topic. `None`: nothing.
+fn decide(
+    context: &Context<'_>,
+    resource: &Altered<'_>,
+    topic: Option<&Topic>,
+    how: How,
+) -> Result<Option<Pending<Result<(), Refusal>>>, Failure> {
+    let changes = changes(resource)?;
+    check_resource(context, resource, how)?;
+    match (resource.kind, topic) {
+        (TOPIC, Some(topic)) => {
+            Ok(Some(context.broker().alter_topic_configs(topic.id, how.replace, changes, how.validate_only)))
+        }
+        (TOPIC, None) => {
+            let why = format!("The topic '{}' does not exist.", resource.name);
+            Err((ErrorCode::UnknownTopicOrPartition, why))
+        }
+        _ => Ok(None),
+    }
 }
 
 fn changes(resource: &Altered<'_>) -> Result<Vec<ConfigChange>, Failure> {
@@ -176,19 +209,4 @@ fn check_resource(context: &Context<'_>, resource: &Altered<'_>, how: How) -> Re
         GROUP => Err((ErrorCode::InvalidConfig, format!("Unknown group config name: {}", changes[0].name))),
         other => wrong(format!("Unknown resource type {other}")),
     }
-}
-
-async fn alter_topic(
-    context: &Context<'_>,
-    name: &Str,
-    changes: Vec<ConfigChange>,
-    how: How,
-) -> Result<Result<(), Failure>, Close> {
-    let broker = context.broker();
-    let Some(topic) = broker.find_topic(&TopicKey::Name(name)).await? else {
-        let why = format!("The topic '{name}' does not exist.");
-        return Ok(Err((ErrorCode::UnknownTopicOrPartition, why)));
-    };
-    let outcome = broker.alter_topic_configs(topic.id, how.replace, changes, how.validate_only).await?;
-    Ok(outcome.map_err(|refusal| (errors::of_refusal(&refusal), refusal.to_string())))
 }

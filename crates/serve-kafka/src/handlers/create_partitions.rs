@@ -7,12 +7,15 @@
 use std::collections::BTreeMap;
 
 use kolk_broker::topics::TopicKey;
+use kolk_engine::Pending;
+use kolk_engine::state::{Refusal, Topic};
 use kolk_wire_kafka::messages::create_partitions::{
     CreatePartitionsRequest, CreatePartitionsResponse, CreatePartitionsTopic, CreatePartitionsTopicResult,
 };
 use kolk_wire_kafka::{ErrorCode, Str};
 
-use super::{Context, check_assignment};
+use super::configs::Failure;
+use super::{Context, check_assignment, take_turns};
 use crate::connection::Close;
 use crate::errors;
 
@@ -24,20 +27,39 @@ pub(crate) async fn handle(
     for topic in &request.topics {
         *times.entry(&topic.name).or_default() += 1;
     }
-    let mut results = Vec::with_capacity(times.len());
+    let mut asked = Vec::with_capacity(times.len());
     for topic in &request.topics {
-        let outcome = match times.remove(&topic.name) {
-            Some(1) => create(context, topic, request.validate_only).await?,
-            Some(_) => Err((ErrorCode::InvalidRequest, "Duplicate topic name.".to_owned())),
-            // Told at its first place.
-            None => continue,
+        // Told at its first place.
+        if let Some(times) = times.remove(&topic.name) {
+            asked.push((topic, times));
+        }
+    }
+    let keys: Vec<TopicKey<'_>> = asked.iter().map(|(topic, _)| TopicKey::Name(&topic.name)).collect();
+    let found = context.broker().find_topics(&keys).await?;
+    // All are decided before one is awaited: they share frames of the log.
+    let mut decided = Vec::with_capacity(asked.len());
+    for (at, ((asked, times), topic)) in asked.into_iter().zip(found).enumerate() {
+        take_turns(at).await;
+        let outcome = match times {
+            1 => create(context, asked, topic.as_deref(), request.validate_only),
+            _ => Err((ErrorCode::InvalidRequest, "Duplicate topic name.".to_owned())),
+        };
+        decided.push((asked, outcome));
+    }
+    let mut results = Vec::with_capacity(decided.len());
+    for (asked, outcome) in decided {
+        let outcome = match outcome {
+            Ok(pending) => {
+                pending.await?.map_err(|refusal| (errors::of_refusal(&refusal), refusal.to_string()))
+            }
+            Err(failure) => Err(failure),
         };
         let (code, message) = match outcome {
             Ok(()) => (ErrorCode::None, None),
             Err((code, message)) => (code, Some(Str::from(message))),
         };
         results.push(CreatePartitionsTopicResult {
-            name: topic.name.clone(),
+            name: asked.name.clone(),
             error_code: code.code(),
             error_message: message,
         });
@@ -45,17 +67,18 @@ pub(crate) async fn handle(
     Ok(CreatePartitionsResponse { throttle_time_ms: 0, results })
 }
 
-async fn create(
+fn create(
     context: &Context<'_>,
     asked: &CreatePartitionsTopic,
+    topic: Option<&Topic>,
     validate_only: bool,
-) -> Result<Result<(), (ErrorCode, String)>, Close> {
+) -> Result<Pending<Result<(), Refusal>>, Failure> {
     let broker = context.broker();
-    let Some(topic) = broker.find_topic(&TopicKey::Name(&asked.name)).await? else {
+    let Some(topic) = topic else {
         let message = "This server does not host this topic-partition.".to_owned();
-        return Ok(Err((ErrorCode::UnknownTopicOrPartition, message)));
+        return Err((ErrorCode::UnknownTopicOrPartition, message));
     };
-    let wrong = |message: String| Ok(Err((ErrorCode::InvalidPartitions, message)));
+    let wrong = |message: String| Err((ErrorCode::InvalidPartitions, message));
     if asked.count == topic.partitions {
         return wrong(format!("Topic already has {} partition(s).", topic.partitions));
     }
@@ -73,15 +96,14 @@ async fn create(
             asked.count - topic.partitions,
             assignments.len()
         );
-        return Ok(Err((ErrorCode::InvalidReplicaAssignment, message)));
+        return Err((ErrorCode::InvalidReplicaAssignment, message));
     }
     for assignment in asked.assignments.iter().flatten() {
         // New partitions have one replica, as all others.
         let agreed = if broker.settings().strict_replication { 1 } else { assignment.broker_ids.len() };
         if let Err(why) = check_assignment(context, &assignment.broker_ids, agreed) {
-            return Ok(Err((ErrorCode::InvalidReplicaAssignment, why)));
+            return Err((ErrorCode::InvalidReplicaAssignment, why));
         }
     }
-    let outcome = broker.create_partitions(topic.id, asked.count, validate_only).await?;
-    Ok(outcome.map_err(|refusal| (errors::of_refusal(&refusal), refusal.to_string())))
+    Ok(broker.create_partitions(topic.id, asked.count, validate_only))
 }

@@ -108,7 +108,7 @@ async fn outcome(
         let topic_config_error_code = ErrorCode::PolicyViolation.code();
         return Ok(CreatableTopicResult { topic_config_error_code, configs: Some(Vec::new()), ..told });
     }
-    let defaults = context.broker().config_defaults().await?;
+    let defaults = context.broker().config_defaults();
     Ok(CreatableTopicResult { configs: Some(super::configs::of_created(&topic, &defaults)), ..told })
 }
 

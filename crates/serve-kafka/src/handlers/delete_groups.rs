@@ -17,18 +17,17 @@ pub(crate) async fn handle(
     context: &Context<'_>,
     request: DeleteGroupsRequest,
 ) -> Result<DeleteGroupsResponse, Close> {
-    let mut results = Vec::with_capacity(request.groups_names.len());
     let mut told = BTreeSet::new();
-    for group_id in request.groups_names {
-        if !told.insert(group_id.clone()) {
-            continue;
-        }
-        let mut result = DeletableGroupResult { group_id, ..Default::default() };
-        if let Err(error) = context.broker().delete_group(&result.group_id).await {
-            result.error_code = errors::of_group(&error).code();
-            result.error_message = Some(Str::from(error.to_string()));
-        }
-        results.push(result);
-    }
-    Ok(DeleteGroupsResponse { throttle_time_ms: 0, results })
+    let mut groups = request.groups_names;
+    groups.retain(|group| told.insert(group.clone()));
+    let answers = context.broker().delete_groups(&groups).await;
+    let results = groups.into_iter().zip(answers).map(|(group_id, answer)| match answer {
+        Ok(()) => DeletableGroupResult { group_id, ..Default::default() },
+        Err(error) => DeletableGroupResult {
+            group_id,
+            error_code: errors::of_group(&error).code(),
+            error_message: Some(Str::from(error.to_string())),
+        },
+    });
+    Ok(DeleteGroupsResponse { throttle_time_ms: 0, results: results.collect() })
 }

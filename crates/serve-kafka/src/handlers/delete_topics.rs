@@ -14,7 +14,7 @@ use kolk_wire_kafka::{ErrorCode, Str};
 use uuid::Uuid;
 
 use super::configs::Failure;
-use super::{Context, wire_id};
+use super::{Context, take_turns, wire_id};
 use crate::connection::Close;
 use crate::errors;
 
@@ -37,17 +37,23 @@ pub(crate) async fn handle(
         asked.iter().filter_map(|(name, _)| name.as_ref()).collect(),
         asked.iter().map(|(_, id)| *id).collect(),
     );
-    let mut responses = Vec::with_capacity(times.len());
+    let mut distinct = Vec::with_capacity(times.len());
     for one in &asked {
         // What is named twice is told of once.
-        let Some(times) = times.remove(one) else { continue };
-        let (name, id) = one;
+        if let Some(times) = times.remove(one) {
+            distinct.push((one, key(one.0.as_ref(), one.1, times)));
+        }
+    }
+    let keys: Vec<TopicKey<'_>> = distinct.iter().filter_map(|(_, key)| key.clone().ok()).collect();
+    let mut found = context.broker().find_topics(&keys).await?.into_iter();
+    // All are decided before one is awaited: they share frames of the log.
+    let mut decided = Vec::with_capacity(distinct.len());
+    for (at, ((name, id), key)) in distinct.into_iter().enumerate() {
+        take_turns(at).await;
         let mut response = DeletableTopicResult { name: name.clone(), topic_id: *id, ..Default::default() };
-        let outcome = match key(name.as_ref(), *id) {
+        let outcome = match key {
             Err(failure) => Err(failure),
-            Ok(TopicKey::Name(_)) if times > 1 => twice("Duplicate topic name."),
-            Ok(TopicKey::Id(_)) if times > 1 => twice("Duplicate topic id."),
-            Ok(key) => match context.broker().find_topic(&key).await? {
+            Ok(key) => match found.next().expect("each topic was looked up") {
                 None => Err(unknown(&key)),
                 Some(topic) if name.is_none() && names.contains(&Str::from(&*topic.name)) => continue,
                 Some(topic) => {
@@ -55,13 +61,22 @@ pub(crate) async fn handle(
                     response.name = Some(Str::from(&*topic.name));
                     response.topic_id = wire_id(topic.id);
                     if is_named_twice {
-                        twice("The provided topic name maps to an ID that was already supplied.")
+                        wrong("The provided topic name maps to an ID that was already supplied.")
                     } else {
-                        let deleted = context.broker().delete_topic(topic.id).await?;
-                        deleted.map_err(|refusal| (errors::of_refusal(&refusal), refusal.to_string()))
+                        Ok(context.broker().delete_topic(topic.id))
                     }
                 }
             },
+        };
+        decided.push((response, outcome));
+    }
+    let mut responses = Vec::with_capacity(decided.len());
+    for (mut response, outcome) in decided {
+        let outcome = match outcome {
+            Ok(pending) => {
+                pending.await?.map_err(|refusal| (errors::of_refusal(&refusal), refusal.to_string()))
+            }
+            Err(failure) => Err(failure),
         };
         if let Err((code, why)) = outcome {
             response.error_code = code.code();
@@ -72,17 +87,19 @@ pub(crate) async fn handle(
     Ok(DeleteTopicsResponse { throttle_time_ms: 0, responses })
 }
 
-fn key(name: Option<&Str>, id: Uuid) -> Result<TopicKey<'_>, Failure> {
-    let wrong = |why: &str| Err((ErrorCode::InvalidRequest, why.to_owned()));
+/// Which topic a request means that names it so many `times`.
+fn key(name: Option<&Str>, id: Uuid, times: usize) -> Result<TopicKey<'_>, Failure> {
     match (name, id.is_nil()) {
         (Some(_), false) => wrong("You may not specify both topic name and topic id."),
         (None, true) => wrong("Neither topic name nor id were specified."),
+        (Some(_), true) if times > 1 => wrong("Duplicate topic name."),
+        (None, false) if times > 1 => wrong("Duplicate topic id."),
         (Some(name), true) => Ok(TopicKey::Name(name)),
         (None, false) => Ok(TopicKey::Id(TopicId(id.as_u128()))),
     }
 }
 
-fn twice(why: &str) -> Result<(), Failure> {
+fn wrong<T>(why: &str) -> Result<T, Failure> {
     Err((ErrorCode::InvalidRequest, why.to_owned()))
 }
 

@@ -8,15 +8,16 @@ use std::collections::BTreeSet;
 
 use kolk_broker::configs::{ConfigEntry, of_broker, of_topic};
 use kolk_broker::topics::TopicKey;
-use kolk_engine::state::check_topic_name;
+use kolk_engine::state::configs::ConfigDefaults;
+use kolk_engine::state::{Topic, check_topic_name};
 use kolk_wire_kafka::messages::describe_configs::{
     DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResourceResult, DescribeConfigsResponse,
     DescribeConfigsResult, DescribeConfigsSynonym,
 };
 use kolk_wire_kafka::{ErrorCode, Str};
 
-use super::Context;
 use super::configs::{BROKER, BROKER_LOGGER, CLIENT_METRICS, Failure, GROUP, TOPIC, kind_code, source_code};
+use super::{Context, take_turns};
 use crate::connection::Close;
 
 /// Resources described in one answer; each takes some 10 KiB while it is made.
@@ -26,21 +27,33 @@ pub(crate) async fn handle(
     context: &Context<'_>,
     request: DescribeConfigsRequest,
 ) -> Result<DescribeConfigsResponse, Close> {
+    let broker = context.broker();
+    let told = || request.resources.iter().take(RESOURCES_MAX);
+    // All at once: where others write, each look waits for the log.
+    let topics = told().filter(|resource| resource.resource_type == TOPIC);
+    let keys: Vec<_> = topics.map(|resource| TopicKey::Name(&resource.resource_name)).collect();
+    let mut topics = broker.find_topics(&keys).await?.into_iter();
+    let defaults = broker.config_defaults();
     let mut results = Vec::with_capacity(request.resources.len());
     // A resource that is named twice is described twice (observed: Kafka 4.4.0).
-    for resource in &request.resources {
+    for (at, resource) in request.resources.iter().enumerate() {
+        take_turns(at).await;
         let mut result = DescribeConfigsResult {
             resource_type: resource.resource_type,
             resource_name: resource.resource_name.clone(),
             ..Default::default()
         };
-        if results.len() >= RESOURCES_MAX {
+        if at >= RESOURCES_MAX {
             result.error_code = ErrorCode::PolicyViolation.code();
             result.error_message = Some(Str::from(format!("more than {RESOURCES_MAX} resources at once")));
             results.push(result);
             continue;
         }
-        match entries(context, resource).await? {
+        let topic = match resource.resource_type {
+            TOPIC => topics.next().expect("each topic was looked up"),
+            _ => None,
+        };
+        match entries(context, resource, topic.as_deref(), &defaults) {
             Ok(entries) => {
                 // No keys mean all, as null does.
                 let keys = resource.configuration_keys.as_ref().filter(|keys| !keys.is_empty());
@@ -60,37 +73,35 @@ pub(crate) async fn handle(
     Ok(DescribeConfigsResponse { throttle_time_ms: 0, results })
 }
 
-async fn entries(
+/// The configs of a resource; `topic` is the one of its name, if it is a topic.
+fn entries(
     context: &Context<'_>,
     resource: &DescribeConfigsResource,
-) -> Result<Result<Vec<ConfigEntry>, Failure>, Close> {
-    let broker = context.broker();
+    topic: Option<&Topic>,
+    defaults: &ConfigDefaults,
+) -> Result<Vec<ConfigEntry>, Failure> {
     let name = &resource.resource_name;
-    Ok(match resource.resource_type {
-        TOPIC => {
-            if let Err(reason) = check_topic_name(name) {
-                return Ok(Err((ErrorCode::InvalidTopicException, reason)));
+    match resource.resource_type {
+        TOPIC => match (check_topic_name(name), topic) {
+            (Err(reason), _) => Err((ErrorCode::InvalidTopicException, reason)),
+            (Ok(()), Some(topic)) => Ok(of_topic(topic, defaults)),
+            (Ok(()), None) => {
+                let why = "This server does not host this topic-partition.".to_owned();
+                Err((ErrorCode::UnknownTopicOrPartition, why))
             }
-            match broker.find_topic(&TopicKey::Name(name)).await? {
-                Some(topic) => Ok(of_topic(&topic, &*broker.config_defaults().await?)),
-                None => {
-                    let why = "This server does not host this topic-partition.".to_owned();
-                    Err((ErrorCode::UnknownTopicOrPartition, why))
-                }
-            }
-        }
-        BROKER if name.is_empty() => Ok(Vec::new()),
-        BROKER => match check_broker(context, name, " or empty string,") {
-            Ok(()) => Ok(of_broker(broker.settings(), &*broker.config_defaults().await?)),
-            Err(failure) => Err(failure),
         },
+        BROKER if name.is_empty() => Ok(Vec::new()),
+        BROKER => {
+            check_broker(context, name, " or empty string,")?;
+            Ok(of_broker(context.broker().settings(), defaults))
+        }
         BROKER_LOGGER if name.is_empty() => nameless("Broker id"),
         BROKER_LOGGER => check_broker(context, name, "").map(|()| Vec::new()),
         CLIENT_METRICS if name.is_empty() => nameless("Client metrics subscription name"),
         GROUP if name.is_empty() => nameless("Group name"),
         CLIENT_METRICS | GROUP => Ok(Vec::new()),
         other => Err((ErrorCode::InvalidRequest, format!("Unsupported resource type: {other}"))),
-    })
+    }
 }
 
 fn nameless(what: &str) -> Result<Vec<ConfigEntry>, Failure> {

@@ -25,26 +25,26 @@ pub(crate) async fn handle(
 ) -> Result<DescribeGroupsResponse, Close> {
     let authorized_operations =
         if request.include_authorized_operations { GROUP_OPERATIONS } else { OPERATIONS_UNASKED };
-    let mut groups = Vec::with_capacity(request.groups.len());
+    // Once is enough: a group of many members named a thousand times would be a thousand copies of them.
     let mut seen = BTreeSet::new();
-    for id in request.groups {
-        // Once is enough: a group of many members named a thousand times would be a thousand copies of them.
-        if !seen.insert(id.clone()) {
-            continue;
+    let mut ids = request.groups;
+    ids.retain(|id| seen.insert(id.clone()));
+    let found = match context.broker().describe_groups(&ids).await {
+        Ok(found) => found,
+        Err(error) => ids.iter().map(|_| Err(error.clone())).collect(),
+    };
+    let shown = |(id, found): (Str, Result<_, _>)| match found {
+        Ok(Some(group)) => DescribedGroup { authorized_operations, ..describe(id, group) },
+        Ok(None) if context.version() < NOT_FOUND_VERSION_MIN => {
+            DescribedGroup { authorized_operations, ..not_found(id, None) }
         }
-        let group = match context.broker().describe_group(&id).await {
-            Ok(Some(group)) => DescribedGroup { authorized_operations, ..describe(id, group) },
-            Ok(None) if context.version() < NOT_FOUND_VERSION_MIN => {
-                DescribedGroup { authorized_operations, ..not_found(id, None) }
-            }
-            Ok(None) => not_found(id, Some(ErrorCode::GroupIdNotFound)),
-            Err(error) => {
-                let error_code = errors::of_group(&error).code();
-                DescribedGroup { group_id: id, error_code, ..Default::default() }
-            }
-        };
-        groups.push(group);
-    }
+        Ok(None) => not_found(id, Some(ErrorCode::GroupIdNotFound)),
+        Err(error) => {
+            let error_code = errors::of_group(&error).code();
+            DescribedGroup { group_id: id, error_code, ..Default::default() }
+        }
+    };
+    let groups = ids.into_iter().zip(found).map(shown).collect();
     Ok(DescribeGroupsResponse { throttle_time_ms: 0, groups })
 }
 

@@ -315,6 +315,16 @@ fn boxed<M: Message + Send + 'static>(
     Ok(Ok(Box::new(answer?)))
 }
 
+/// Of many things that a request names, those after which others have their turn of the processor.
+const NAMED_AT_ONCE: usize = 100;
+
+/// Lets others have their turn now and then; `at` counts what a request names.
+pub(crate) async fn take_turns(at: usize) {
+    if at % NAMED_AT_ONCE == NAMED_AT_ONCE - 1 {
+        tokio::task::yield_now().await;
+    }
+}
+
 /// A topic as a request names it: by id in versions that have ids, else by name.
 pub(crate) fn topic_key(name: &Str, id: Uuid, by_id: bool) -> TopicKey<'_> {
     if by_id { TopicKey::Id(TopicId(id.as_u128())) } else { TopicKey::Name(name) }
@@ -373,3 +383,6 @@ pub(crate) fn check_leader_epoch(epoch: i32) -> Result<(), ErrorCode> {
         _ => Err(ErrorCode::FencedLeaderEpoch),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -26,7 +26,8 @@ pub(crate) async fn handle(
     let by_id = context.version() >= TOPIC_ID_VERSION_MIN;
     let keys: Vec<_> =
         request.topics.iter().map(|topic| topic_key(&topic.name, topic.topic_id, by_id)).collect();
-    let found = context.broker().find_topics(&keys).await?;
+    // The commit comes later in the log than what is seen here, and waits for it.
+    let found = context.broker().find_topics_to_read(&keys).await?;
     let mut entries = Vec::new();
     let mut topics = Vec::with_capacity(request.topics.len());
     for (topic, found) in request.topics.iter().zip(&found) {

@@ -18,7 +18,7 @@ use kolk_wire_kafka::messages::offset_fetch::{
 use kolk_wire_kafka::{ErrorCode, Str};
 use uuid::Uuid;
 
-use super::{Context, NeedsRoom, Room, topic_key, wire_id};
+use super::{Context, NeedsRoom, Room, take_turns, topic_key, wire_id};
 use crate::connection::Close;
 use crate::errors;
 
@@ -82,8 +82,17 @@ pub(crate) async fn handle(
         return Ok(Err(needs_room));
     }
     let mut groups = Vec::with_capacity(asked.len());
-    for group in asked {
-        groups.push(fetch(context, group).await?);
+    for (at, group) in asked.into_iter().enumerate() {
+        take_turns(at).await;
+        groups.push(fetch(context, group));
+    }
+    // Once for all: where others write, each would wait for the log.
+    if let Err(error) = context.broker().settle().await {
+        let error_code = errors::of_group(&error).code();
+        let failed = |group: &mut OffsetFetchResponseGroup| {
+            (group.topics, group.error_code) = (Vec::new(), error_code)
+        };
+        groups.iter_mut().for_each(failed);
     }
     if has_groups {
         return Ok(Ok(OffsetFetchResponse { groups, ..Default::default() }));
@@ -148,7 +157,7 @@ async fn resolve(context: &Context<'_>, asked: &mut [Asked]) -> Result<(), Close
     if keys.is_empty() {
         return Ok(());
     }
-    let found = context.broker().find_topics(&keys).await?;
+    let found = context.broker().find_topics_to_read(&keys).await?;
     let topics = asked.iter_mut().flat_map(|group| group.topics.iter_mut().flatten());
     for (topic, found) in topics.zip(found) {
         topic.known = found.map(|found| found.id);
@@ -156,25 +165,17 @@ async fn resolve(context: &Context<'_>, asked: &mut [Asked]) -> Result<(), Close
     Ok(())
 }
 
-async fn fetch(context: &Context<'_>, asked: Asked) -> Result<OffsetFetchResponseGroup, Close> {
+fn fetch(context: &Context<'_>, asked: Asked) -> OffsetFetchResponseGroup {
     let Asked { group_id, topics } = asked;
-    let found = match topics {
-        None => {
-            context.broker().group_offsets(&group_id).await.map(|all| everything(all.unwrap_or_default()))
-        }
+    let topics = match topics {
+        None => everything(context.broker().group_offsets(&group_id)),
         Some(topics) => {
             let partitions: Vec<PartitionId> = topics.iter().flat_map(AskedTopic::partitions).collect();
-            let committed = context.broker().offsets_of(&group_id, &partitions).await;
-            committed.map(|committed| some(context, topics, committed))
+            let committed = context.broker().offsets_of(&group_id, &partitions);
+            some(context, topics, committed)
         }
     };
-    Ok(match found {
-        Ok(topics) => OffsetFetchResponseGroup { group_id, topics, error_code: 0 },
-        Err(error) => {
-            let error_code = errors::of_group(&error).code();
-            OffsetFetchResponseGroup { group_id, error_code, ..Default::default() }
-        }
-    })
+    OffsetFetchResponseGroup { group_id, topics, error_code: 0 }
 }
 
 fn everything(offsets: Vec<GroupOffset>) -> Vec<OffsetFetchResponseTopics> {
