@@ -150,13 +150,10 @@ pub async fn list(broker: &Broker, after: Option<&str>, limit: usize) -> Result<
 
 /// Counts for DescribeLimits.
 pub async fn counts(broker: &Broker) -> Result<StreamCounts, EngineError> {
-    let counts = broker.engine().query(|state| {
-        let open = |topic: &Arc<Topic>| topic.open_shards().count() as i64;
-        StreamCounts {
-            streams: state.topic_count(),
-            open_shards: state.topics().map(open).sum(),
-            shards_max: state.limits().partitions_total,
-        }
+    let counts = broker.engine().query(|state| StreamCounts {
+        streams: state.topic_count(),
+        open_shards: state.open_shard_count() as i64,
+        shards_max: state.limits().partitions_total,
     });
     counts.await
 }

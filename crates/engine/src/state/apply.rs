@@ -191,6 +191,7 @@ impl State {
 
     pub(super) fn put_topic(&mut self, topic: Arc<Topic>) {
         self.shard_count += topic.shards.len();
+        self.open_shard_count += topic.open_shards().count();
         self.text_bytes += topic.text_bytes();
         self.names.insert(topic.name.clone(), topic.id);
         self.collisions.insert(topics::collision_key(&topic.name), topic.name.clone());
@@ -201,6 +202,7 @@ impl State {
     fn drop_topic(&mut self, id: TopicId) -> Option<Arc<Topic>> {
         let topic = self.topics.remove(&id)?;
         self.shard_count -= topic.shards.len();
+        self.open_shard_count -= topic.open_shards().count();
         self.text_bytes -= topic.text_bytes();
         self.names.remove(&topic.name);
         self.lane_keys_mut(Lane::of_topic(&topic.name)).topics.remove(&id);
@@ -212,9 +214,11 @@ impl State {
         let Some(topic) = self.topics.get_mut(&id) else { return };
         let topic = Arc::make_mut(topic);
         self.shard_count -= topic.shards.len();
+        self.open_shard_count -= topic.open_shards().count();
         self.text_bytes -= topic.text_bytes();
         change(topic);
         self.shard_count += topic.shards.len();
+        self.open_shard_count += topic.open_shards().count();
         self.text_bytes += topic.text_bytes();
     }
 

@@ -75,6 +75,7 @@ pub struct State {
     /// Which groups have committed offsets on a topic.
     groups_by_topic: BTreeSet<(TopicId, Arc<str>)>,
     shard_count: usize,
+    open_shard_count: usize,
     text_bytes: usize,
     group_bytes: usize,
     producer_count: usize,
@@ -97,6 +98,7 @@ impl State {
             collisions: HashMap::default(),
             groups_by_topic: BTreeSet::new(),
             shard_count: 0,
+            open_shard_count: 0,
             text_bytes: 0,
             group_bytes: 0,
             producer_count: 0,
@@ -288,6 +290,11 @@ impl State {
     /// Shards of all topics, closed ones included.
     pub fn shard_count(&self) -> usize {
         self.shard_count
+    }
+
+    /// Shards of all topics that take records.
+    pub fn open_shard_count(&self) -> usize {
+        self.open_shard_count
     }
 
     /// A consumer group.

@@ -247,6 +247,15 @@ fn lane_bytes(state: &State, lane: Lane) -> Vec<u8> {
     bytes
 }
 
+/// What is counted as it goes.
+fn counted(state: &State) -> [usize; 6] {
+    let State {
+        shard_count, open_shard_count, text_bytes, group_bytes, producer_count, segment_count, ..
+    } = state;
+    [shard_count, open_shard_count, text_bytes, group_bytes, producer_count, segment_count]
+        .map(|count| *count)
+}
+
 /// Both hold the same, what is derived included.
 fn assert_same(a: &State, b: &State) {
     for lane in Lane::all() {
@@ -256,23 +265,18 @@ fn assert_same(a: &State, b: &State) {
     assert_eq!((&a.topics, &a.partitions, &a.groups), (&b.topics, &b.partitions, &b.groups));
     assert_eq!((&a.names, &a.collisions), (&b.names, &b.collisions));
     assert_eq!(a.groups_by_topic, b.groups_by_topic);
-    let counts = |state: &State| {
-        (state.shard_count, state.text_bytes, state.group_bytes, state.producer_count, state.segment_count)
-    };
-    assert_eq!(counts(a), counts(b));
+    assert_eq!(counted(a), counted(b));
 }
 
 /// What is counted as it goes is what counting gives.
 fn assert_counted(state: &State) {
     let shards: usize = state.topics().map(|topic| topic.shards.len()).sum();
+    let open: usize = state.topics().map(|topic| topic.open_shards().count()).sum();
     let text: usize = state.topics().map(|topic| topic.text_bytes()).sum();
     let groups: usize = state.groups().map(Group::counted_bytes).sum();
     let producers: usize = state.partitions.values().map(Partition::producer_count).sum();
     let segments: usize = state.partitions.values().map(|partition| partition.segments.count()).sum();
-    assert_eq!(
-        (shards, text, groups, producers, segments),
-        (state.shard_count, state.text_bytes, state.group_bytes, state.producer_count, state.segment_count)
-    );
+    assert_eq!([shards, open, text, groups, producers, segments], counted(state));
     let partitions: usize = state.topics().map(|topic| topic.partitions as usize).sum();
     assert_eq!(partitions, state.partition_count());
     let of_group = |group: &Group| {
