@@ -75,6 +75,11 @@ impl Broker {
         self.engine().query(|state| state.topics().cloned().collect())
     }
 
+    /// Up to `count` topics by name, from the one of this name or the first behind it.
+    pub fn topics_from(&self, name: &str, count: usize) -> Pending<Vec<Arc<Topic>>> {
+        self.engine().query(|state| state.topics_from(name).take(count).cloned().collect())
+    }
+
     /// Makes a topic, or with `validate_only` says what would come of it.
     pub fn create_topic(&self, topic: NewTopic, validate_only: bool) -> Pending<Result<Arc<Topic>, Refusal>> {
         let command = Command::CreateTopic(CreateTopic {

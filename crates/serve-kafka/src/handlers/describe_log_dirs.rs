@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kolk_broker::topics::TopicKey;
-use kolk_engine::PartitionId;
 use kolk_engine::state::Topic;
+use kolk_engine::{EngineExt, PartitionId};
 use kolk_wire_kafka::Str;
 use kolk_wire_kafka::messages::describe_log_dirs::{
     DescribeLogDirsPartition, DescribeLogDirsRequest, DescribeLogDirsResponse, DescribeLogDirsResult,
@@ -36,6 +36,8 @@ pub(crate) async fn handle(
     };
     let topics = match request.topics {
         None => {
+            let count = broker.engine().peek(|state| state.topic_count() + state.partition_count());
+            let _turn = context.wide_turn(count).await;
             let all = broker.all_topics().await?;
             all.iter().map(|topic| describe(topic, &|_| true)).collect()
         }

@@ -37,9 +37,11 @@ pub(crate) async fn handle(
         Some(cursor) => (cursor.topic_name.as_str(), cursor.partition_index),
         None => ("", 0),
     };
+    let limit = usize::try_from(request.response_partition_limit).unwrap_or(0).clamp(1, PARTITIONS_MAX);
     let mut found: Vec<(Str, Option<Arc<Topic>>)> = if request.topics.is_empty() {
-        let all = broker.all_topics().await?;
-        all.into_iter().map(|topic| (Str::from(&*topic.name), Some(topic))).collect()
+        // Each has a partition at least, and the cursor stands in the one behind.
+        let page = broker.topics_from(from_topic, limit + 1).await?;
+        page.into_iter().map(|topic| (Str::from(&*topic.name), Some(topic))).collect()
     } else {
         let names: BTreeSet<&Str> = request.topics.iter().map(|topic| &topic.name).collect();
         let keys: Vec<TopicKey<'_>> = names.iter().map(|name| TopicKey::Name(name)).collect();
@@ -47,7 +49,6 @@ pub(crate) async fn handle(
         names.into_iter().cloned().zip(topics).collect()
     };
     found.retain(|(name, _)| name.as_str() >= from_topic);
-    let limit = usize::try_from(request.response_partition_limit).unwrap_or(0).clamp(1, PARTITIONS_MAX);
     let mut left = limit;
     let mut topics = Vec::new();
     let mut next_cursor = None;
