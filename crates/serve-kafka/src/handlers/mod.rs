@@ -108,8 +108,8 @@ const LIST_BYTES_USUAL: usize = 16 << 10;
 /// Answers about more things than this, such as topics and partitions, are made one at a time.
 const WIDE_COUNT_MIN: usize = 1000;
 
-/// Partitions that one Produce or Fetch may name where the budget is as usual. Each is looked up and answered, named before
-/// or not.
+/// Partitions that one request may name where the budget is as usual, of those that do something for each, named before or
+/// not.
 const PARTITIONS_NAMED_MAX: usize = 100_000;
 
 /// Bytes that the lists of a request and its answer take for each byte of the lists.
@@ -261,8 +261,14 @@ async fn answer(
         }};
     }
     macro_rules! answer {
-        ($handler:path) => {{
-            let request = request!(LISTS_AND_ANSWER);
+        ($handler:path) => {
+            answer!(@ $handler, LISTS_AND_ANSWER)
+        };
+        ($handler:path, indexes) => {
+            answer!(@ $handler, INDEXES_AND_ANSWER)
+        };
+        (@ $handler:path, $weight:expr) => {{
+            let request = request!($weight);
             // What is asked for by many names is built up over many waits: one at a time. Nobody waits for room in it.
             let _turn = match apis::is_heavy(api) {
                 true => Some(context.shared.heavy.acquire().await.expect("the semaphore is never closed")),
@@ -299,7 +305,7 @@ async fn answer(
         ApiKey::LeaveGroup => answer!(leave_group::handle),
         ApiKey::ListGroups => answer!(list_groups::handle, LISTS_AND_ANSWER),
         ApiKey::OffsetCommit => answer!(offset_commit::handle),
-        ApiKey::OffsetDelete => answer!(offset_delete::handle),
+        ApiKey::OffsetDelete => answer!(offset_delete::handle, indexes),
         ApiKey::OffsetFetch => answer!(offset_fetch::handle, INDEXES_AND_ANSWER),
         ApiKey::OffsetForLeaderEpoch => answer!(offset_for_leader_epoch::handle),
         ApiKey::DescribeConfigs => answer!(describe_configs::handle),
@@ -362,7 +368,7 @@ pub(crate) fn check_assignment(context: &Context<'_>, brokers: &[i32], agreed: u
     Ok(())
 }
 
-/// How many partitions a Produce or a Fetch names, a topic without any counted for one; the connection of one that names
+/// How many partitions a request names, a topic without any counted for one; the connection of one that names
 /// too many is to be closed.
 pub(crate) fn partitions_named(
     admission: &Admission,

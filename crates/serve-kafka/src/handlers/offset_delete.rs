@@ -8,7 +8,7 @@ use kolk_wire_kafka::messages::offset_delete::{
     OffsetDeleteRequest, OffsetDeleteResponse, OffsetDeleteResponsePartition, OffsetDeleteResponseTopic,
 };
 
-use super::Context;
+use super::{Context, partitions_named};
 use crate::connection::Close;
 use crate::errors;
 use kolk_broker::topics::TopicKey;
@@ -17,8 +17,10 @@ pub(crate) async fn handle(
     context: &Context<'_>,
     request: OffsetDeleteRequest,
 ) -> Result<OffsetDeleteResponse, Close> {
+    let in_topics = request.topics.iter().map(|topic| topic.partitions.len());
+    partitions_named(context.broker().admission(), in_topics)?;
     let keys: Vec<TopicKey<'_>> = request.topics.iter().map(|topic| TopicKey::Name(&topic.name)).collect();
-    let found = context.broker().find_topics(&keys).await?;
+    let found = context.broker().find_topics_to_read(&keys).await?;
     let mut known = Vec::new();
     let mut topics = Vec::with_capacity(request.topics.len());
     for (topic, found) in request.topics.iter().zip(&found) {

@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -20,6 +21,9 @@ use kolk_wire_kafka::messages::alter_configs::{AlterConfigsRequest, AlterConfigs
 use kolk_wire_kafka::messages::create_partitions::{CreatePartitionsRequest, CreatePartitionsTopic};
 use kolk_wire_kafka::messages::create_topics::{CreatableTopic, CreateTopicsRequest};
 use kolk_wire_kafka::messages::delete_groups::DeleteGroupsRequest;
+use kolk_wire_kafka::messages::delete_records::{
+    DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic,
+};
 use kolk_wire_kafka::messages::delete_topics::{DeleteTopicState, DeleteTopicsRequest};
 use kolk_wire_kafka::messages::describe_configs::{DescribeConfigsRequest, DescribeConfigsResource};
 use kolk_wire_kafka::messages::describe_groups::DescribeGroupsRequest;
@@ -40,13 +44,40 @@ use crate::server::{Serving, serve_on};
 struct Busy {
     below: MemoryEngine,
     begun: Instant,
+    waits: Arc<Waits>,
+}
+
+/// How many answers wait for the log, and how many did at a time.
+#[derive(Default)]
+struct Waits {
+    now: AtomicUsize,
+    most: AtomicUsize,
+}
+
+/// An answer that waits.
+struct Wait(Arc<Waits>);
+
+impl Wait {
+    fn new(waits: &Arc<Waits>) -> Wait {
+        let now = waits.now.fetch_add(1, Ordering::Relaxed) + 1;
+        waits.most.fetch_max(now, Ordering::Relaxed);
+        Wait(Arc::clone(waits))
+    }
+}
+
+impl Drop for Wait {
+    fn drop(&mut self) {
+        self.0.now.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Busy {
     fn with_next_frame<T: Send + 'static>(&self, pending: Pending<T>) -> Pending<T> {
         let frames = self.begun.elapsed().as_millis() as u64 + 1;
         let end = self.begun + Duration::from_millis(frames);
+        let wait = Wait::new(&self.waits);
         Pending::new(async move {
+            let _wait = wait;
             tokio::time::sleep_until(end).await;
             pending.await
         })
@@ -107,35 +138,41 @@ struct World {
     broker: Broker,
     serving: Serving,
     client: Client,
+    waits: Arc<Waits>,
 }
 
 impl World {
     fn new() -> World {
         let door = real::door(real::DiskOptions::default());
         let below = MemoryEngine::new(door.clone(), MemoryOptions::default());
-        let engine = Arc::new(Busy { below, begun: Instant::now() });
+        let waits = Arc::new(Waits::default());
+        let engine = Arc::new(Busy { below, begun: Instant::now(), waits: waits.clone() });
         let broker = Broker::new(engine, door, Settings::default());
         let serving = serve_on(Vec::new(), broker.clone(), Default::default());
         let address = ([127, 0, 0, 1], 9092).into();
-        World { broker, serving, client: Client { peer: address, local: address, advertise: None } }
+        let client = Client { peer: address, local: address, advertise: None };
+        World { broker, serving, client, waits }
     }
 
     /// Runs a request to its end: how many frames of the log it took, and its errors.
-    async fn frames<R: Request>(&self, version: i16, request: &R) -> (u128, usize) {
-        let header = RequestHeader {
-            api_key: R::KEY.key(),
-            api_version: version,
-            correlation_id: 1,
-            client_id: None,
-        };
+    async fn try_frames<R: Request>(&self, version: i16, request: &R) -> Result<(u128, usize), Close> {
+        let header =
+            RequestHeader { api_key: R::KEY.key(), api_version: version, correlation_id: 1, client_id: None };
         let body = request.to_bytes(version).expect("a request");
-        let permit = self.broker.admission().admit(body.len() + REQUEST_BYTES, kolk_broker::Class::Data).await;
+        let admitted = self.broker.admission().admit(body.len() + REQUEST_BYTES, kolk_broker::Class::Data);
+        let permit = admitted.await;
         // From the beginning of a frame.
         tokio::time::sleep(Duration::from_millis(1)).await;
         let begun = Instant::now();
-        let reply = handle(self.serving.shared(), &self.client, R::KEY, &header, body, permit).await;
-        let errors = reply.expect("an answer").errors().iter().map(|(_, count)| *count as usize).sum();
-        (begun.elapsed().as_millis(), errors)
+        let reply = handle(self.serving.shared(), &self.client, R::KEY, &header, body, permit).await?;
+        let errors = reply.errors().iter().map(|(_, count)| *count as usize).sum();
+        Ok((begun.elapsed().as_millis(), errors))
+    }
+}
+
+impl World {
+    async fn frames<R: Request>(&self, version: i16, request: &R) -> (u128, usize) {
+        self.try_frames(version, request).await.expect("an answer")
     }
 }
 
@@ -150,17 +187,15 @@ fn name(n: usize) -> Str {
 #[tokio::test(start_paused = true)]
 async fn who_names_many_waits_for_the_log_as_often_as_who_names_one() {
     let world = World::new();
-    let topic = |n| CreatableTopic {
-        name: name(n),
-        num_partitions: 1,
-        replication_factor: 1,
-        ..Default::default()
-    };
+    let topic =
+        |n| CreatableTopic { name: name(n), num_partitions: 1, replication_factor: 1, ..Default::default() };
     let create = CreateTopicsRequest { topics: (0..NAMED).map(topic).collect(), ..Default::default() };
     assert_eq!(world.frames(7, &create).await, (1, 0));
 
-    let resource = |n| DescribeConfigsResource { resource_type: 2, resource_name: name(n), ..Default::default() };
-    let describe = DescribeConfigsRequest { resources: (0..NAMED).map(resource).collect(), ..Default::default() };
+    let resource =
+        |n| DescribeConfigsResource { resource_type: 2, resource_name: name(n), ..Default::default() };
+    let describe =
+        DescribeConfigsRequest { resources: (0..NAMED).map(resource).collect(), ..Default::default() };
     assert_eq!(world.frames(4, &describe).await, (1, 0));
 
     let alter = |n| AlterConfigsResource {
@@ -191,7 +226,8 @@ async fn who_names_many_waits_for_the_log_as_often_as_who_names_one() {
 
     for n in 0..NAMED {
         let group = name(n).to_string().into();
-        let store = Command::StoreGroup { group, expected_generation: None, membership: Membership::default() };
+        let store =
+            Command::StoreGroup { group, expected_generation: None, membership: Membership::default() };
         assert_eq!(world.broker.propose(store).await.unwrap(), Ok(Outcome::Done));
     }
     let all = DescribeGroupsRequest { groups: (0..NAMED).map(name).collect(), ..Default::default() };
@@ -199,7 +235,11 @@ async fn who_names_many_waits_for_the_log_as_often_as_who_names_one() {
 
     let group = |n| OffsetFetchRequestGroup {
         group_id: name(n),
-        topics: Some(vec![OffsetFetchRequestTopics { name: name(0), partition_indexes: vec![0], ..Default::default() }]),
+        topics: Some(vec![OffsetFetchRequestTopics {
+            name: name(0),
+            partition_indexes: vec![0],
+            ..Default::default()
+        }]),
         ..Default::default()
     };
     let fetch = OffsetFetchRequest { groups: (0..NAMED).map(group).collect(), ..Default::default() };
@@ -226,7 +266,8 @@ async fn who_waits_for_the_turn_holds_no_list_of_topics() {
     let context = Context { shared: world.serving.shared(), client: &world.client, header: &header };
 
     let turn = context.wide_turn(1000).await;
-    let mut waiting = pin!(metadata::handle(&context, MetadataRequest { topics: None, ..Default::default() }));
+    let mut waiting =
+        pin!(metadata::handle(&context, MetadataRequest { topics: None, ..Default::default() }));
     poll_fn(|cx| {
         assert!(waiting.as_mut().poll(cx).is_pending());
         Poll::Ready(())
@@ -235,4 +276,24 @@ async fn who_waits_for_the_turn_holds_no_list_of_topics() {
     assert_eq!(Arc::strong_count(&topic), known);
     drop(turn);
     assert_eq!(waiting.await.unwrap().topics[0].partitions.len(), 1000);
+}
+
+/// Each partition that was named waited for the log beside all others: 12 bytes of a request held some 300.
+#[tokio::test(start_paused = true)]
+async fn records_are_deleted_of_some_partitions_at_a_time() {
+    let world = World::new();
+    let new = NewTopic { name: "t".to_owned(), partitions: Some(2), ..NewTopic::default() };
+    world.broker.create_topic(new, false).await.unwrap().unwrap();
+    let delete = |count: usize| {
+        let partition = |n| DeleteRecordsPartition { partition_index: (n % 3) as i32, offset: -1 };
+        let partitions = (0..count).map(partition).collect();
+        let topics = vec![DeleteRecordsTopic { name: "t".into(), partitions }];
+        DeleteRecordsRequest { topics, ..Default::default() }
+    };
+    world.waits.most.store(0, Ordering::Relaxed);
+    assert_eq!(world.frames(2, &delete(30_000)).await.1, 10_000, "one of three is not there");
+    let most = world.waits.most.load(Ordering::Relaxed);
+    assert!((100..1000).contains(&most), "{most} at a time");
+    let closed = world.try_frames(2, &delete(100_001)).await;
+    assert!(matches!(closed, Err(Close::BadRequest(_))), "{closed:?}");
 }
