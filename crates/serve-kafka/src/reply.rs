@@ -2,8 +2,9 @@
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
+use std::os::fd::BorrowedFd;
 use std::pin::Pin;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -142,101 +143,207 @@ pub(crate) async fn flush(
 /// themselves. Its permit is given back at the end.
 pub(crate) async fn send(stream: &mut dyn Stream, reply: Reply, pace: Pace<'_>) -> Result<(), SendError> {
     let sending = Sending::new(pace, reply.len());
-    let Reply { frame, mut records, permit: _permit, .. } = reply;
-    let mut queue = Queue::default();
+    let Reply { frame, records, permit: _permit, .. } = reply;
+    let mut writing = Writing { stream, sending, queue: Queue::default(), records, has_let_go: false };
     for segment in frame.segments {
-        let (token, length) = match segment {
-            Segment::Bytes(bytes) => {
-                queue.push(bytes, stream, &sending).await?;
+        match segment {
+            Segment::Bytes(bytes) => writing.push(bytes).await?,
+            Segment::External { token, length } => writing.send_records(token as usize, length).await?,
+        }
+    }
+    writing.write().await
+}
+
+/// How long a reply may hold on to the frames of the log that its records lie in. A slice of a frame keeps some MiB of the
+/// log's memory, of which the budget knows the slice's bytes alone: a client that takes longer is sent a copy. Others
+/// are done by then.
+const LET_GO_AFTER: Duration = Duration::from_millis(250);
+
+/// A reply being written.
+struct Writing<'a> {
+    stream: &'a mut dyn Stream,
+    sending: Sending<'a>,
+    queue: Queue,
+    records: Option<External>,
+    /// What is left is in memory of its own.
+    has_let_go: bool,
+}
+
+impl Writing<'_> {
+    fn records(&mut self) -> &mut External {
+        self.records.as_mut().expect("a token stands for records")
+    }
+
+    /// Sends the records that a token stands for.
+    async fn send_records(&mut self, token: usize, length: usize) -> Result<(), SendError> {
+        let pieces = &self.records().sources[token].1;
+        debug_assert_eq!(length, pieces.iter().map(Piece::len).sum::<usize>());
+        let count = pieces.len();
+        for index in 0..count {
+            let sent = self.send_piece(token, index).await;
+            if let Err(SendError::Engine(EngineError::Read(reason))) = &sent {
+                let records = self.records();
+                records.broker.answer_broke_off(records.sources[token].0, reason);
+            }
+            sent?;
+        }
+        Ok(())
+    }
+
+    async fn send_piece(&mut self, token: usize, index: usize) -> Result<(), SendError> {
+        if gather::is_small(&self.records().sources[token].1[index]) {
+            // What was gathered before goes first: it takes the memory that the next has room in.
+            self.write().await?;
+            self.records().gather_from(token, index).await?;
+        }
+        let sent = Source::Memory(Bytes::new());
+        // The frame buffer, or the file, that it is a part of is let go with it, once it is sent.
+        match std::mem::replace(&mut self.records().sources[token].1[index].source, sent) {
+            Source::Memory(bytes) => self.push(bytes).await,
+            Source::File(range) => self.send_large(&range).await,
+        }
+    }
+
+    /// Sends what lies in a file chunk by chunk, from the page cache without a copy where that goes.
+    async fn send_large(&mut self, range: &FileRange) -> Result<(), SendError> {
+        let mut start = 0;
+        while start < range.len {
+            let left = range.len - start;
+            if left >= SMALL_BYTES_MAX
+                && let Some(sent) = self.send_file(range, start, left).await?
+            {
+                start += sent;
                 continue;
             }
-            Segment::External { token, length } => (token as usize, length),
-        };
-        let records = records.as_mut().expect("a token stands for records");
-        debug_assert_eq!(length, records.sources[token].1.iter().map(Piece::len).sum::<usize>());
-        let sent = send_records(records, token, &mut queue, stream, &sending).await;
-        if let Err(SendError::Engine(EngineError::Read(reason))) = &sent {
-            records.broker.answer_broke_off(records.sources[token].0, reason);
+            let len = FILE_CHUNK_BYTES.min(left);
+            let chunk = range.file.read_at(range.position + start as u64, len).await?;
+            self.push(chunk).await?;
+            self.write().await?;
+            start += len;
         }
-        sent?;
+        Ok(())
     }
-    queue.write(stream, &sending).await
+
+    /// Sends what is queued and then some bytes of a file, from the page cache without a copy. The answer is how many of them;
+    /// `None` if they have to be read.
+    async fn send_file(
+        &mut self,
+        range: &FileRange,
+        start: usize,
+        left: usize,
+    ) -> Result<Option<usize>, SendError> {
+        let (position, len) = (range.position + start as u64, left.min(SEND_BYTES_MAX));
+        let Some(file) = range.file.file() else { return Ok(None) };
+        let Some(descriptor) = file.resident(position, len) else { return Ok(None) };
+        self.queue.close();
+        for at in 0..self.queue.slices.len() {
+            while !self.queue.slices[at].is_empty() {
+                let written = self.progress(Write::More(at)).await?;
+                self.queue.slices[at].advance(written);
+            }
+        }
+        self.queue.clear();
+        match self.progress(Write::File(descriptor, position, len)).await {
+            Ok(sent) => Ok(Some(sent)),
+            Err(SendError::Io(error)) if error.kind() == io::ErrorKind::Unsupported => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Adds bytes, and writes what there is when that is enough.
+    async fn push(&mut self, bytes: Bytes) -> Result<(), SendError> {
+        match self.queue.push(bytes) {
+            true => self.write().await,
+            false => Ok(()),
+        }
+    }
+
+    /// Writes what is queued.
+    async fn write(&mut self) -> Result<(), SendError> {
+        self.queue.close();
+        let mut at = 0;
+        while at < self.queue.slices.len() {
+            let mut written = self.progress(Write::From(at)).await?;
+            while written > 0 {
+                let bytes = &mut self.queue.slices[at];
+                let taken = written.min(bytes.len());
+                bytes.advance(taken);
+                written -= taken;
+                if bytes.is_empty() {
+                    // Lets go of the frame buffer as soon as it is sent.
+                    *bytes = Bytes::new();
+                    at += 1;
+                }
+            }
+        }
+        self.queue.clear();
+        Ok(())
+    }
+
+    /// Writes until some bytes were taken: how many.
+    async fn progress(&mut self, write: Write<'_>) -> Result<usize, SendError> {
+        if !self.has_let_go {
+            let soon = self.sending.begun + LET_GO_AFTER;
+            let written = poll_fn(|cx| write.poll(&mut *self.stream, &self.queue.slices, cx));
+            if let Ok(written) = until(soon, written).await {
+                return self.sending.taken(written?);
+            }
+            self.let_go();
+        }
+        let Writing { stream, queue, sending, .. } = self;
+        sending.progress(poll_fn(|cx| write.poll(&mut **stream, &queue.slices, cx))).await
+    }
+
+    /// Copies what is left of the log's frames.
+    fn let_go(&mut self) {
+        self.has_let_go = true;
+        let pieces = self.records.iter_mut().flat_map(|records| &mut records.sources);
+        let pieces = pieces.flat_map(|(_, pieces)| pieces).filter_map(|piece| match &mut piece.source {
+            Source::Memory(bytes) => Some(bytes),
+            Source::File(_) => None,
+        });
+        for bytes in self.queue.slices.iter_mut().chain(pieces) {
+            *bytes = Bytes::copy_from_slice(bytes);
+        }
+    }
 }
 
-/// Sends the records that a token stands for.
-async fn send_records(
-    records: &mut External,
-    token: usize,
-    queue: &mut Queue,
-    stream: &mut dyn Stream,
-    sending: &Sending<'_>,
-) -> Result<(), SendError> {
-    for index in 0..records.sources[token].1.len() {
-        if gather::is_small(&records.sources[token].1[index]) {
-            // What was gathered before goes first: it takes the memory that the next has room in.
-            queue.write(stream, sending).await?;
-            records.gather_from(token, index).await?;
-        }
-        match &mut records.sources[token].1[index].source {
-            // The frame buffer that it is a part of is let go with it, once it is sent.
-            Source::Memory(bytes) => queue.push(std::mem::take(bytes), stream, sending).await?,
-            Source::File(range) => send_large(range, queue, stream, sending).await?,
-        }
-    }
-    Ok(())
+/// What is written in one call.
+#[derive(Clone, Copy)]
+enum Write<'a> {
+    /// What is queued, from this slice on.
+    From(usize),
+    /// This slice, which others follow at once.
+    More(usize),
+    /// Bytes of a file: position and length.
+    File(BorrowedFd<'a>, u64, usize),
 }
 
-/// Sends what lies in a file chunk by chunk, from the page cache without a copy where that goes.
-async fn send_large(
-    range: &FileRange,
-    queue: &mut Queue,
-    stream: &mut dyn Stream,
-    sending: &Sending<'_>,
-) -> Result<(), SendError> {
-    let mut start = 0;
-    while start < range.len {
-        let left = range.len - start;
-        if left >= SMALL_BYTES_MAX
-            && let Some(sent) = send_file(range, start, left, queue, stream, sending).await?
-        {
-            start += sent;
-            continue;
+impl Write<'_> {
+    fn poll(
+        self,
+        stream: &mut dyn Stream,
+        queued: &[Bytes],
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        match self {
+            Write::From(at) => {
+                let queued = queued[at..].iter().take(SLICES_MAX);
+                let slices: Vec<IoSlice<'_>> = queued.map(|bytes| IoSlice::new(bytes)).collect();
+                Pin::new(stream).poll_write_vectored(cx, &slices)
+            }
+            Write::More(at) => stream.poll_write_more(cx, &queued[at]),
+            Write::File(file, position, len) => stream.poll_send_file(cx, file, position, len),
         }
-        let len = FILE_CHUNK_BYTES.min(left);
-        let chunk = range.file.read_at(range.position + start as u64, len).await?;
-        queue.push(chunk, stream, sending).await?;
-        queue.write(stream, sending).await?;
-        start += len;
     }
-    Ok(())
 }
 
-/// Sends what is queued and then some bytes of a file, from the page cache without a copy. The answer is how many of them;
-/// `None` if they have to be read.
-async fn send_file(
-    range: &FileRange,
-    start: usize,
-    left: usize,
-    queue: &mut Queue,
-    stream: &mut dyn Stream,
-    sending: &Sending<'_>,
-) -> Result<Option<usize>, SendError> {
-    let (position, len) = (range.position + start as u64, left.min(SEND_BYTES_MAX));
-    let Some(file) = range.file.file() else { return Ok(None) };
-    let Some(descriptor) = file.resident(position, len) else { return Ok(None) };
-    queue.close();
-    for bytes in &mut queue.slices {
-        while !bytes.is_empty() {
-            let written = sending.progress(poll_fn(|cx| stream.poll_write_more(cx, bytes))).await?;
-            bytes.advance(written);
-        }
-    }
-    queue.slices.clear();
-    queue.copied = 0;
-    match sending.progress(poll_fn(|cx| stream.poll_send_file(cx, descriptor, position, len))).await {
-        Ok(sent) => Ok(Some(sent)),
-        Err(SendError::Io(error)) if error.kind() == io::ErrorKind::Unsupported => Ok(None),
-        Err(error) => Err(error),
+/// The future's output, if it comes before the instant. It is polled at least once, and no timer is made if that does.
+async fn until<T>(end: Instant, future: impl Future<Output = T>) -> Result<T, ()> {
+    let mut future = std::pin::pin!(future);
+    match poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await {
+        Poll::Ready(output) => Ok(output),
+        Poll::Pending => tokio::time::timeout_at(end, future).await.map_err(drop),
     }
 }
 
@@ -251,13 +358,8 @@ struct Queue {
 }
 
 impl Queue {
-    /// Adds bytes, and writes what there is when that is enough.
-    async fn push(
-        &mut self,
-        bytes: Bytes,
-        stream: &mut dyn Stream,
-        sending: &Sending<'_>,
-    ) -> Result<(), SendError> {
+    /// Adds bytes; whether it is time to write them.
+    fn push(&mut self, bytes: Bytes) -> bool {
         if self.slices.len() >= SLICES_UNCOPIED_MAX && bytes.len() <= COPIED_SLICE_BYTES_MAX {
             self.small.extend_from_slice(&bytes);
             self.copied += bytes.len();
@@ -265,10 +367,7 @@ impl Queue {
             self.close();
             self.slices.push(bytes);
         }
-        if self.slices.len() >= SLICES_MAX || self.copied >= COPIED_SLICES_BYTES_MAX {
-            self.write(stream, sending).await?;
-        }
-        Ok(())
+        self.slices.len() >= SLICES_MAX || self.copied >= COPIED_SLICES_BYTES_MAX
     }
 
     /// Makes a slice of what was put together.
@@ -278,32 +377,10 @@ impl Queue {
         }
     }
 
-    async fn write(&mut self, stream: &mut dyn Stream, sending: &Sending<'_>) -> Result<(), SendError> {
-        self.close();
-        let mut at = 0;
-        while at < self.slices.len() {
-            let mut written = sending
-                .progress(poll_fn(|cx| {
-                    let left = self.slices[at..].iter().take(SLICES_MAX);
-                    let slices: Vec<IoSlice<'_>> = left.map(|bytes| IoSlice::new(bytes)).collect();
-                    Pin::new(&mut *stream).poll_write_vectored(cx, &slices)
-                }))
-                .await?;
-            while written > 0 {
-                let bytes = &mut self.slices[at];
-                let taken = written.min(bytes.len());
-                bytes.advance(taken);
-                written -= taken;
-                if bytes.is_empty() {
-                    // Lets go of the frame buffer as soon as it is sent.
-                    *bytes = Bytes::new();
-                    at += 1;
-                }
-            }
-        }
+    /// All is written.
+    fn clear(&mut self) {
         self.slices.clear();
         self.copied = 0;
-        Ok(())
     }
 }
 
@@ -345,10 +422,15 @@ impl<'a> Sending<'a> {
                 written
             }
         };
-        if written == 0 {
-            return Err(io::Error::from(io::ErrorKind::WriteZero).into());
+        self.taken(written)
+    }
+
+    /// That the client took so many bytes.
+    fn taken(&self, written: usize) -> Result<usize, SendError> {
+        match written {
+            0 => Err(io::Error::from(io::ErrorKind::WriteZero).into()),
+            written => Ok(written),
         }
-        Ok(written)
     }
 }
 
@@ -365,7 +447,12 @@ pub(crate) async fn send_after(
 
 #[cfg(test)]
 mod tests {
-    use kolk_broker::Class;
+    use std::sync::Arc;
+
+    use kolk_broker::{Class, Settings};
+    use kolk_engine::TopicId;
+    use kolk_engine::door::real;
+    use kolk_engine::memory::{MemoryEngine, MemoryOptions};
 
     use super::*;
 
@@ -379,17 +466,68 @@ mod tests {
         let write = async move {
             let admission = Admission::new(0);
             let pace = Pace { stall: Duration::from_secs(1), admission: &admission };
-            let (mut queue, sending) = (Queue::default(), Sending::new(pace, 1));
+            let sending = Sending::new(pace, 1);
+            let (queue, stream) = (Queue::default(), &mut *near);
+            let mut writing = Writing { stream, sending, queue, records: None, has_let_go: false };
             for bytes in slices {
-                queue.push(bytes.into(), &mut *near, &sending).await.unwrap();
+                writing.push(bytes.into()).await.unwrap();
             }
-            queue.write(&mut *near, &sending).await.unwrap();
+            writing.write().await.unwrap();
             drop(near);
         };
         let mut found = Vec::new();
         let (_, read) = tokio::join!(write, far.read_to_end(&mut found));
         read.unwrap();
         assert_eq!(found, expected);
+    }
+
+    /// A frame of the log.
+    struct LogFrame(Arc<[u8]>);
+
+    impl AsRef<[u8]> for LogFrame {
+        fn as_ref(&self) -> &[u8] {
+            &self.0
+        }
+    }
+
+    /// A slice of a hundred bytes kept 4 MiB of the log's memory for as long as its client liked: a few consumers that were
+    /// busy elsewhere held all that was written meanwhile.
+    #[tokio::test(start_paused = true)]
+    async fn who_takes_its_time_holds_no_frames_of_the_log() {
+        use tokio::io::AsyncReadExt;
+        let door = real::door(real::DiskOptions::default());
+        let engine = Arc::new(MemoryEngine::new(door.clone(), MemoryOptions::default()));
+        let broker = Broker::new(engine, door, Settings::default());
+        let memory: Arc<[u8]> = (0..4096).map(|at| at as u8).collect();
+        let frame = Bytes::from_owner(LogFrame(memory.clone()));
+        let pieces = [100..200, 300..1000, 2000..4096]
+            .map(|part| Piece { source: Source::Memory(frame.slice(part)), batches: Vec::new() });
+        let length = pieces.iter().map(Piece::len).sum();
+        let partition = PartitionId { topic: TopicId(1), index: 0 };
+        let records = Some(External { sources: vec![(partition, pieces.into())], broker: broker.clone() });
+        let segments = vec![Segment::Bytes(frame.slice(..50)), Segment::External { token: 0, length }];
+        drop(frame);
+        let permit = broker.admission().try_admit(4096, Class::Data).expect("room");
+        let reply = Reply::new(Frame { segments, length: 50 + length }, records, Vec::new(), permit);
+
+        let (near, mut far) = tokio::io::duplex(10);
+        let mut near: Box<dyn Stream> = Box::new(near);
+        let send = async move {
+            let pace = Pace { stall: Duration::from_secs(30), admission: broker.admission() };
+            send(&mut *near, reply, pace).await.expect("it is sent");
+        };
+        let take = async {
+            let mut taken = vec![0; 20];
+            far.read_exact(&mut taken).await.expect("the beginning");
+            tokio::time::sleep(LET_GO_AFTER / 2).await;
+            assert!(Arc::strong_count(&memory) > 1, "most clients are done by then");
+            tokio::time::sleep(LET_GO_AFTER).await;
+            assert_eq!(Arc::strong_count(&memory), 1, "what it is waited for with is a copy");
+            far.read_to_end(&mut taken).await.expect("the rest");
+            taken
+        };
+        let ((), taken) = tokio::join!(send, take);
+        assert_eq!(taken, [&memory[..50], &memory[100..200], &memory[300..1000], &memory[2000..]].concat());
     }
 
     #[tokio::test(start_paused = true)]
