@@ -365,10 +365,14 @@ pub struct BatchAt {
     pub append_ms: i64,
 }
 
+/// What [`Source::Memory`] keeps in memory while it lives, however short it is: frames are cut from memory of so many bytes.
+/// Who holds it for as long as somebody else likes copies it.
+pub const FRAME_MEMORY_BYTES: usize = 4 << 20;
+
 /// Bytes that are here, or that can be read piece by piece.
 #[derive(Debug)]
 pub enum Source {
-    /// In memory: a slice of a frame buffer.
+    /// In memory: a slice of a frame buffer, see [`FRAME_MEMORY_BYTES`].
     Memory(Bytes),
     /// In a file. The file stays as it is while this is held: hold it briefly.
     File(FileRange),

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use kolk_engine::defects::{Defect, defect};
 use kolk_engine::state::Shard;
 use kolk_engine::{
-    BatchAt, EngineError, EngineExt, Isolation, Offset, PartitionId, Pending, Piece, Published, Read,
-    ReadError, ReadRequest, ShardId, TopicId,
+    BatchAt, EngineError, EngineExt, FRAME_MEMORY_BYTES, Isolation, Offset, PartitionId, Pending, Piece,
+    Published, Read, ReadError, ReadRequest, ShardId, Source, TopicId,
 };
 use kolk_wire_kafka::records::{
     BatchHeader, CompressError, Compression, Record, RecordError, RecordIter, record::decompressed,
@@ -254,6 +254,9 @@ impl Shards {
             if page.plain_records > plain_before {
                 // The first record that is a slice of the piece pins all of it.
                 page.pinned += bytes.len();
+                if matches!(piece.source, Source::Memory(_)) {
+                    page.pin_frame(&bytes);
+                }
                 plain_before = usize::MAX;
             }
             match taken {
@@ -352,6 +355,9 @@ struct Page {
     plain_records: usize,
     /// Bytes that the records keep in memory.
     pinned: usize,
+    /// Bytes of the memory of the log's frames that they keep, about, and which of it they met last.
+    framed: usize,
+    last_frame: Option<usize>,
 }
 
 /// How much of a batch the page took.
@@ -383,12 +389,23 @@ impl Page {
             largest: 0,
             plain_records: 0,
             pinned: 0,
+            framed: 0,
+            last_frame: None,
+        }
+    }
+
+    /// Counts what a slice of a frame keeps in memory; the next frames lie in the same, often.
+    fn pin_frame(&mut self, frame: &[u8]) {
+        let place = frame.as_ptr() as usize / FRAME_MEMORY_BYTES;
+        if self.last_frame.replace(place) != Some(place) {
+            self.framed += FRAME_MEMORY_BYTES.max(frame.len());
         }
     }
 
     /// Copies the records out of what they pin, where that is far more than they are: a record of a batch that unpacks
-    /// to 64 MiB would hold them all until its reader has taken it.
+    /// to 64 MiB would hold them all until its reader has taken it, one of the log's newest frames some MiB of them.
     fn let_go(&mut self) {
+        self.pinned = self.pinned.max(self.framed);
         if self.pinned <= 2 * self.bytes + PINNED_BYTES_SPARE {
             return;
         }

@@ -18,6 +18,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::frame::Life;
 use crate::codec::crc32c_digest;
+use crate::contract::FRAME_MEMORY_BYTES;
 use crate::contract::{BoxFuture, EngineError, RangeRead};
 use crate::door::{ALIGNMENT, AlignedChunk, File};
 
@@ -136,7 +137,7 @@ pub(super) struct FrameMemory {
 }
 
 /// What frames are cut from, in bytes: larger frames get memory of their own.
-const CHUNK_BYTES: usize = 4 << 20;
+const CHUNK_BYTES: usize = FRAME_MEMORY_BYTES;
 /// The first chunk, less than a huge page: a log that is hardly written to takes memory by ordinary ones.
 const CHUNK_BYTES_FIRST: usize = 3 << 19;
 
