@@ -220,13 +220,13 @@ pub(super) async fn walk(
             let wanted = next.number;
             let later = scan.later_frame(position, life, wanted).await?;
             let what = match (promised, &later) {
-                (Some(promised), _) => {
-                    let last = promised.number - 1;
-                    format!("frame {wanted} should be there, of {last} in this file: {end}")
-                }
-                (None, Some((at, later))) => {
+                (_, Some((at, later))) => {
                     let later = later.number;
                     format!("frame {wanted} should be there: {end}; frame {later} follows at byte {at}")
+                }
+                (Some(promised), None) => {
+                    let last = promised.number - 1;
+                    format!("frame {wanted} should be there, of {last} in this file: {end}")
                 }
                 (None, None) => {
                     let torn = scan.torn_len(position, life, wanted).await?;
@@ -247,10 +247,11 @@ pub(super) async fn walk(
         expected = Some(next);
         ends_at = (found.path.clone(), position);
     }
+    let next = expected.map(|expected| expected.number).or_else(|| freed_before(manifest));
     for found in unused.iter().filter(|found| found.header.is_none()) {
         // A damaged header of the newest file must not hide its frames.
         if let Some((_, first)) = first_of_headless(found, &lives).await?
-            && expected.is_none_or(|expected| first.number >= expected.number)
+            && next.is_none_or(|next| first.number >= next)
         {
             let what = format!("its header does not check, but it holds frame {}", first.number);
             let frames = (first.number, first.number);
@@ -332,6 +333,13 @@ fn check_end(
     Ok(next)
 }
 
+/// The frame that a log goes on with whose files the manifest has freed up to the last one of an ended life; `None` where it has
+/// not. What a spare file still holds from before it is no part of the log, though its header does not check.
+fn freed_before(manifest: &Manifest) -> Option<u64> {
+    let end = manifest.lives.iter().rev().find_map(|entry| entry.end)?;
+    (end.file < manifest.wal_from).then_some(end.frame + 1)
+}
+
 /// The first frame of a file that has no header, and the life that it is of.
 async fn first_of_headless(found: &FoundFile, lives: &[Life]) -> Result<Option<(Life, FrameId)>, OpenError> {
     let mut scan = Scan::new(found);
@@ -365,6 +373,7 @@ async fn take_headless(
     headless.sort_by_key(|(.., id)| id.number);
 
     let oldest = chain.first().and_then(|found| found.header).map(|header| header.first_frame);
+    let oldest = oldest.or_else(|| freed_before(manifest));
     let oldest = oldest.or(manifest.lives.first().map(|life| life.first_frame)).unwrap_or(1);
     let later = headless.split_off(headless.partition_point(|(.., id)| id.number < oldest));
     // Where the log's first files are missing, they are those whose frames lead up to the first that is there. What

@@ -562,3 +562,48 @@ async fn a_log_file_that_is_gone_after_a_clean_stop_is_missed() {
         }
     }
 }
+
+/// A log of several files that was freed whole, by a life that wrote nothing, with what can be read in it.
+async fn freed_directory() -> (Dir, BTreeMap<i64, String>) {
+    let dir = Dir::new();
+    let engine = dir.try_open(options()).await.unwrap();
+    create_topic(&engine, 1).await;
+    for offset in 0..400 {
+        let value = format!("{offset:06}{}", "x".repeat(2000));
+        engine.append(vec![append_of(0, value.as_bytes(), 0)]).await.unwrap().remove(0).unwrap();
+    }
+    drop(engine);
+    let engine = dir.try_open(options()).await.unwrap();
+    engine.rewriter.checkpoint().await.unwrap();
+    let original = everything(&engine, 0).await;
+    assert_eq!(original.len(), 400);
+    drop(engine);
+    (dir, original)
+}
+
+fn logs(good: &BTreeMap<PathBuf, Vec<u8>>) -> Vec<&PathBuf> {
+    good.keys().filter(|path| path.extension().is_some_and(|e| e == "wal")).collect()
+}
+
+/// Where no log file was in use, a spare one whose header does not check was taken for the log's newest: a start refused, and a
+/// repair copied its batches beside those that segments had of them, into a directory that no start could open any more.
+#[tokio::test]
+async fn what_a_spare_file_still_holds_is_no_part_of_the_log() {
+    let (dir, original) = freed_directory().await;
+    let disk = door(DiskOptions::default());
+    let good = files(&dir.path());
+    assert!(logs(&good).len() > 3);
+    for log in logs(&good) {
+        put_back(&good, &dir.path());
+        let mut bad = good[log].clone();
+        bad[9] ^= 1;
+        std::fs::write(log, &bad).unwrap();
+        let verified = verify(&disk, &dir.path(), &mut |_, _| {}).await.unwrap();
+        assert_eq!(verified.damage, Vec::<String>::new(), "{}", log.display());
+        let done = repair(&disk, &dir.path(), options(), RepairHow::APPLY).await.unwrap();
+        assert!(done.damage.is_empty() && !done.repaired, "{}: {done:?}", log.display());
+        let engine = dir.try_open(options()).await.unwrap();
+        assert_eq!(everything(&engine, 0).await, original, "{}", log.display());
+        drop(engine);
+    }
+}
