@@ -658,7 +658,6 @@ impl Log {
         core.frames.is_empty() && core.tail == self.durable()
     }
 
-    /// Ends the thread.
     /// Where the log ends; `None` while it is written, or if that failed.
     pub fn end(&self) -> Option<LifeEnd> {
         let leader = lock(&self.leader);
@@ -672,6 +671,7 @@ impl Log {
         }
     }
 
+    /// Ends the thread.
     pub fn stop(&self) {
         self.stopped.store(true, Ordering::Release);
         self.thread.notify_one();

@@ -151,6 +151,8 @@ pub(super) struct Ledger {
     removals: Vec<PathBuf>,
     /// Files that the manifest does not name yet.
     half_made: Vec<PathBuf>,
+    /// Those of a merge: checkpoints come and go meanwhile.
+    merging: Vec<PathBuf>,
     /// Segments that could not be read whole and when that was: they are not copied, for a while if the disk said so, never
     /// again if they do not check.
     unreadable: Vec<(SegmentId, Option<Instant>)>,
@@ -174,6 +176,7 @@ impl Ledger {
             forgotten: Vec::new(),
             removals: Vec::new(),
             half_made: Vec::new(),
+            merging: Vec::new(),
             unreadable: Vec::new(),
         }
     }
@@ -232,7 +235,7 @@ impl Rewriter {
 
     /// Removes what a round left that did not come to its end.
     async fn remove_half_made(&self, ledger: &mut Ledger) {
-        for path in std::mem::take(&mut ledger.half_made) {
+        for path in ledger.half_made.drain(..).chain(ledger.merging.drain(..)) {
             // What stays is removed by the next start.
             let _ = self.log.door.disk.remove(&path).await;
         }
@@ -283,7 +286,12 @@ impl Rewriter {
 
     /// Steps 1 to 4 for all files that are complete now.
     pub async fn checkpoint(&self) -> Result<(), RewriteError> {
-        let mut ledger = self.ledger.lock().await;
+        self.checkpoint_with(&mut *self.ledger.lock().await).await?;
+        self.free_pinned().await;
+        Ok(())
+    }
+
+    async fn checkpoint_with(&self, ledger: &mut Ledger) -> Result<(), RewriteError> {
         let durable = self.log.durable();
         let complete = {
             let index = self.log.index.lock();
@@ -293,10 +301,10 @@ impl Rewriter {
         let mut written = Vec::new();
         let mut promoted = Vec::new();
         if let Some(through) = complete {
-            promoted = self.promote_files(&mut ledger, through, &mut written).await?;
-            self.write_segments(&mut ledger, through, &promoted, &mut written).await?;
+            promoted = self.promote_files(ledger, through, &mut written).await?;
+            self.write_segments(ledger, through, &promoted, &mut written).await?;
         }
-        let snapshot = self.write_snapshot(&mut ledger).await?;
+        let snapshot = self.write_snapshot(ledger).await?;
 
         let mut manifest = ledger.manifest.clone();
         manifest.segments.extend(written.iter().map(|(segment, _)| segment.id.0));
@@ -316,7 +324,8 @@ impl Rewriter {
         }
         // Lives that ended before the newest file began are not looked up again.
         manifest.lives.retain(|life| life.end.is_none_or(|end| end.frame >= durable));
-        self.store(&mut ledger, manifest).await?;
+        assert!(self.log.archive.ends_before(&written), "extents of one partition never overlap");
+        self.store(ledger, manifest).await?;
 
         self.log.archive.add(written, |partition| self.log_start(partition));
         if let Some(through) = complete {
@@ -335,7 +344,7 @@ impl Rewriter {
                     ledger.pinned.push(file);
                 }
             }
-            self.hand_back(&mut ledger).await;
+            self.hand_back(ledger).await;
             // Only now: as long as the rewrite has something to give, no file is made beyond the log's bound. What readers
             // hold may take long: it does not keep writers waiting.
             self.log.space.files_freed(files, bytes);
@@ -344,10 +353,8 @@ impl Rewriter {
         let old_snapshot = old_snapshot.map(snapshot::file_name);
         let old_snapshot = old_snapshot.map(|name| snapshot_directory(&self.directory).join(name));
         ledger.removals.extend(old_snapshot);
-        self.remove_forgotten(&mut ledger).await?;
-        drop(ledger);
+        self.remove_forgotten(ledger).await?;
         self.log.metrics.rewrites.add(1);
-        self.free_pinned().await;
         Ok(())
     }
 
@@ -518,7 +525,6 @@ impl Rewriter {
         Ok(id)
     }
 
-    /// Step 3.
     /// Writes down where the log ends, after its last frame: what is missing of it later is missed. A start can do without.
     pub async fn end_life(&self, ledger: &mut Ledger, end: LifeEnd) {
         let mut manifest = ledger.manifest.clone();
@@ -528,6 +534,7 @@ impl Rewriter {
         }
     }
 
+    /// Step 3.
     async fn store(&self, ledger: &mut Ledger, manifest: Manifest) -> Result<(), RewriteError> {
         let disk = &*self.log.door.disk;
         for part in [segment_directory(&self.directory), snapshot_directory(&self.directory)] {
@@ -602,12 +609,15 @@ impl Rewriter {
         Ok(true)
     }
 
-    /// Copies the live extents of some segments into one.
+    /// Copies the live extents of some segments into one. That may take seconds: a checkpoint that is due meanwhile goes first,
+    /// since appends may wait for it, and a log that is closed does not wait for its end.
     async fn merge(&self, ledger: &mut Ledger, ids: &[SegmentId]) -> Result<(), RewriteError> {
         let segments = self.log.archive.segments();
         let merged = segments.iter().filter(|segment| ids.contains(&segment.id));
         let live_bytes = merged.map(|segment| segment.live_bytes).sum();
+        let half_made = ledger.half_made.len();
         let mut writer = self.new_segment(ledger).await?.at_most(live_bytes);
+        ledger.merging = ledger.half_made.split_off(half_made);
         let mut merging = Merging::new(self.log.archive.sources(ids));
         let (mut copied, mut emptied) = (None, Vec::new());
         let damaged = |(id, source)| RewriteError::Source { id, source };
@@ -626,12 +636,24 @@ impl Rewriter {
             let table = segment.table(&extent).await.map_err(unreadable)?;
             writer.add(of, &bytes, &table, extent.last).await?;
             self.log.metrics.rewritten_bytes.add(bytes.len() as u64);
+            let closed = self.log.core().closed.clone();
+            if let Some(reason) = closed {
+                self.remove_half_made(ledger).await;
+                return Err(EngineError::Closed(reason).into());
+            }
+            if self.is_due() {
+                self.checkpoint_with(ledger).await?;
+            }
         }
+        // Its segments would be looked upon as if somebody still read them.
+        drop(merging);
         let merged = writer.finish().await?;
         let mut manifest = ledger.manifest.clone();
         manifest.segments.retain(|id| !ids.contains(&SegmentId(*id)));
         manifest.segments.push(merged.0.id.0);
+        manifest.segments.sort_unstable();
         self.store(ledger, manifest).await?;
+        ledger.merging.clear();
         let log_start = |partition| self.log_start(partition);
         ledger.forgotten.extend(self.log.archive.replace(ids, merged, &emptied, log_start));
         self.log.metrics.rewrites.add(1);

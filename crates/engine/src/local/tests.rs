@@ -9,6 +9,7 @@ mod backup;
 mod conformance;
 mod crash;
 mod lookup;
+mod merges;
 mod repair;
 mod rewrite;
 mod samples;

@@ -118,15 +118,19 @@ impl Archive {
         self.cache.lock().expect("nothing panics under this lock")
     }
 
+    /// Whether the extents of new segments lie behind all that the archive has of their partitions. To be asserted before a
+    /// manifest names them: a directory in which they overlap cannot be opened.
+    pub fn ends_before(&self, segments: &[Written]) -> bool {
+        let inner = self.lock();
+        let end = |id| inner.partitions.get(id).map_or(Offset::ZERO, |partition: &Partition| partition.end);
+        segments.iter().flat_map(|(_, runs)| runs).all(|run| end(&run.partition) <= run.first)
+    }
+
     /// Takes synced segments in, all at once: readers see those of one rewrite together. Their extents lie behind all that
     /// the archive has of their partitions. `log_start` answers where a partition's readable offsets begin, `None` if it
     /// is gone.
     pub fn add(&self, segments: Vec<Written>, log_start: impl Fn(PartitionId) -> Option<Offset>) {
         let mut inner = self.lock();
-        for run in segments.iter().flat_map(|(_, runs)| runs) {
-            let end = inner.partitions.get(&run.partition).map_or(Offset::ZERO, |partition| partition.end);
-            assert!(end <= run.first, "extents of one partition never overlap: {run:?} begins before {end}");
-        }
         for segment in segments {
             inner.take(segment, &log_start);
         }
@@ -147,6 +151,12 @@ impl Archive {
         log_start: impl Fn(PartitionId) -> Option<Offset>,
     ) -> Vec<Arc<Segment>> {
         let mut inner = self.lock();
+        let mut touched: Vec<_> = segment.1.iter().map(|run| run.partition).collect();
+        touched.dedup();
+        for id in touched.iter().chain(emptied) {
+            // Who publishes a log start trims behind that: what the merge left out as dead may still be here.
+            inner.trim(*id, log_start(*id).unwrap_or(Offset(i64::MAX)));
+        }
         let forgotten = inner.forget_segments(old);
         let of_partition = segment.1.chunk_by(|run, next| run.partition == next.partition);
         for (first, last) in of_partition.filter_map(|runs| Some((runs.first()?, runs.last()?))) {
@@ -159,7 +169,6 @@ impl Archive {
                 partition.runs.forget(old, Offset::ZERO, Offset::ZERO);
             }
         }
-        let touched: Vec<_> = segment.1.iter().map(|run| run.partition).collect();
         inner.take(segment, log_start);
         for id in touched.iter().chain(emptied) {
             inner.remove_if_empty(*id);
@@ -174,16 +183,7 @@ impl Archive {
 
     /// Drops runs that lie wholly before `log_start`.
     pub fn trim(&self, id: PartitionId, log_start: Offset) {
-        let inner = &mut *self.lock();
-        let Some(partition) = inner.partitions.get_mut(&id) else { return };
-        while let Some(dead) = partition.runs.pop_before(log_start, partition.end) {
-            if let Some(live) = inner.segments.get_mut(&dead.segment) {
-                live.bytes -= u64::from(dead.bytes);
-            }
-        }
-        if partition.runs.is_empty() {
-            inner.partitions.remove(&id);
-        }
+        self.lock().trim(id, log_start);
     }
 
     /// Drops a deleted partition.
@@ -541,6 +541,18 @@ impl Inner {
             live.bytes += u64::from(run.bytes);
         }
         self.segments.insert(id, live);
+    }
+
+    fn trim(&mut self, id: PartitionId, log_start: Offset) {
+        let Some(partition) = self.partitions.get_mut(&id) else { return };
+        while let Some(dead) = partition.runs.pop_before(log_start, partition.end) {
+            if let Some(live) = self.segments.get_mut(&dead.segment) {
+                live.bytes -= u64::from(dead.bytes);
+            }
+        }
+        if partition.runs.is_empty() {
+            self.partitions.remove(&id);
+        }
     }
 
     fn forget_segments(&mut self, old: &[SegmentId]) -> Vec<Arc<Segment>> {
