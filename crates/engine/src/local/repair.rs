@@ -418,10 +418,23 @@ async fn examine(
             return Err(OpenError::Io { path, source });
         }
         Err(error) => {
-            report.damage.push(format!("{error}; nothing of it can be kept"));
             examined.is_damaged = true;
-            examined.loses = matches!(error, SegmentError::Damaged { .. });
-            return Ok(examined);
+            let is_there = matches!(error, SegmentError::Damaged { .. });
+            let rebuilt = match is_there {
+                true => Segment::rebuild(handles, id).await.map_err(|error| failed(error, &path))?,
+                false => None,
+            };
+            examined.loses = is_there && rebuilt.as_ref().is_none_or(|rebuilt| !rebuilt.is_whole);
+            let kept = match &rebuilt {
+                Some(rebuilt) if rebuilt.is_whole => "its batches are found by the rest of its footer",
+                Some(_) => "some of its batches are found by the rest of its footer",
+                None => "nothing of it can be kept",
+            };
+            report.damage.push(format!("{error}; {kept}"));
+            match rebuilt {
+                Some(rebuilt) => rebuilt.segment,
+                None => return Ok(examined),
+            }
         }
     };
     if let Err(error) = unless_io(segment.check_header().await, &path)? {

@@ -349,13 +349,23 @@ impl Index {
 
     /// Reads an index; `None` where it cannot be one of `layout`.
     pub fn decode(bytes: &[u8], layout: &Layout) -> Option<Index> {
+        let (mut index, directory_len) = Index::decode_anywhere(bytes)?;
+        if layout.directory.checked_add(directory_len) != Some(layout.index) {
+            return None;
+        }
+        index.blocks.iter_mut().for_each(|block| block.position += layout.directory);
+        Some(index)
+    }
+
+    /// Reads an index with positions from the directory's start, and gives back the directory's length.
+    pub fn decode_anywhere(bytes: &[u8]) -> Option<(Index, u64)> {
         let mut cursor = Cursor::new(bytes);
         let mut index = Index { extents: cursor.uvarint()?, bytes: cursor.uvarint()?, ..Index::default() };
         // A block takes at least 7 bytes, a run 5: a count beyond that is not ours.
         let count = cursor.uvarint().filter(|count| *count <= bytes.len() as u64 / 7)?;
         index.blocks.reserve_exact(count as usize);
         let mut topic = None;
-        let mut position = layout.directory;
+        let mut position = 0u64;
         for _ in 0..count {
             let partition = take_partition(&mut cursor, &mut topic)?;
             let first = Offset(i64::try_from(cursor.uvarint()?).ok()?);
@@ -372,9 +382,6 @@ impl Index {
             position = position.checked_add(u64::from(len))?;
             index.blocks.push(block);
         }
-        if position != layout.index {
-            return None;
-        }
         let count = cursor.uvarint().filter(|count| *count <= bytes.len() as u64 / 5)?;
         index.runs.reserve_exact(count as usize);
         let (mut topic, mut newest) = (None, 0i64);
@@ -390,7 +397,36 @@ impl Index {
             }
             index.runs.push(Run { partition, first, last, bytes, newest });
         }
-        cursor.is_empty().then_some(index)
+        cursor.is_empty().then_some((index, position))
+    }
+
+    /// Makes an index of the directory that it would be of, as far as that can be read; tells whether that is all of it.
+    pub fn of_directory(bytes: &[u8], layout: &Layout) -> (Index, bool) {
+        let mut index = Index::default();
+        let mut cursor = Cursor::new(bytes);
+        let mut before: Option<Extent> = None;
+        while !cursor.is_empty() {
+            let at = bytes.len() - cursor.remaining();
+            let extents = decode_some(&mut cursor, layout, BLOCK_BYTES);
+            let is_behind = |first: &Extent| {
+                before.is_none_or(|before| (before.partition, before.last) < (first.partition, first.first))
+            };
+            let Some(extents) = extents.filter(|extents| extents.first().is_some_and(is_behind)) else {
+                return (index, false);
+            };
+            let first = extents[0];
+            before = extents.last().copied();
+            let block = &bytes[at..bytes.len() - cursor.remaining()];
+            index.blocks.push(Block {
+                partition: first.partition,
+                first: first.first,
+                position: layout.directory + at as u64,
+                len: block.len() as u32,
+                crc: crc32c(block),
+            });
+            extents.iter().for_each(|extent| index.take(extent));
+        }
+        (index, true)
     }
 }
 
@@ -440,13 +476,18 @@ pub(in crate::local) fn decode_block(bytes: &[u8], block: &Block, layout: &Layou
 }
 
 pub(in crate::local) fn decode_extents(bytes: &[u8], layout: &Layout) -> Option<Vec<Extent>> {
-    let mut cursor = Cursor::new(bytes);
+    decode_some(&mut Cursor::new(bytes), layout, usize::MAX)
+}
+
+/// Takes a block off the front that was closed when it had grown to so many bytes.
+fn decode_some(cursor: &mut Cursor<'_>, layout: &Layout, bytes: usize) -> Option<Vec<Extent>> {
+    let all = cursor.remaining();
     let mut table_position = layout.tables.checked_add(cursor.uvarint()?)?;
     // An extent takes at least 18 bytes.
-    let mut extents: Vec<Extent> = Vec::with_capacity(bytes.len() / 18);
-    while !cursor.is_empty() {
+    let mut extents: Vec<Extent> = Vec::with_capacity(all.min(bytes) / 18);
+    while !cursor.is_empty() && all - cursor.remaining() < bytes {
         let previous = extents.last();
-        let partition = take_partition(&mut cursor, &mut previous.map(|previous| previous.partition.topic))?;
+        let partition = take_partition(cursor, &mut previous.map(|previous| previous.partition.topic))?;
         let first = Offset(i64::try_from(cursor.uvarint()?).ok()?);
         let last = Offset(first.0.checked_add(i64::try_from(cursor.uvarint()?).ok()?)?);
         let position = end_of(previous).wrapping_add(unzigzag(cursor.uvarint()?) as u64);

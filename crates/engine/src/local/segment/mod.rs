@@ -18,6 +18,7 @@
 
 pub(super) mod footer;
 mod merge;
+mod rebuild;
 #[cfg(test)]
 mod tests;
 
