@@ -197,7 +197,6 @@ impl LocalEngine {
         let recovered = match found {
             None => recovery::fresh(&door, state),
             Some(manifest) => {
-                recovery::remove_leftovers(&*disk, directory, &manifest).await?;
                 let loaded = recovery::load_snapshot(&*disk, directory, &manifest, state, &index).await?;
                 recovery::replay(&*disk, directory, manifest, loaded).await?
             }
@@ -205,17 +204,17 @@ impl LocalEngine {
         if let Some(witness) = &options.witness {
             witness.replayed(recovered.last_frame, &recovered.state);
         }
-        Self::start(Starting { door, directory, options, lock, recovered, index }).await
+        let archived = recovery::open_segments(disk.clone(), directory, &recovered).await?;
+        // Not before all was judged: under a manifest that is not this directory's they may be what is wanted.
+        recovery::remove_leftovers(&*disk, directory, &recovered.manifest).await?;
+        Self::start(Starting { door, directory, options, lock, recovered, index, archived }).await
     }
 
     /// Begins a life behind what was recovered.
     async fn start(starting: Starting<'_>) -> Result<Arc<Self>, OpenError> {
-        let Starting { door, directory, options, lock, mut recovered, index } = starting;
+        let Starting { door, directory, options, lock, mut recovered, index, archived } = starting;
         let disk = door.disk.clone();
-        let archive = Arc::new(Archive::default());
-        let segments = Handles::new(disk.clone(), &recovery::segment_directory(directory));
-        recovery::open_segments(&segments, directory, &recovered.manifest, &recovered.state, &archive)
-            .await?;
+        let (segments, archive) = archived;
         let life = recovery::begin_life(&door, &mut recovered);
         let sizes = WalSizes {
             file_first: options.wal_file_bytes_first,
@@ -318,6 +317,7 @@ struct Starting<'a> {
     lock: Box<dyn Send + Sync>,
     recovered: Recovered,
     index: Arc<Index>,
+    archived: (Arc<Handles>, Arc<Archive>),
 }
 
 /// Keeps room for frames: makes further log files as they are wanted, gives spare ones back while the disk is full.

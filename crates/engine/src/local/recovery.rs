@@ -87,7 +87,7 @@ pub enum OpenError {
 pub(super) const ADVICE: &str = "Nothing was changed. Restore the directory from a copy, or run `kolk repair` on it to see what a \
                       repair would lose";
 /// Of the manifest, without which frames cannot be told from what was in their blocks before.
-const NO_REPAIR: &str = "Nothing was changed. Restore it from a copy: without it nothing else can be judged";
+const NO_REPAIR: &str = "Nothing was changed. Restore the directory from a copy: without its manifest nothing in it can be judged";
 
 /// Turns a disk's error into an [`OpenError`] that names the path.
 pub(super) fn io_at(path: &Path) -> impl FnOnce(io::Error) -> OpenError + '_ {
@@ -134,17 +134,23 @@ pub(super) async fn read_manifest(disk: &dyn Disk, directory: &Path) -> Result<O
         if let Some(found) = names.into_iter().find(|name| !KNOWN.contains(&name.as_str())) {
             return Err(OpenError::Foreign { directory: directory.to_path_buf(), found });
         }
-        let wal = disk.list(&wal_directory(directory)).await.unwrap_or_default();
-        return match wal.is_empty() {
-            true => Ok(None),
-            // The manifest is durable before the first log file is made.
-            false => Err(OpenError::Damaged {
-                file: path,
-                position: 0,
-                what: "the manifest is missing beside log files".into(),
-                advice: NO_REPAIR,
-            }),
-        };
+        for part in [wal_directory(directory), segment_directory(directory), snapshot_directory(directory)] {
+            match disk.list(&part).await {
+                Ok(files) if files.is_empty() => {}
+                // The manifest is durable before the first of them is made.
+                Ok(_) => {
+                    return Err(OpenError::Damaged {
+                        file: path,
+                        position: 0,
+                        what: format!("the manifest is missing beside {}", part.display()),
+                        advice: NO_REPAIR,
+                    });
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(source) => return Err(io_at(&part)(source)),
+            }
+        }
+        return Ok(None);
     }
     let file = disk.open(&path, Open::Read).await.map_err(io_at(&path))?;
     let size = file.size().await.map_err(io_at(&path))?;
@@ -270,27 +276,26 @@ pub(super) fn show_partitions(state: &State, index: &Index) {
     publish.into_iter().for_each(|change| index.apply(change, &mut Vec::new()));
 }
 
-/// Opens the manifest's segments into `archive`. Call after the replay: what it trimmed or deleted is dead.
+/// Opens the manifest's segments; what the log trimmed or deleted is dead.
 pub(super) async fn open_segments(
-    handles: &Arc<Handles>,
+    disk: Arc<dyn Disk>,
     directory: &Path,
-    manifest: &Manifest,
-    state: &State,
-    archive: &Archive,
-) -> Result<(), OpenError> {
+    recovered: &Recovered,
+) -> Result<(Arc<Handles>, Arc<Archive>), OpenError> {
     let part = segment_directory(directory);
-    for id in manifest.segments.iter().copied().map(SegmentId) {
+    let (handles, archive) = (Handles::new(disk, &part), Arc::new(Archive::default()));
+    for id in recovered.manifest.segments.iter().copied().map(SegmentId) {
         let path = part.join(id.file_name());
-        let segment = Segment::open(handles, id).await.map_err(|error| match error {
+        let segment = Segment::open(&handles, id).await.map_err(|error| match error {
             SegmentError::Io { source, .. } => of_named(path.clone(), source),
             SegmentError::Damaged { position, what, .. } => {
                 OpenError::Damaged { file: path.clone(), position, what: what.into(), advice: ADVICE }
             }
         })?;
-        let log_start = |partition| state.partition(partition).map(|found| found.log_start);
+        let log_start = |partition| recovered.state.partition(partition).map(|found| found.log_start);
         archive.load(segment, log_start);
     }
-    Ok(())
+    Ok((handles, archive))
 }
 
 /// A start on an empty directory.

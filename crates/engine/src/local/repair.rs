@@ -164,7 +164,8 @@ pub async fn repair(
     }
     disk.sync_dir(&part).await.map_err(io_at(&part))?;
     let recovered = recovery::recovered(disk, directory, manifest, walked, state).await?;
-    let starting = Starting { door: door.clone(), directory, options, lock, recovered, index };
+    let archived = recovery::open_segments(door.disk.clone(), directory, &recovered).await?;
+    let starting = Starting { door: door.clone(), directory, options, lock, recovered, index, archived };
     let engine = LocalEngine::start(starting).await?;
     let failed =
         |what: String| OpenError::Io { path: directory.to_path_buf(), source: std::io::Error::other(what) };

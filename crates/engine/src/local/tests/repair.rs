@@ -663,3 +663,43 @@ async fn an_index_or_a_trailer_that_does_not_check_is_made_anew() {
         }
     }
 }
+
+/// What the manifest did not name was removed before anything was judged: under a manifest from a backup, which a start that
+/// found none had asked for, all that was written since went, and then the start refused.
+#[tokio::test]
+async fn a_start_that_refuses_has_removed_nothing() {
+    let dir = Dir::new();
+    let engine = dir.try_open(options()).await.unwrap();
+    create_topic(&engine, 1).await;
+    let mut manifests = Vec::new();
+    for round in 0..3 {
+        for offset in 0..200 {
+            let value = format!("{:06}{}", round * 200 + offset, "x".repeat(2000));
+            engine.append(vec![append_of(0, value.as_bytes(), 0)]).await.unwrap().remove(0).unwrap();
+        }
+        engine.rewriter.checkpoint().await.unwrap();
+        manifests.push(std::fs::read(dir.path().join("manifest")).unwrap());
+    }
+    engine.close().await.unwrap();
+    drop(engine);
+    let good = files(&dir.path());
+    std::fs::write(dir.path().join("manifest"), &manifests[0]).unwrap();
+    let refused = dir.try_open(options()).await.unwrap_err().to_string();
+    assert!(refused.contains("Nothing was changed"), "{refused}");
+    let mut left = files(&dir.path());
+    left.insert(dir.path().join("manifest"), good[&dir.path().join("manifest")].clone());
+    assert!(left == good, "what the old manifest does not name is still there");
+
+    // Nor is a directory empty that has lost its manifest and its log.
+    for (path, _) in good.iter().filter(|(path, _)| {
+        path.ends_with("manifest") || path.extension().is_some_and(|extension| extension == "wal")
+    }) {
+        std::fs::remove_file(path).unwrap();
+    }
+    let refused = dir.try_open(options()).await.unwrap_err().to_string();
+    assert!(refused.contains("the manifest is missing beside"), "{refused}");
+    put_back(&good, &dir.path());
+    let engine = dir.try_open(options()).await.unwrap();
+    assert_eq!(everything(&engine, 0).await.len(), 600);
+    engine.close().await.unwrap();
+}
