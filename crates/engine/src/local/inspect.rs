@@ -54,7 +54,8 @@ pub struct Entry {
     pub fields: Vec<(&'static str, String)>,
 }
 
-/// Takes the directory's lock and reads its manifest.
+/// Takes the directory's lock and reads its manifest. Where nothing can be written, as on a file system that met an error and is
+/// read-only since, nobody else writes either.
 pub(super) async fn begin(
     door: &Door,
     directory: &Path,
@@ -63,7 +64,12 @@ pub(super) async fn begin(
         path: directory.to_path_buf(),
         source: std::io::Error::new(std::io::ErrorKind::NotFound, "no data directory: it has no manifest"),
     })?;
-    let lock = recovery::lock(&*door.disk, directory).await?;
+    let lock = match recovery::lock(&*door.disk, directory).await {
+        Err(OpenError::Io { source, .. }) if source.kind() == std::io::ErrorKind::ReadOnlyFilesystem => {
+            Box::new(())
+        }
+        lock => lock?,
+    };
     // The manifest may have been replaced before the lock was free.
     let manifest = recovery::read_manifest(&*door.disk, directory).await?.unwrap_or(manifest);
     Ok((lock, manifest))

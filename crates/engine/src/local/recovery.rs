@@ -73,6 +73,18 @@ pub enum OpenError {
         /// What to do.
         advice: &'static str,
     },
+    /// The device does not do what it is there for.
+    #[error(
+        "{}: {source}. The device does not read or write it: copy the directory to one that works, as far as it can be read. `kolk \
+         repair` on the copy or here says which bytes are missing, and what a start without them would lose",
+        path.display()
+    )]
+    Device {
+        /// What was touched.
+        path: PathBuf,
+        /// The disk's error.
+        source: io::Error,
+    },
     /// The disk said no.
     #[error("{}: {source}", path.display())]
     Io {
@@ -91,7 +103,16 @@ const NO_REPAIR: &str = "Nothing was changed. Restore the directory from a copy:
 
 /// Turns a disk's error into an [`OpenError`] that names the path.
 pub(super) fn io_at(path: &Path) -> impl FnOnce(io::Error) -> OpenError + '_ {
-    move |source| OpenError::Io { path: path.to_path_buf(), source }
+    /// The same number wherever there is one.
+    const EIO: i32 = 5;
+    move |source| {
+        let path = path.to_path_buf();
+        if source.raw_os_error() == Some(EIO) {
+            OpenError::Device { path, source }
+        } else {
+            OpenError::Io { path, source }
+        }
+    }
 }
 
 /// A directory that was read whole and is ours.
@@ -263,7 +284,7 @@ fn of_named(path: PathBuf, source: io::Error) -> OpenError {
         let what = "the manifest names it, and it is not there".to_owned();
         return OpenError::Damaged { file: path, position: 0, what, advice: ADVICE };
     }
-    OpenError::Io { path, source }
+    io_at(&path)(source)
 }
 
 /// Shows the partitions of a state to readers.
@@ -339,8 +360,8 @@ pub(super) fn begin_life(door: &Door, recovered: &mut Recovered) -> Life {
     life
 }
 
-/// Takes files that became segments out of the spare ones: a crash came before their old name was removed. Gives back
-/// their bytes.
+/// Takes files that became segments out of the spare ones: a crash came before their old name was removed. With them go those of which
+/// that cannot be read: nothing that counts is in them, and a later start might need to read them. Gives back their bytes.
 async fn drop_promoted(
     disk: &dyn Disk,
     directory: &Path,
@@ -349,7 +370,14 @@ async fn drop_promoted(
     let mut bytes = 0;
     for file in std::mem::take(unused) {
         let path = wal_directory(directory).join(wal::file_name(file.slot));
-        if segment::has_trailer(&*file.file).await.map_err(io_at(&path))? {
+        let is_to_go = match segment::has_trailer(&*file.file).await {
+            Ok(is_promoted) => is_promoted,
+            Err(error) => {
+                tracing::warn!(file = %path.display(), %error, "a spare file of the log cannot be read; it is removed");
+                true
+            }
+        };
+        if is_to_go {
             disk.remove(&path).await.map_err(io_at(&path))?;
             bytes += file.capacity;
         } else {

@@ -11,6 +11,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use kolk_wire_kafka::records::{BatchHeader, Batches};
@@ -22,8 +23,9 @@ use super::manifest::Manifest;
 use super::recovery::{self, OpenError, Replayed, io_at};
 use super::segment::{Extent, Handles, Segment, SegmentError, SegmentId, SegmentWriter, TableEntry};
 use super::snapshot::{self, SnapshotError};
+use super::space::FoundFiles;
 use super::unreadable::Patient;
-use super::wal::{WalFile, WalHeader};
+use super::wal::{self, WalFile, WalHeader};
 use super::walk::{Covered, Gap, Purpose, Visit, walk};
 use super::{LocalEngine, LocalOptions, Starting};
 use crate::contract::Engine;
@@ -122,9 +124,11 @@ pub async fn repair(
     let purpose = if how.apply { Purpose::Serve } else { Purpose::Inspect };
     let walked = walk(disk, directory, &manifest, purpose, &mut salvage).await?;
     let (mut state, mut losing) = (salvage.replayed.state, salvage.losing);
+    let mut spoilt = BTreeSet::new();
     for hole in patient.holes() {
         report.damage.push(hole.to_string());
         if hole.path.starts_with(recovery::wal_directory(directory)) {
+            spoilt.extend(wal::slot_of(&hole.path.file_name().unwrap_or_default().to_string_lossy()));
             report.decisions_lost = true;
             report.notes.push(format!(
                 "{hole}, and what of the log lay there is lost, with all that was decided in it; of its last frames nobody knows \
@@ -163,7 +167,8 @@ pub async fn repair(
         }
     }
     disk.sync_dir(&part).await.map_err(io_at(&part))?;
-    let recovered = recovery::recovered(disk, directory, manifest, walked, state).await?;
+    let mut recovered = recovery::recovered(disk, directory, manifest, walked, state).await?;
+    give_up(disk, directory, &spoilt, &mut recovered.files, &index).await?;
     let archived = recovery::open_segments(door.disk.clone(), directory, &recovered).await?;
     let starting = Starting { door: door.clone(), directory, options, lock, recovered, index, archived };
     let engine = LocalEngine::start(starting).await?;
@@ -173,6 +178,26 @@ pub async fn repair(
     engine.close().await.map_err(|error| failed(error.to_string()))?;
     report.repaired = true;
     Ok(report)
+}
+
+/// Files of the log that cannot be read whole are not written again: a start would meet what ended this one. Spare ones go now,
+/// the others once their batches are elsewhere.
+async fn give_up(
+    disk: &dyn Disk,
+    directory: &Path,
+    spoilt: &BTreeSet<u64>,
+    files: &mut FoundFiles,
+    index: &Index,
+) -> Result<(), OpenError> {
+    for file in files.spare.extract_if(.., |file| spoilt.contains(&file.slot)) {
+        files.bytes -= file.capacity;
+        let path = recovery::wal_directory(directory).join(wal::file_name(file.slot));
+        disk.remove(&path).await.map_err(io_at(&path))?;
+    }
+    for found in index.lock().files.values().filter(|found| spoilt.contains(&found.file.slot)) {
+        found.file.spoilt.store(true, Ordering::Relaxed);
+    }
+    Ok(())
 }
 
 /// Keeps files that something is lost of as they are, whatever becomes of them: what nobody can read today may be read one day.

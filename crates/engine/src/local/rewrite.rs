@@ -374,7 +374,9 @@ impl Rewriter {
             let index = self.log.index.lock();
             let is_large = |found: &LogFile| {
                 let (bytes, extents) = (found.live_bytes, found.live_extents.max(1));
-                bytes / extents >= self.options.promote_extent_bytes && bytes * 2 >= found.file.capacity
+                bytes / extents >= self.options.promote_extent_bytes
+                    && bytes * 2 >= found.file.capacity
+                    && !found.file.spoilt.load(Ordering::Relaxed)
             };
             let leaving = index.files.range(..=through).filter(|(_, found)| is_large(found));
             leaving.map(|(sequence, found)| (*sequence, found.file.clone())).collect()
@@ -558,11 +560,15 @@ impl Rewriter {
 
     async fn hand_back(&self, ledger: &mut Ledger) {
         let space = &self.log.space;
+        let is_wanted = |file: &WalFile| {
+            let capacity = file.capacity;
+            space.can_use(capacity)
+                && !space.is_beyond_bound(capacity)
+                && !file.spoilt.load(Ordering::Relaxed)
+        };
         for file in std::mem::take(&mut ledger.pinned) {
             match Arc::try_unwrap(file) {
-                Ok(file) if space.can_use(file.capacity) && !space.is_beyond_bound(file.capacity) => {
-                    space.give_back(file)
-                }
+                Ok(file) if is_wanted(&file) => space.give_back(file),
                 Ok(file) => {
                     space.file_gone(file.capacity);
                     // What stays is removed by the next start.

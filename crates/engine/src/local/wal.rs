@@ -12,7 +12,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -33,11 +33,13 @@ pub(super) struct WalFile {
     pub file: Arc<dyn File>,
     /// Bytes of frames in it.
     pub used: AtomicU64,
+    /// Some of it cannot be read: once what can be is elsewhere, it goes.
+    pub spoilt: AtomicBool,
 }
 
 impl WalFile {
     pub fn new(slot: u64, capacity: u64, file: Arc<dyn File>) -> Self {
-        WalFile { slot, capacity, file, used: AtomicU64::new(0) }
+        WalFile { slot, capacity, file, used: AtomicU64::new(0), spoilt: AtomicBool::new(false) }
     }
 }
 

@@ -503,9 +503,10 @@ async fn a_sector_that_stays_unreadable_costs_what_touches_it_and_only_if_that_i
                 "{place}: what it lost something of is kept"
             );
         }
-        let clean = verify(&healthy, &dir.path(), &mut |_, _| {}).await.unwrap();
+        // On the disk that it is: a log file that has the sector was left as a spare one, and every start met it again.
+        let clean = verify(&bad, &dir.path(), &mut |_, _| {}).await.unwrap();
         assert_eq!(clean.damage, Vec::<String>::new(), "{place}");
-        let engine = dir.try_open(options()).await.unwrap();
+        let engine = LocalEngine::open(bad, &dir.path(), options()).await.unwrap();
         for (index, original) in (0..).zip(&original) {
             let found = everything(&engine, index).await;
             if engine.published(partition(index)).is_none() {
@@ -702,4 +703,69 @@ async fn a_start_that_refuses_has_removed_nothing() {
     let engine = dir.try_open(options()).await.unwrap();
     assert_eq!(everything(&engine, 0).await.len(), 600);
     engine.close().await.unwrap();
+}
+
+/// A disk of which a part of one file cannot be read, for ever.
+fn unreadable(of: &Path, bytes: std::ops::Range<u64>) -> Door {
+    let (door, of) = (door(DiskOptions::default()), of.to_path_buf());
+    let disk = ReadsWatched::new(door.disk.clone(), move |path, position, len| {
+        let fails = path == of && position < bytes.end && bytes.start < position + len as u64;
+        if fails { Err(io::Error::from_raw_os_error(5)) } else { Ok(()) }
+    });
+    Door { disk: Arc::new(disk), ..door }
+}
+
+/// A start that met a sector it could not read gave the disk's error and no more.
+#[tokio::test]
+async fn a_start_says_what_to_do_about_a_device_that_does_not_read() {
+    let (dir, original) = freed_directory().await;
+    let good = files(&dir.path());
+    for (path, bytes) in &good {
+        put_back(&good, &dir.path());
+        let len = bytes.len() as u64;
+        if len == 0 {
+            continue;
+        }
+        let is_log = logs(&good).contains(&path);
+        // Of a segment a start reads the end.
+        let at = if is_log || path.ends_with("manifest") { 0 } else { len - 1 };
+        let refused = LocalEngine::open(unreadable(path, at..at + 1), &dir.path(), options()).await;
+        let refused = refused.unwrap_err().to_string();
+        assert!(refused.starts_with(&path.display().to_string()), "{refused}");
+        assert!(refused.contains("copy the directory") && refused.contains("`kolk repair`"), "{refused}");
+        // A file that was used and is spare now is not needed: that it cannot be read to its end is nothing.
+        if is_log && bytes.starts_with(b"KOLKWAL") {
+            let bad = unreadable(path, len - 1..len);
+            let engine = LocalEngine::open(bad, &dir.path(), options()).await.unwrap();
+            assert_eq!(everything(&engine, 0).await, original);
+            assert!(!path.exists());
+            drop(engine);
+        }
+    }
+}
+
+/// A disk that cannot be written.
+#[derive(Debug)]
+struct ReadOnly(Arc<dyn Disk>);
+
+impl DiskOver for ReadOnly {
+    fn below(&self) -> &dyn Disk {
+        &*self.0
+    }
+
+    fn lock_from(&self, _: Site, _: &Path) -> BoxFuture<'_, io::Result<Box<dyn Send + Sync>>> {
+        Box::pin(async { Err(io::ErrorKind::ReadOnlyFilesystem.into()) })
+    }
+}
+
+/// File systems are read-only once a device failed; that is when somebody wants to know what is left.
+#[tokio::test]
+async fn what_cannot_be_written_can_be_looked_at() {
+    let (dir, _) = freed_directory().await;
+    let door = door(DiskOptions::default());
+    let read_only = Door { disk: Arc::new(ReadOnly(door.disk.clone())), ..door };
+    let verified = verify(&read_only, &dir.path(), &mut |_, _| {}).await.unwrap();
+    assert!(verified.damage.is_empty() && verified.segments > 0, "{verified:?}");
+    let told = repair(&read_only, &dir.path(), options(), RepairHow::TELL).await.unwrap();
+    assert!(told.damage.is_empty(), "{told:?}");
 }
