@@ -177,7 +177,11 @@ impl Checks<'_> {
                     extent.position
                 ));
             }
-            self.seen.entry(extent.partition).or_default().push((extent.first, extent.last, segment.id));
+            let seen = self.seen.entry(extent.partition).or_default();
+            match seen.last_mut() {
+                Some((_, last, _)) if *last + 1 == extent.first => *last = extent.last,
+                _ => seen.push((extent.first, extent.last, segment.id)),
+            }
             (self.progress)(path, extent.len);
         }
     }

@@ -104,15 +104,16 @@ pub async fn repair(
 
     let part = recovery::segment_directory(directory);
     let handles = Handles::new(Arc::new(patient.clone()), &part);
-    let mut segments = Vec::new();
+    let mut damaged = Vec::new();
+    let mut kept = KeptRuns::default();
     for id in manifest.segments.iter().copied().map(SegmentId) {
-        segments.push(examine(&handles, directory, id, &mut report).await?);
+        let segment = examine(&handles, directory, id, &mut report).await?;
+        segment.extents.iter().flat_map(Examined::runs).for_each(|run| kept.push(run));
+        if segment.is_damaged {
+            damaged.push(segment);
+        }
     }
-    let mut kept: BTreeMap<PartitionId, Vec<Run>> = BTreeMap::new();
-    for run in segments.iter().flat_map(|segment| segment.extents.iter().flat_map(Examined::runs)) {
-        kept.entry(run.partition).or_default().push(run);
-    }
-    kept.values_mut().for_each(|runs| runs.sort_unstable_by_key(|run| run.first));
+    let kept = kept.in_order();
     if lanes_lost {
         restore(&mut state, &kept, &mut report);
     }
@@ -155,11 +156,11 @@ pub async fn repair(
         losing.extend(manifest.snapshot.map(|id| part.join(snapshot::file_name(id))));
     }
     losing.extend(
-        segments.iter().filter(|segment| segment.loses).map(|segment| part.join(segment.id.file_name())),
+        damaged.iter().filter(|segment| segment.loses).map(|segment| part.join(segment.id.file_name())),
     );
     put_aside(disk, directory, &losing, &mut report).await?;
     let mut next = manifest.segments.iter().max().map_or(1, |id| id + 1);
-    for segment in segments.iter().filter(|segment| segment.is_damaged) {
+    for segment in &damaged {
         manifest.segments.retain(|id| *id != segment.id.0);
         if write_again(&handles, directory, SegmentId(next), segment).await? {
             manifest.segments.push(next);
@@ -351,8 +352,8 @@ fn restore(state: &mut State, kept: &BTreeMap<PartitionId, Vec<Run>>, report: &m
     }
 }
 
-/// A run of batches of one partition that is kept.
-#[derive(Clone, Copy, Debug)]
+/// A run of batches of one partition that is kept, without a gap in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Run {
     partition: PartitionId,
     first: Offset,
@@ -360,6 +361,38 @@ struct Run {
     bytes: u64,
     last_append_ms: i64,
     max_timestamp_ms: i64,
+}
+
+/// What is kept of each partition: a run grows by what follows it, so that what is held does not grow with the log.
+#[derive(Debug, Default)]
+struct KeptRuns(BTreeMap<PartitionId, Vec<Run>>);
+
+impl KeptRuns {
+    /// Bytes that a run grows to, about: where its partition must be made again, retention goes by runs.
+    const BYTES_MAX: u64 = 1 << 30;
+
+    fn push(&mut self, run: Run) {
+        let runs = self.0.entry(run.partition).or_default();
+        let grows = runs.last_mut().filter(|last| {
+            last.last + 1 == run.first
+                && last.bytes + run.bytes <= Self::BYTES_MAX
+                && run.last - last.first < i64::from(i32::MAX)
+        });
+        match grows {
+            Some(last) => {
+                last.last = run.last;
+                last.bytes += run.bytes;
+                last.last_append_ms = last.last_append_ms.max(run.last_append_ms);
+                last.max_timestamp_ms = last.max_timestamp_ms.max(run.max_timestamp_ms);
+            }
+            None => runs.push(run),
+        }
+    }
+
+    fn in_order(mut self) -> BTreeMap<PartitionId, Vec<Run>> {
+        self.0.values_mut().for_each(|runs| runs.sort_unstable_by_key(|run| run.first));
+        self.0
+    }
 }
 
 /// A segment and what can be kept of it.
@@ -504,7 +537,7 @@ async fn examine(
                             inspect::partition_text(extent.partition)
                         ));
                     }
-                    without_table(&raw, &extent)
+                    without_table(&raw, (extent.first, extent.last), extent.first_append_ms)
                 }
             });
         }
@@ -524,19 +557,23 @@ fn those_that_check(bytes: &Bytes, table: &[TableEntry]) -> Vec<Kept> {
     kept
 }
 
-fn without_table(bytes: &Bytes, extent: &Extent) -> Vec<Kept> {
-    let mut kept = Vec::new();
+/// The batches of an extent from offset `first` to `last`, whose table is lost.
+fn without_table(bytes: &Bytes, (first, last): (Offset, Offset), append_ms: i64) -> Vec<Kept> {
+    let mut kept: Vec<Kept> = Vec::new();
     let mut position = 0;
     for batch in Batches::new(bytes.clone()) {
         let Ok((header, batch)) = batch else { break };
+        // No checksum of a batch covers its base offset.
+        let behind = kept.last().map_or(first, |before| before.last + 1);
+        let is_within = header.base_offset >= behind.0 && header.next_offset() - 1 <= last.0;
         let entry = TableEntry {
             base_offset: Offset(header.base_offset),
             position,
-            append_ms: extent.first_append_ms,
+            append_ms,
             max_timestamp_ms: header.max_timestamp,
         };
         position += batch.len() as u32;
-        kept.extend(checked(&batch, entry));
+        kept.extend(checked(&batch, entry).filter(|_| is_within));
     }
     kept
 }
@@ -656,4 +693,64 @@ fn missing(state: &State, kept: &BTreeMap<PartitionId, Vec<Run>>, index: &Index)
         }
     }
     lost
+}
+
+#[cfg(test)]
+mod tests {
+    use kolk_wire_kafka::records::{BatchBuilder, Compression, batch};
+
+    use super::*;
+    use crate::types::TopicId;
+
+    /// Each extent of the log was held, with what is known of it: a repair of a TiB of small partitions took gigabytes.
+    #[test]
+    fn what_follows_one_another_is_held_as_one_run() {
+        let mut kept = KeptRuns::default();
+        let run = |index, first: i64, bytes| Run {
+            partition: PartitionId { topic: TopicId(1), index },
+            first: Offset(first),
+            last: Offset(first + 9),
+            bytes,
+            last_append_ms: first,
+            max_timestamp_ms: 1000 - first,
+        };
+        for segment in 0..1000 {
+            for index in 0..3 {
+                // One partition has a gap, one is large.
+                let first = segment * 10 + if index == 1 && segment >= 500 { 5 } else { 0 };
+                kept.push(run(index, first, if index == 2 { 10 << 20 } else { 100 }));
+            }
+        }
+        let kept = kept.in_order();
+        let told = |index| {
+            let runs = &kept[&PartitionId { topic: TopicId(1), index }];
+            runs.iter().map(|run| (run.first.0, run.last.0)).collect::<Vec<_>>()
+        };
+        assert_eq!(told(0), [(0, 9999)]);
+        assert_eq!(told(1), [(0, 4999), (5005, 10004)]);
+        assert_eq!(told(2).len(), 1000_usize.div_ceil(102));
+        let whole = kept[&PartitionId { topic: TopicId(1), index: 0 }][0];
+        assert_eq!((whole.bytes, whole.last_append_ms, whole.max_timestamp_ms), (100_000, 9990, 1000));
+    }
+
+    /// No checksum covers a batch's base offset: where the table is lost too, a batch was kept at whatever offset it said, or the
+    /// repair ended in a panic.
+    #[test]
+    fn without_a_table_only_offsets_within_the_extent_are_believed() {
+        let one = |base_offset| {
+            let mut builder = BatchBuilder::new(Compression::None);
+            builder.append(5, None, Some(b"value"), &[]);
+            let mut bytes = builder.build().unwrap().to_vec();
+            batch::set_base_offset(&mut bytes, base_offset);
+            bytes
+        };
+        let kept = |bases: &[i64]| {
+            let bytes: Vec<u8> = bases.iter().flat_map(|base| one(*base)).collect();
+            let kept = without_table(&bytes.into(), (Offset(10), Offset(14)), 7);
+            kept.iter().map(|kept| (kept.entry.base_offset.0, kept.entry.append_ms)).collect::<Vec<_>>()
+        };
+        assert_eq!(kept(&[10, 11, 12, 13, 14]), [(10, 7), (11, 7), (12, 7), (13, 7), (14, 7)]);
+        assert_eq!(kept(&[10, 11, 4108, 13, 14]), [(10, 7), (11, 7), (13, 7), (14, 7)]);
+        assert_eq!(kept(&[10, 11, 8, 13, 14]), [(10, 7), (11, 7), (13, 7), (14, 7)]);
+    }
 }
