@@ -5,8 +5,8 @@
 //!                 └─► copy the log files, let go of them ─► copy the snapshot, the segments
 //!                      └─► manifest last ─► DIR.partial becomes DIR
 //! ```
-//! The copy is what a power cut at the moment of the pin would have left, and a start treats it so: everything that
-//! was acknowledged before is in it. Writes and the rewrite go on meanwhile: what is pinned stays readable although the
+//! The copy is what a stop at the moment of the pin would have left: everything that was acknowledged before is in it, and its
+//! manifest says where it ends. Writes and the rewrite go on meanwhile: what is pinned stays readable although the
 //! rewrite replaces it (its space comes back once the copy lets go), and the checkpoint before keeps the pinned part of
 //! the write-ahead log small. A few hundred KiB are in memory at a time.
 //!
@@ -267,7 +267,7 @@ impl rewrite::Rewriter {
     async fn pin(&self) -> std::io::Result<Pinned> {
         // While the ledger is held nothing is removed, freed or replaced.
         let ledger = self.ledger.lock().await;
-        let manifest = ledger.manifest().clone();
+        let mut manifest = ledger.manifest().clone();
         let snapshot = match manifest.snapshot {
             Some(id) => {
                 let path = snapshot_directory(&self.directory).join(snapshot::file_name(id));
@@ -276,7 +276,12 @@ impl rewrite::Rewriter {
             None => None,
         };
         let segments = self.log.archive.pinned();
-        let wal = self.log.index.lock().durable_files();
+        let wal = {
+            let index = self.log.index.lock();
+            // What a copy of the copy lacks at its end is missed.
+            manifest.lives.last_mut().expect("a life began").end = Some(index.end.life);
+            index.durable_files()
+        };
         drop(ledger);
         Ok(Pinned { manifest, wal, snapshot, segments })
     }

@@ -545,8 +545,8 @@ impl Log {
         let position = current.position;
         if defect(Defect::VisibleBeforeDurable) {
             let (bytes, extents) = (bytes.clone(), extents.clone());
-            let early =
-                DurableFrame { number: build.number, file: current.sequence, position, bytes, extents };
+            let (number, file) = (build.number, current.sequence);
+            let early = DurableFrame { number, crc, file, position, bytes, extents };
             self.index.publish(early, &build.publish);
         }
         let started = Instant::now();
@@ -570,9 +570,8 @@ impl Log {
             self.space.want_more();
         }
 
-        let file = current.sequence;
-        self.index
-            .publish(DurableFrame { number: build.number, file, position, bytes, extents }, &build.publish);
+        let (number, file) = (build.number, current.sequence);
+        self.index.publish(DurableFrame { number, crc, file, position, bytes, extents }, &build.publish);
         for change in &build.publish {
             match change {
                 Publish::Tuple(partition, published) => self.archive.trim(*partition, published.log_start),

@@ -16,6 +16,7 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 
 use super::frame::{BatchEntry, FrameExtent};
+use super::manifest::LifeEnd;
 use super::wal::WalFile;
 use crate::contract::{BatchAt, FileRange, Piece, Published, Source};
 use crate::defects::{Defect, defect};
@@ -229,13 +230,20 @@ impl TailCache {
     }
 }
 
+/// Where the log ends durably.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct LogEnd {
+    /// The last frame, its CRC, and the sequence number of its file.
+    pub life: LifeEnd,
+    /// Where in the file it ends, at most: what an earlier life wrote is not looked at again.
+    pub position: u64,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct IndexInner {
     pub partitions: HashMap<PartitionId, PartitionIndex>,
     pub files: LogFiles,
-    /// Where the log ends durably: sequence number of the newest file with a frame, and the end of its last frame (of a
-    /// file that an earlier life wrote: its capacity).
-    pub end: Option<(u64, u64)>,
+    pub end: LogEnd,
     cache: TailCache,
 }
 
@@ -250,6 +258,7 @@ pub(super) struct Index {
 /// A frame that became durable.
 pub(super) struct DurableFrame {
     pub number: u64,
+    pub crc: u32,
     /// Sequence number of the file.
     pub file: u64,
     /// Where in the file.
@@ -282,7 +291,10 @@ impl Index {
             for extent in frame.extents {
                 inner.add(frame.number, frame.file, frame.position, extent, &mut wake);
             }
-            inner.end = Some((frame.file, frame.position + frame.bytes.len() as u64));
+            inner.end = LogEnd {
+                life: LifeEnd { frame: frame.number, crc: frame.crc, file: frame.file },
+                position: frame.position + frame.bytes.len() as u64,
+            };
             self.count_held(&inner);
             dropped = inner.cache.push(frame.number, frame.bytes);
         }
@@ -597,12 +609,13 @@ impl IndexInner {
     /// only up to the last durable frame. Behind that a frame may be half there, which must not be copied: a later one
     /// behind it would look like damage.
     pub fn durable_files(&self) -> Vec<(Arc<WalFile>, u64)> {
-        let durable = |(sequence, LogFile { file, .. }): (&u64, &LogFile)| match self.end {
-            Some((last, end)) if last == *sequence => Some((file.clone(), end)),
-            Some((last, _)) if last > *sequence => Some((file.clone(), file.capacity)),
-            // Begun, and no frame in it is durable yet.
-            _ => None,
-        };
+        let durable =
+            |(sequence, LogFile { file, .. }): (&u64, &LogFile)| match self.end.life.file.cmp(sequence) {
+                std::cmp::Ordering::Greater => Some((file.clone(), file.capacity)),
+                std::cmp::Ordering::Equal => Some((file.clone(), self.end.position.min(file.capacity))),
+                // Begun, and no frame in it is durable yet.
+                std::cmp::Ordering::Less => None,
+            };
         self.files.iter().filter_map(durable).collect()
     }
 

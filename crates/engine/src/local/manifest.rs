@@ -39,7 +39,7 @@ pub(super) struct LifeEntry {
 }
 
 /// Where the log stood when a life was over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct LifeEnd {
     /// The last frame; the one before the life's first if it wrote none.
     pub frame: u64,

@@ -55,7 +55,7 @@ use archive::Archive;
 pub use backup::{BackupError, BackupReport};
 pub use commit::{CommitBy, FailureHook};
 use commit::{Committer, Log, LogParts};
-use index::{Index, Publish};
+use index::{Index, LogEnd, Publish};
 pub use inspect::{Entry, Report, dump, verify};
 pub use manifest::DATA_FORMAT;
 use read::Reader;
@@ -215,6 +215,7 @@ impl LocalEngine {
         let Starting { door, directory, options, lock, mut recovered, index, archived } = starting;
         let disk = door.disk.clone();
         let (segments, archive) = archived;
+        index.lock().end = LogEnd { life: recovered.end(), position: u64::MAX };
         let life = recovery::begin_life(&door, &mut recovered);
         let sizes = WalSizes {
             file_first: options.wal_file_bytes_first,

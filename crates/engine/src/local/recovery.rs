@@ -125,6 +125,13 @@ pub(super) struct Recovered {
     pub files: FoundFiles,
 }
 
+impl Recovered {
+    /// Where the log ends.
+    pub fn end(&self) -> LifeEnd {
+        LifeEnd { frame: self.last_frame, crc: self.last_crc, file: self.next_sequence - 1 }
+    }
+}
+
 /// Where the parts of a data directory are.
 pub(super) fn wal_directory(directory: &Path) -> PathBuf {
     directory.join("wal")
@@ -346,15 +353,10 @@ pub(super) fn begin_life(door: &Door, recovered: &mut Recovered) -> Life {
     let mut secret = [0; 16];
     door.random.fill(&mut secret);
     let life = Life { id: door.random.next_u64(), secret };
+    let end = recovered.end();
     let lives = &mut recovered.manifest.lives;
-    if let Some(last) = lives.last_mut()
-        && last.end.is_none()
-    {
-        last.end = Some(LifeEnd {
-            frame: recovered.last_frame,
-            crc: recovered.last_crc,
-            file: recovered.next_sequence - 1,
-        });
+    if let Some(last) = lives.last_mut() {
+        last.end.get_or_insert(end);
     }
     lives.push(LifeEntry { life, first_frame: recovered.last_frame + 1, end: None });
     life
@@ -431,9 +433,7 @@ impl Visit for Replayed<'_> {
     fn file(&mut self, header: &WalHeader, file: &WalFile, _path: &Path) {
         let file = WalFile::new(file.slot, file.capacity, file.file.clone());
         file.used.store(file.capacity, Ordering::Relaxed);
-        let mut index = self.index.lock();
-        index.end = Some((header.sequence, file.capacity));
-        index.files.begin(header.sequence, Arc::new(file));
+        self.index.lock().files.begin(header.sequence, Arc::new(file));
     }
 
     fn covered(&self) -> Option<Covered> {

@@ -163,3 +163,39 @@ fn a_copy_without_space_is_removed_and_the_log_goes_on() {
         assert!(matches!(engine.backup(Path::new("/late")).await, Err(BackupError::Closed(_))));
     });
 }
+
+/// What a copy of a backup lacked of the newest log file, or all of that, was missed by nobody: a copy was what a power cut leaves,
+/// and may end anywhere.
+#[tokio::test]
+async fn what_a_copy_of_a_backup_lacks_at_its_end_is_missed() {
+    let dir = Dir::new();
+    let engine = dir.try_open(options()).await.unwrap();
+    create_topic(&engine, 1).await;
+    for n in 0..200 {
+        let value = format!("{n:06}{}", "x".repeat(1000));
+        engine.append(vec![append_of(0, value.as_bytes(), n)]).await.unwrap().remove(0).unwrap();
+    }
+    let copy = Dir::new();
+    engine.backup(&copy.path()).await.unwrap();
+    engine.close().await.unwrap();
+    let mut logs: Vec<_> =
+        std::fs::read_dir(copy.path().join("wal")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(logs.len(), 1, "the rest was moved before");
+    let log = logs.remove(0);
+    let whole = std::fs::read(&log).unwrap();
+    let door = door(DiskOptions::default());
+    for left in [0, 4096, whole.len() / 2 / 4096 * 4096, whole.len() - 4096] {
+        match left {
+            0 => std::fs::remove_file(&log).unwrap(),
+            left => std::fs::write(&log, &whole[..left]).unwrap(),
+        }
+        let verified = verify(&door, &copy.path(), &mut |_, _| {}).await.unwrap();
+        assert_eq!(verified.damage.len(), 1, "{left} bytes left: {verified:?}");
+        let refused = copy.try_open(options()).await.unwrap_err();
+        assert!(matches!(refused, OpenError::Damaged { .. }), "{left} bytes left: {refused}");
+    }
+    std::fs::write(&log, &whole).unwrap();
+    let restored = copy.try_open(options()).await.unwrap();
+    assert_eq!(count(&restored).await, 200);
+    restored.close().await.unwrap();
+}
