@@ -23,6 +23,7 @@ const SESSION_TIMEOUT_MS: i32 = 45_000;
 const HEARTBEATS: &str = "heartbeats";
 
 pub struct Honest {
+    pause: Duration,
     stop: Arc<AtomicBool>,
     count: Arc<AtomicUsize>,
     failures: Arc<Mutex<Vec<String>>>,
@@ -56,8 +57,10 @@ fn cells(took_ms: &[f64]) -> String {
 }
 
 impl Honest {
-    pub fn start(server: &Server) -> Honest {
+    /// Each waits for `pause` between its operations.
+    pub fn start(server: &Server, pause: Duration) -> Honest {
         let mut honest = Honest {
+            pause,
             stop: Arc::default(),
             count: Arc::default(),
             failures: Arc::default(),
@@ -129,7 +132,7 @@ impl Honest {
         client: impl FnOnce() -> F + Send + 'static,
     ) {
         let (stop, count) = (Arc::clone(&self.stop), Arc::clone(&self.count));
-        let failures = Arc::clone(&self.failures);
+        let (failures, pause) = (Arc::clone(&self.failures), self.pause);
         let thread = std::thread::spawn(move || {
             let mut operation = client();
             let mut took_ms = Vec::new();
@@ -141,7 +144,7 @@ impl Honest {
                 }
                 took_ms.push(start.elapsed().as_secs_f64() * 1000.0);
                 count.fetch_add(1, Ordering::Relaxed);
-                std::thread::sleep(Duration::from_millis(5));
+                std::thread::sleep(pause);
             }
             took_ms
         });

@@ -14,7 +14,7 @@ pub struct Http {
     pub stream: TcpStream,
 }
 
-fn connect(address: SocketAddr, patience: Duration) -> TcpStream {
+pub fn connect(address: SocketAddr, patience: Duration) -> TcpStream {
     let stream = TcpStream::connect(address).expect("the port takes connections");
     stream.set_read_timeout(Some(patience)).expect("a limit can be set");
     stream.set_write_timeout(Some(patience)).expect("a limit can be set");
@@ -22,14 +22,14 @@ fn connect(address: SocketAddr, patience: Duration) -> TcpStream {
     stream
 }
 
-fn head(operation: &str, content_type: &str, length: &str) -> String {
+pub fn head(operation: &str, content_type: &str, length: &str) -> String {
     format!(
         "POST / HTTP/1.1\r\nHost: kinesis\r\nX-Amz-Target: Kinesis_20131202.{operation}\r\n\
          Content-Type: {content_type}\r\nContent-Length: {length}\r\n\r\n"
     )
 }
 
-const JSON: &str = "application/x-amz-json-1.1";
+pub const JSON: &str = "application/x-amz-json-1.1";
 const CBOR: &str = "application/x-amz-cbor-1.1";
 
 impl Http {
@@ -40,6 +40,16 @@ impl Http {
     /// Asks; gives the status and the body.
     pub fn call(&mut self, operation: &str, body: &[u8]) -> Result<(u16, Vec<u8>), String> {
         self.ask(operation, JSON, body)
+    }
+
+    /// Where a stream's first shard begins.
+    pub fn iterator(&mut self, stream: &str) -> String {
+        let asked = format!(
+            r#"{{"StreamName":"{stream}","ShardId":"shardId-000000000000","ShardIteratorType":"TRIM_HORIZON"}}"#
+        );
+        let (_, answer) = self.call("GetShardIterator", asked.as_bytes()).expect("an iterator");
+        let answer: serde_json::Value = serde_json::from_slice(&answer).expect("JSON");
+        answer["ShardIterator"].as_str().expect("an iterator").to_owned()
     }
 
     fn ask(&mut self, operation: &str, content_type: &str, body: &[u8]) -> Result<(u16, Vec<u8>), String> {
@@ -104,35 +114,6 @@ fn is_closed(stream: &mut TcpStream) -> bool {
 
 fn pause(scale: Scale) {
     std::thread::sleep(Duration::from_millis(scale.of(5000, 500) as u64));
-}
-
-pub fn slow_loris(server: &Server, scale: Scale) -> String {
-    let count = scale.connections(5000, 300);
-    let request = head("PutRecord", JSON, "100000");
-    let mut clients: Vec<TcpStream> = (0..count).map(|_| connect(server.kinesis, PATIENCE)).collect();
-    for at in 0..scale.of(20, 5) {
-        for client in &mut clients {
-            let _ = client.write_all(&request.as_bytes()[at..at + 1]);
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    format!("{count} connections that send a byte of a head at a time")
-}
-
-pub fn half_bodies(server: &Server, scale: Scale) -> String {
-    let count = scale.connections(2000, 200);
-    let request = [head("PutRecords", JSON, "1000000").as_bytes(), &vec![b' '; 500_000]].concat();
-    let clients: Vec<TcpStream> = (0..count)
-        .map(|_| {
-            let mut client = connect(server.kinesis, PATIENCE);
-            client.set_nonblocking(true).expect("an option can be set");
-            let _ = client.write(&request);
-            client
-        })
-        .collect();
-    pause(scale);
-    drop(clients);
-    format!("{count} bodies of 1 MB half sent, then silence")
 }
 
 pub fn giant_heads(server: &Server, scale: Scale) -> String {

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -25,7 +26,7 @@ use kolk_wire_kafka::messages::produce::{
     PartitionProduceData, PartitionProduceResponse, ProduceRequest, TopicProduceData,
 };
 use kolk_wire_kafka::messages::sync_group::{SyncGroupRequest, SyncGroupRequestAssignment};
-use kolk_wire_kafka::records::{BatchBuilder, Compression, message_set};
+use kolk_wire_kafka::records::{BatchBuilder, Compression};
 
 use crate::Scale;
 use crate::http::Http;
@@ -80,10 +81,15 @@ impl Kafka {
         partition.ok_or_else(|| "a produce answer without its partition".to_owned())
     }
 
+    /// Produces one batch; what the answer says of it.
+    pub fn try_produce(&mut self, request: &ProduceRequest) -> Result<PartitionProduceResponse, String> {
+        self.stream.write_all(&encoded(request, 9)).map_err(|error| format!("sending: {error}"))?;
+        self.produced()
+    }
+
     /// Produces one batch; its first offset.
     pub fn produce(&mut self, request: &ProduceRequest) -> Result<i64, String> {
-        self.stream.write_all(&encoded(request, 9)).map_err(|error| format!("sending: {error}"))?;
-        let partition = self.produced()?;
+        let partition = self.try_produce(request)?;
         match partition.error_code {
             0 => Ok(partition.base_offset),
             code => Err(format!("produce: error {code}")),
@@ -209,20 +215,6 @@ pub fn lengths(server: &Server, scale: Scale) -> String {
     format!("{closed} frames of impossible sizes, each closed")
 }
 
-pub fn slow_loris(server: &Server, scale: Scale) -> String {
-    let count = scale.connections(5000, 300);
-    let frame = encoded(&produce_request("honest", 0, &[b'x'; 60_000]), 9);
-    let mut clients: Vec<Kafka> = (0..count).map(|_| Kafka::connect(server.kafka, PATIENCE)).collect();
-    for at in 0..scale.of(20, 5) {
-        for client in &mut clients {
-            // Past the first bytes it sends a byte of a large frame at a time.
-            let _ = client.stream.write_all(&frame[at..at + 1]);
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    format!("{count} connections that send a byte at a time")
-}
-
 pub fn tiny_requests(server: &Server, scale: Scale) -> String {
     let connections = 4;
     let each = scale.of(250_000, 5_000);
@@ -250,76 +242,6 @@ pub fn tiny_requests(server: &Server, scale: Scale) -> String {
         thread.join().expect("every request is answered");
     }
     format!("{} requests of {} bytes, pipelined", connections * each, request.len())
-}
-
-pub fn half_requests(server: &Server, scale: Scale) -> String {
-    let count = scale.connections(2000, 200);
-    let whole = encoded(&produce_request("honest", 0, &vec![b'x'; MIB]), 9);
-    let mut clients: Vec<Kafka> = (0..count).map(|_| Kafka::connect(server.kafka, PATIENCE)).collect();
-    for client in &mut clients {
-        // What the server does not take now would block: half of it fits into the sockets anyway.
-        client.stream.set_nonblocking(true).expect("an option can be set");
-        let _ = client.stream.write(&whole[..whole.len() / 2]);
-    }
-    if scale.full {
-        std::thread::sleep(Duration::from_secs(40));
-        let mut closed = 0;
-        for client in &mut clients {
-            let mut rest = [0; 64];
-            let gone = match client.stream.read(&mut rest) {
-                Ok(0) => true,
-                Ok(_) => false,
-                Err(error) => error.kind() != std::io::ErrorKind::WouldBlock,
-            };
-            closed += usize::from(gone);
-        }
-        assert!(closed > 0, "who makes no progress for 30 s is closed");
-        return format!("{count} requests of 1 MiB half sent, then silence; {closed} closed after 40 s");
-    }
-    std::thread::sleep(Duration::from_millis(500));
-    format!("{count} requests of 1 MiB half sent, then silence")
-}
-
-pub fn bad_batches(server: &Server, scale: Scale) -> String {
-    let mut client = Kafka::connect(server.kafka, PATIENCE);
-    let mut refused = 0;
-    let mut refuse = |client: &mut Kafka, batch: Vec<u8>| {
-        let error = client.produce(&produce_of("honest", 0, batch.into()));
-        assert!(error.is_err(), "a damaged batch is not taken");
-        refused += 1;
-    };
-    for round in 0..scale.of(200, 5) {
-        let mut builder = BatchBuilder::new(Compression::None);
-        builder.append(now_ms(), Some(b"key"), Some(b"value"), &[]);
-        let batch = builder.build().expect("a small batch").to_vec();
-        for at in [12, 16, 17, 20, 21, 23, 26, 57, 60, batch.len() - 1] {
-            let mut damaged = batch.clone();
-            damaged[at] ^= 1 << (round % 8);
-            // Magic and checksum, attributes, counts, records. Leader epoch (12) is ours to set.
-            if at != 12 {
-                refuse(&mut client, damaged);
-            }
-        }
-        for length in [0u32, 1, 60, u32::MAX, i32::MAX as u32] {
-            let mut damaged = batch.clone();
-            damaged[8..12].copy_from_slice(&length.to_be_bytes());
-            refuse(&mut client, damaged);
-        }
-        refuse(&mut client, [&batch[..], &batch[..]].concat());
-        refuse(&mut client, batch[..batch.len() - 1].to_vec());
-        refuse(&mut client, Vec::new());
-        // Wrappers within wrappers, of the time before batches.
-        let mut inner = Bytes::from_static(b"value");
-        for _ in 0..4 {
-            let message =
-                message_set::Message { offset: 0, timestamp: Some(now_ms()), key: None, value: Some(inner) };
-            let time = kolk_wire_kafka::records::TimestampType::CreateTime;
-            let set = message_set::MessageSet::encode(&[message], 1, Compression::Gzip, time);
-            inner = set.expect("one message");
-            refuse(&mut client, inner.to_vec());
-        }
-    }
-    format!("{refused} damaged, cut, doubled or nested batches, each refused")
 }
 
 /// A batch of `records` records of a MiB of zeros each, packed to nearly nothing; with `keys`, or without.
@@ -354,10 +276,7 @@ pub fn bombs(server: &Server, scale: Scale) -> String {
             std::thread::spawn(move || match number % 2 {
                 0 => {
                     let mut http = Http::connect(kinesis, PATIENCE);
-                    let asked = r#"{"StreamName":"bombs","ShardId":"shardId-000000000000","ShardIteratorType":"TRIM_HORIZON"}"#;
-                    let (_, answer) = http.call("GetShardIterator", asked.as_bytes()).expect("an iterator");
-                    let answer: serde_json::Value = serde_json::from_slice(&answer).expect("JSON");
-                    let iterator = answer["ShardIterator"].as_str().expect("an iterator").to_owned();
+                    let iterator = http.iterator("bombs");
                     let asked = format!(r#"{{"ShardIterator":"{iterator}"}}"#);
                     let (status, _) = http.call("GetRecords", asked.as_bytes()).expect("a page");
                     assert_eq!(status, 200);
@@ -533,12 +452,12 @@ fn unread(server: &Server, scale: Scale, connections: (usize, usize), requests: 
     count
 }
 
-/// A member asks for its assignment again and again: a hundred bytes each time, and a MiB that goes out.
-pub fn synced_unread(server: &Server, scale: Scale) -> String {
+/// A group with one member, which has an assignment of so many bytes; and how it asks for that.
+fn assigned(server: &Server, bytes: usize) -> (Kafka, SyncGroupRequest) {
     let mut member = Kafka::connect(server.kafka, PATIENCE);
     let join = JoinGroupRequest {
         group_id: "synced".into(),
-        session_timeout_ms: 60_000,
+        session_timeout_ms: 1_800_000,
         rebalance_timeout_ms: 60_000,
         protocol_type: "consumer".into(),
         protocols: vec![JoinGroupRequestProtocol { name: "range".into(), metadata: Bytes::new() }],
@@ -552,13 +471,19 @@ pub fn synced_unread(server: &Server, scale: Scale) -> String {
         member_id: joined.member_id.clone(),
         assignments: vec![SyncGroupRequestAssignment {
             member_id: joined.member_id,
-            assignment: vec![7; 1_000_000].into(),
+            assignment: vec![7; bytes].into(),
         }],
         ..Default::default()
     };
     let synced = member.call(&sync, 3).expect("the leader assigns");
-    assert_eq!((synced.error_code, synced.assignment.len()), (0, 1_000_000));
+    assert_eq!((synced.error_code, synced.assignment.len()), (0, bytes));
     sync.assignments.clear();
+    (member, sync)
+}
+
+/// A member asks for its assignment again and again: a hundred bytes each time, and a MiB that goes out.
+pub fn synced_unread(server: &Server, scale: Scale) -> String {
+    let (_member, sync) = assigned(server, 1_000_000);
     let count = unread(server, scale, (1000, 250), &encoded(&sync, 3).repeat(8));
     format!("{count} clients ask 8 times for an assignment of 1 MB and read no answer")
 }
@@ -649,18 +574,17 @@ pub fn parked(server: &Server, scale: Scale) -> String {
     format!("a group and 8 long polls, {} requests of {} MiB, wait 24 days", 4 + 8, size / MIB)
 }
 
-/// A group "answers" with offsets of a thousand partitions.
-fn commit_a_thousand(client: &mut Kafka) {
-    client.create_topic("answers", 1000, &[]);
+/// Commits offsets of a topic for a group of the same name, with notes of so many bytes.
+pub fn commit(client: &mut Kafka, name: &str, partitions: Range<i32>, note_bytes: impl Fn(i32) -> usize) {
     let offsets = OffsetCommitRequest {
-        group_id: "answers".into(),
+        group_id: name.into(),
         generation_id_or_member_epoch: -1,
         topics: vec![OffsetCommitRequestTopic {
-            name: "answers".into(),
-            partitions: (0..1000)
+            name: name.into(),
+            partitions: partitions
                 .map(|partition_index| OffsetCommitRequestPartition {
                     partition_index,
-                    committed_metadata: Some("m".repeat(if partition_index == 0 { 4096 } else { 0 }).into()),
+                    committed_metadata: Some("m".repeat(note_bytes(partition_index)).into()),
                     ..Default::default()
                 })
                 .collect(),
@@ -672,10 +596,17 @@ fn commit_a_thousand(client: &mut Kafka) {
     assert!(answer.topics[0].partitions.iter().all(|partition| partition.error_code == 0));
 }
 
+/// Asks for all that a group has committed.
+pub fn committed(group: &str) -> OffsetFetchRequest {
+    let group = OffsetFetchRequestGroup { group_id: group.into(), topics: None, ..Default::default() };
+    OffsetFetchRequest { groups: vec![group], ..Default::default() }
+}
+
 /// Requests of a few bytes an entry, each entry answered with far more.
 pub fn answers(server: &Server, scale: Scale) -> String {
     let mut client = Kafka::connect(server.kafka, PATIENCE);
-    commit_a_thousand(&mut client);
+    client.create_topic("answers", 1000, &[]);
+    commit(&mut client, "answers", 0..1000, |partition| if partition == 0 { 4096 } else { 0 });
     let (topics, groups, indexes) =
         (scale.of(2000, 200), scale.of(100_000, 5_000), scale.of(200_000, 40_000));
     let tried = CreateTopicsRequest {
@@ -690,8 +621,8 @@ pub fn answers(server: &Server, scale: Scale) -> String {
         timeout_ms: 30_000,
         validate_only: true,
     };
-    let group = OffsetFetchRequestGroup { group_id: "answers".into(), topics: None, ..Default::default() };
-    let all = OffsetFetchRequest { groups: vec![group; groups], ..Default::default() };
+    let mut all = committed("answers");
+    all.groups = vec![all.groups[0].clone(); groups];
     let topic = OffsetFetchRequestTopics {
         name: "answers".into(),
         partition_indexes: vec![0; indexes],

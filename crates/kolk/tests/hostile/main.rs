@@ -14,11 +14,13 @@
     reason = "black-box tests touch files, sockets and clocks of the machine"
 )]
 
+mod batches;
 mod honest;
 mod http;
 mod kafka;
 mod loads;
 mod server;
+mod slow;
 
 use std::time::{Duration, Instant};
 
@@ -54,19 +56,25 @@ struct Attack {
     state_mib: u64,
     /// What the server is told beside.
     settings: &'static [&'static str],
+    /// It lasts as long as the server's time-outs, however small it is.
+    waits: bool,
     run: fn(&Server, Scale) -> String,
 }
 
 /// The honest member's group forms at once.
-const AT_ONCE: &[&str] = &["--kafka-set", "group.initial.rebalance.delay.ms=0"];
+pub const AT_ONCE: &[&str] = &["--kafka-set", "group.initial.rebalance.delay.ms=0"];
 
 const fn attack(name: &'static str, run: fn(&Server, Scale) -> String) -> Attack {
-    Attack { name, state_mib: 0, settings: AT_ONCE, run }
+    Attack { name, state_mib: 0, settings: AT_ONCE, waits: false, run }
 }
 
 impl Attack {
     const fn with_state(self, state_mib: u64) -> Attack {
         Attack { state_mib, ..self }
+    }
+
+    const fn that_waits(self) -> Attack {
+        Attack { waits: true, ..self }
     }
 }
 
@@ -76,10 +84,11 @@ const ATTACKS: &[Attack] = &[
         "the honest clients alone".to_owned()
     }),
     attack("kafka-lengths", kafka::lengths),
-    attack("kafka-slow-loris", kafka::slow_loris),
+    attack("kafka-slow-loris", slow::kafka_loris).that_waits(),
     attack("kafka-tiny-requests", kafka::tiny_requests),
-    attack("kafka-half-requests", kafka::half_requests),
-    attack("kafka-bad-batches", kafka::bad_batches),
+    attack("kafka-half-requests", slow::half_requests).that_waits(),
+    attack("kafka-slow-takers", slow::kafka_takers).that_waits(),
+    attack("kafka-bad-batches", batches::attack),
     attack("kafka-bombs", kafka::bombs),
     attack("kafka-recompress", kafka::recompress),
     attack("kafka-lists", kafka::lists),
@@ -94,8 +103,10 @@ const ATTACKS: &[Attack] = &[
     // Its members find each other while their group waits for them.
     Attack { settings: &[], ..attack("kafka-parked", kafka::parked) },
     attack("kafka-answers", kafka::answers),
-    attack("http-slow-loris", http::slow_loris),
-    attack("http-half-bodies", http::half_bodies),
+    attack("http-slow-loris", slow::http_loris).that_waits(),
+    attack("http-half-bodies", slow::half_bodies).that_waits(),
+    attack("http-slow-takers", slow::http_takers).that_waits(),
+    attack("operator-connections", slow::operators),
     attack("http-giant-heads", http::giant_heads),
     attack("http-lengths", http::lengths),
     attack("http-deep-bodies", http::deep_bodies),
@@ -131,11 +142,14 @@ fn scale() -> Scale {
 
 /// Runs one, prints its row of docs/hostile.md; what was wrong.
 fn run(attack: &Attack, is_load: bool, scale: Scale) -> Vec<String> {
-    let memory_max_mib = if scale.full { 256 } else { 64 };
+    let memory_max_mib = if scale.full || attack.waits { 256 } else { 64 };
     let start = Instant::now();
     let server = Server::start(memory_max_mib, attack.settings);
-    let honest = Honest::start(&server);
+    // Many seconds of them, beside others.
+    let pause = Duration::from_millis(if attack.waits && !scale.full { 50 } else { 5 });
+    let honest = Honest::start(&server, pause);
     honest.wait_for(20);
+    let before = honest.count();
     let what = (attack.run)(&server, scale);
     let during = honest.count();
     // It goes on when the attack is over.
@@ -153,6 +167,9 @@ fn run(attack: &Attack, is_load: bool, scale: Scale) -> Vec<String> {
     }
     println!("    {name} took {:.1} s", start.elapsed().as_secs_f64());
     let mut wrong = figures.failures;
+    if attack.waits && during < before + 100 {
+        wrong.push(format!("{} honest operations beside it", during - before));
+    }
     if peak_mib > bound_mib {
         wrong.push(format!("{peak_mib} MiB, over {bound_mib}"));
     }
@@ -160,26 +177,42 @@ fn run(attack: &Attack, is_load: bool, scale: Scale) -> Vec<String> {
     wrong.into_iter().map(|wrong| format!("{name}: {wrong}")).collect()
 }
 
-/// Those that were chosen, one after the other.
-fn run_all(attacks: &[Attack], is_load: bool, scale: Scale) {
+/// Those that were chosen.
+fn chosen(attacks: &'static [Attack]) -> impl Iterator<Item = &'static Attack> {
     let only = std::env::var("KOLK_HOSTILE_ONLY").ok();
-    let chosen = attacks.iter().filter(|attack| only.as_ref().is_none_or(|only| attack.name.contains(only)));
-    let wrong: Vec<String> = chosen.flat_map(|attack| run(attack, is_load, scale)).collect();
+    attacks.iter().filter(move |attack| only.as_ref().is_none_or(|only| attack.name.contains(only)))
+}
+
+/// One after the other.
+fn run_all(attacks: impl Iterator<Item = &'static Attack>, is_load: bool, scale: Scale) {
+    let wrong: Vec<String> = attacks.flat_map(|attack| run(attack, is_load, scale)).collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]
 fn hostile_clients_cost_bounded_memory_and_hurt_nobody() {
-    run_all(ATTACKS, false, scale());
-    if scale().full {
+    let full = scale().full;
+    run_all(chosen(ATTACKS).filter(|attack| full || !attack.waits), false, scale());
+    if full {
         // Each alone on the machine.
-        run_all(LOADS, true, scale());
+        run_all(chosen(LOADS), true, scale());
+    }
+}
+
+#[test]
+fn clients_that_are_slow_or_silent_are_cut_off_in_time() {
+    if !scale().full {
+        let waiting = chosen(ATTACKS).filter(|attack| attack.waits);
+        let runs: Vec<_> = waiting.map(|attack| std::thread::spawn(|| run(attack, false, scale()))).collect();
+        let wrong: Vec<String> =
+            runs.into_iter().flat_map(|run| run.join().expect("an attack does not panic")).collect();
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     }
 }
 
 #[test]
 fn at_the_memory_limit_clients_are_slowed_and_heartbeats_pass() {
     if !scale().full {
-        run_all(LOADS, true, scale());
+        run_all(chosen(LOADS), true, scale());
     }
 }

@@ -1,11 +1,13 @@
 //! A server to be attacked, and what it is seen to take.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+
+use crate::http;
 
 /// A running `kolk serve` with a data directory of its own.
 pub struct Server {
@@ -13,7 +15,7 @@ pub struct Server {
     home: tempfile::TempDir,
     pub kafka: SocketAddr,
     pub kinesis: SocketAddr,
-    http: SocketAddr,
+    pub http: SocketAddr,
 }
 
 impl Server {
@@ -75,16 +77,32 @@ impl Server {
         kib / 1024
     }
 
+    /// Asks the operators' port; gives the status and the body.
+    pub fn get(&self, path: &str) -> (u16, String) {
+        let mut stream = http::connect(self.http, Duration::from_secs(60));
+        let request = format!("GET {path} HTTP/1.1\r\nHost: kolk\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).expect("requests are taken");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a whole answer");
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+        (status.expect("a status"), body.to_owned())
+    }
+
     /// What a line of its metrics says, such as `kolk_memory_waits_total`.
     pub fn metric(&self, line: &str) -> u64 {
-        let mut stream = TcpStream::connect(self.http).expect("the port takes connections");
-        let request = "GET /metrics HTTP/1.1\r\nHost: kolk\r\nConnection: close\r\n\r\n";
-        stream.write_all(request.as_bytes()).expect("requests are taken");
-        let mut page = String::new();
-        stream.read_to_string(&mut page).expect("an answer");
-        let value = page.lines().find_map(|said| said.strip_prefix(line)?.strip_prefix(' '));
-        value.and_then(|value| value.parse::<f64>().ok()).unwrap_or_else(|| panic!("no {line} in {page}"))
-            as u64
+        self.metric_if_there(line).unwrap_or_else(|| panic!("there is no metric {line}"))
+    }
+
+    /// The same of a counter that is told from its first count on.
+    pub fn counted(&self, line: &str) -> u64 {
+        self.metric_if_there(line).unwrap_or(0)
+    }
+
+    fn metric_if_there(&self, line: &str) -> Option<u64> {
+        let (_, page) = self.get("/metrics");
+        let value = page.lines().find_map(|said| said.strip_prefix(line)?.strip_prefix(' '))?;
+        Some(value.parse::<f64>().expect("a number") as u64)
     }
 
     /// Handles that it has open.
