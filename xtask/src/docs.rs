@@ -5,12 +5,14 @@
 //! started on an empty directory. Each line of a `sh` block is a case (lines that end in `\` and here-documents belong
 //! together); of a `console` block the lines after `$ ` are; each `python` block is one. Shell lines share variables and
 //! folder, Python blocks share names. A block marked `sh no-run` (or `console no-run`, `python no-run`) is not run.
-//! The addresses `127.0.0.1:9092`, `127.0.0.1:4567` and `127.0.0.1:8080`, also as `localhost`, become the server's own;
+//! The addresses `127.0.0.1:9092`, `127.0.0.1:4567` and `127.0.0.1:8080`, also as `localhost`, become the server's own, and those
+//! with 10,000 more (19092, 14567, 18080) free ports for a second one that the document starts in the background;
 //! `cargo run --release --` becomes the built binary; lines that do what the harness has done already (start the
 //! server, clone, run the tests) are left out.
 
 use crate::{compat, fetch, server, suite, tree};
 use anyhow::{Context, Result, ensure};
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
 
@@ -46,11 +48,12 @@ pub fn run(binary: &Path) -> Result<suite::Count> {
 fn run_document(name: &str, text: &str, binary: &Path) -> Result<suite::Count> {
     let logs = tree::work("logs")?;
     let server = server::Server::start(binary, &logs.join(format!("docs-{name}-server.log")), &[])?;
+    let addresses = addresses(&server)?;
     let steps: Vec<_> = steps(text)
         .into_iter()
         .map(|step| match step {
-            Step::Sh(line) => ["sh".to_owned(), rewritten(&line, &server)],
-            Step::Python(block) => ["python".to_owned(), rewritten(&block, &server)],
+            Step::Sh(line) => ["sh".to_owned(), rewritten(&line, &addresses)],
+            Step::Python(block) => ["python".to_owned(), rewritten(&block, &addresses)],
         })
         .collect();
     ensure!(!steps.is_empty(), "there is no command to run");
@@ -129,9 +132,10 @@ fn sh_lines(block: &[&str]) -> Vec<String> {
         let start = command.trim_start();
         let done_by_harness =
             ["cargo run --release -- serve", "kolk serve", "git clone", "cd ", "cargo xtask"];
+        let is_second_server = start.starts_with("kolk serve") && start.contains(" & ");
         if !start.is_empty()
             && !start.starts_with('#')
-            && !done_by_harness.iter().any(|done| start.starts_with(done))
+            && (is_second_server || !done_by_harness.iter().any(|done| start.starts_with(done)))
         {
             commands.push(command);
         }
@@ -139,15 +143,29 @@ fn sh_lines(block: &[&str]) -> Vec<String> {
     commands
 }
 
-/// The command as it must be to meet the harness's server.
-fn rewritten(text: &str, server: &server::Server) -> String {
-    with_addresses(text, [&server.kafka, &server.kinesis, &server.http])
+/// The ports of the documents, and the addresses that stand for them in a run.
+fn addresses(server: &server::Server) -> Result<[(u16, String); 6]> {
+    // Held until all are chosen, so that they differ.
+    let free = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0"));
+    let free = |at: usize| -> Result<String> {
+        let listener = free[at].as_ref().map_err(|error| anyhow::anyhow!("no free port: {error}"))?;
+        Ok(listener.local_addr()?.to_string())
+    };
+    Ok([
+        (9092, server.kafka.clone()),
+        (4567, server.kinesis.clone()),
+        (8080, server.http.clone()),
+        (19092, free(0)?),
+        (14567, free(1)?),
+        (18080, free(2)?),
+    ])
 }
 
-fn with_addresses(text: &str, [kafka, kinesis, http]: [&str; 3]) -> String {
+/// The command as it must be to meet the harness's server.
+fn rewritten(text: &str, addresses: &[(u16, String)]) -> String {
     let mut text =
         text.replace("cargo run --release --quiet -- ", "kolk ").replace("cargo run --release -- ", "kolk ");
-    for (port, own) in [(9092, kafka), (4567, kinesis), (8080, http)] {
+    for (port, own) in addresses {
         for host in ["127.0.0.1", "localhost"] {
             text = text.replace(&format!("{host}:{port}"), own);
         }
@@ -165,6 +183,8 @@ mod tests {
 # x
 ```sh
 cargo run --release -- serve
+kolk serve --data-dir ./data
+kolk serve --data-dir ./copy > log 2>&1 & second=$!
 # a comment
 kcat -b 127.0.0.1:9092 \\
   -L
@@ -192,6 +212,7 @@ print(2)
         assert_eq!(
             steps(text),
             [
+                sh("kolk serve --data-dir ./copy > log 2>&1 & second=$!"),
                 sh("kcat -b 127.0.0.1:9092 \\\n  -L"),
                 sh("cat <<'END' > f\na\nEND"),
                 sh("echo done"),
@@ -204,9 +225,9 @@ print(2)
     #[test]
     fn addresses_and_the_cargo_command_are_rewritten() {
         assert_eq!(
-            with_addresses(
-                "cargo run --release -- topic list --server localhost:9092 http://127.0.0.1:4567 localhost:8080",
-                ["h:1", "h:2", "h:3"]
+            rewritten(
+                "cargo run --release -- topic list --server localhost:9092 http://127.0.0.1:4567 localhost:19092",
+                &[(9092, "h:1".to_owned()), (4567, "h:2".to_owned()), (19092, "h:3".to_owned())]
             ),
             "kolk topic list --server h:1 http://h:2 h:3"
         );
