@@ -227,8 +227,8 @@ def full_disk(is_mounted):
         assert "the disk is full" in log and "space came back" in log, log[:4000]
         # Thousands of refusals filled the log of the server before it was one line a second.
         assert log.count("an operation failed") < 300, "the log is flooded"
-        print(f"  {records} records of {disk.load.counts()}, {twice} second copies of unacked writes")
         disk.kolk.stop()
+        print(f"  {records} records of {disk.load.counts()}, {twice} second copies of unacked writes; VmHWM {disk.kolk.peak_mib} MiB")
     finally:
         disk.load.end()
         disk.kolk.remove()

@@ -19,6 +19,10 @@ from kolk_compat import *
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("KOLK_")}
 CLASS_PATH = os.environ.get("KOLK_CLASS_PATH")
 
+# What a server may have taken at its peak: the default of --memory-max, the program with its stacks and the log's tail, and its
+# state, which has the topics, producers and offsets of one test.
+PEAK_MIB_MAX = 256 + 64 + 16
+
 
 class Kolk:
     """The server, started, ended and started again on the same data and ports."""
@@ -29,6 +33,8 @@ class Kolk:
         self.data = pathlib.Path(self.home.name, "data")
         self.kafka, self.kinesis = "127.0.0.1:0", "127.0.0.1:0"
         self.settings = list(settings)
+        # The most that any of its processes took, of those that did not end by themselves.
+        self.peak_mib = 0
         # A mount of its own needs a place.
         self.data.mkdir()
         self.spawn(before, environment)
@@ -63,13 +69,23 @@ class Kolk:
         """The end of what it said, or all of it."""
         return pathlib.Path(self.home.name, "log").read_text()[-last if last else 0:]
 
+    def check_memory(self):
+        """Its peak so far, in MiB; fails if that is over what it may take."""
+        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        peak = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")) // 1024
+        self.peak_mib = max(self.peak_mib, peak)
+        assert peak <= PEAK_MIB_MAX, f"the server took {peak} MiB, over {PEAK_MIB_MAX}"
+        return peak
+
     def kill(self):
         assert self.process.poll() is None, f"the server ended by itself: {self.log()}"
+        self.check_memory()
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
 
     def stop(self):
         """A clean stop."""
+        self.check_memory()
         self.process.terminate()
         same(self.process.wait(30), 0, "exit code")
 

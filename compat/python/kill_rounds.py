@@ -348,7 +348,7 @@ def _():
     assert all(count > 100 for count in counts.values()), f"too little load: {counts}"
     print(f"  {records} records, acked {counts}, second copies {twice}; {stream} records in the stream of "
           f"{churn.shards} shards, {resharded.refused} refused by retired partitions; {churn.number} topics")
-    print(f"  what the kills interrupted: {phases}")
+    print(f"  what the kills interrupted: {phases}; VmHWM {kolk.peak_mib} MiB at most")
 
 
 @case("both protocols show the same log")
@@ -397,10 +397,8 @@ if FULL:
                 same(one.flush(60), 0, "records without an answer")
                 acked_at = time.monotonic()
                 assert not failed, failed[0]
-                status = pathlib.Path(f"/proc/{server.process.pid}/status").read_text()
-                memory = next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))
                 print(f"  {gb} GB: ready after {ready - start:.3f} s, first ack after {acked_at - start:.3f} s, "
-                      f"VmHWM {int(memory) // 1024} MiB")
+                      f"VmHWM {server.check_memory()} MiB")
             finally:
                 server.process.kill()
                 server.process.wait()
