@@ -15,7 +15,8 @@ pub struct Plan {
     pub fault_gap: Duration,
     /// Sizes of the log.
     pub sizes: Sizes,
-    /// Bytes that records are filled up to, at most: small ones are copied by the rewrite, large ones stay where they are.
+    /// Bytes that records are filled up to, at most: small ones are copied by the rewrite, large ones stay where they are, and of
+    /// the largest a batch alone is a frame, whose checksum is made from the batch's.
     pub record_bytes: u64,
 }
 
@@ -61,7 +62,7 @@ impl Plan {
             load: Duration::from_secs(4 + choice.below(16)),
             fault_gap: Duration::from_millis(100 << choice.below(6)),
             sizes,
-            record_bytes: [100, 1500, 1500, 6000][choice.below(4) as usize],
+            record_bytes: [100, 1500, 1500, 6000, 24_000][choice.below(5) as usize],
         }
     }
 }

@@ -2,8 +2,9 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::panic::AssertUnwindSafe;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -162,6 +163,9 @@ async fn try_start(sim: &Sim, directory: &str, options: LocalOptions) -> Result<
         .local(options)
         .kafka_set("log.retention.check.interval.ms", &retention_ms)
         .expect("a setting of Kafka's")
+        // Three seconds, as they are by default, would be half of a run in which no group reads.
+        .kafka_set("group.initial.rebalance.delay.ms", "200")
+        .expect("a setting of Kafka's")
         .start()
         .await
 }
@@ -237,6 +241,17 @@ async fn whole(world: World, plan: &Plan) -> Report {
         copies: run.copies,
         fault_points: sim.fault_points(),
     }
+}
+
+/// A batch in a segment.
+#[derive(Debug)]
+struct Batch {
+    /// The segment's name.
+    file: String,
+    /// Its bytes there.
+    bytes: Range<u64>,
+    partition: i32,
+    offsets: Range<i64>,
 }
 
 /// What the run itself does: everything that an operator does, and what makes one necessary.
@@ -430,14 +445,20 @@ impl<'a> Run<'a> {
             self.start_again(None).await;
             self.end(if self.world.below(2) == 0 { Ends::Kill } else { Ends::PowerLoss }).await;
         }
+        let batches = self.batches_in_segments().await;
+        self.sim().kill().await;
         let whole = self.sim().save_disk();
-        self.damage_a_file();
+        let flipped = self.damage_a_file();
+        let hit = flipped.and_then(|(path, byte)| {
+            let of_file = |batch: &&Batch| path.file_name().is_some_and(|name| *name == *batch.file);
+            batches.iter().filter(of_file).find(|batch| batch.bytes.contains(&byte))
+        });
         let verified = self.verify(DATA_DIR).await;
         self.sim().kill().await;
         let is_found = !matches!(&verified, Ok(damage) if damage.is_empty());
         self.world.note(format!("verify: {verified:?}"));
         if verified.is_ok() && is_found && self.world.below(2) == 0 {
-            self.repair(workloads).await;
+            self.repair(workloads, hit).await;
         } else {
             match try_start(self.sim(), DATA_DIR, self.options()).await {
                 Ok(server) => {
@@ -470,14 +491,50 @@ impl<'a> Run<'a> {
         self.sim().restore_disk(&stopped);
     }
 
-    /// Formats have fields of their own at both ends of a file: bits flip there as often as anywhere between.
-    fn damage_a_file(&self) {
+    /// What `kolk dump` tells of the batches in segments.
+    async fn batches_in_segments(&self) -> Vec<Batch> {
+        let mut entries = Vec::new();
+        let (door, directory) = (self.sim().door(), Path::new(DATA_DIR));
+        let told = local::dump(&door, directory, &mut |entry| entries.push(entry)).await;
+        told.expect("what is in a log that is sound can be told");
+        let (mut batches, mut segment, mut at) = (Vec::new(), None, 0);
+        for entry in entries {
+            let field = |wanted: &str| {
+                let of_name = entry.fields.iter().find(|(name, _)| *name == wanted);
+                of_name.map(|(_, value)| value.as_str()).expect("entries of a kind have the same fields")
+            };
+            let number = |wanted| field(wanted).parse::<i64>().expect("a number");
+            match (entry.kind, &segment) {
+                ("segment", _) => segment = Some(field("file").to_owned()),
+                ("extent", _) => at = number("position") as u64,
+                ("batch", Some(file)) => {
+                    let end = at + number("bytes") as u64;
+                    let (_, partition) = field("partition").rsplit_once('/').expect("a topic and a number");
+                    batches.push(Batch {
+                        file: file.clone(),
+                        bytes: at..end,
+                        partition: partition.parse().expect("a number"),
+                        offsets: number("base")..number("base") + number("records"),
+                    });
+                    at = end;
+                }
+                ("wal-file", _) => segment = None,
+                _ => {}
+            }
+        }
+        batches
+    }
+
+    /// Formats have fields of their own at both ends of a file: bits flip there as often as anywhere between. Returns where
+    /// one did.
+    fn damage_a_file(&self) -> Option<(PathBuf, u64)> {
         let files: Vec<_> = self.sim().files().into_iter().filter(|(_, size)| *size > 0).collect();
         let (path, size) = &files[self.world.below(files.len() as u64) as usize];
         let byte = match self.world.below(8) {
             0 => {
                 self.world.note(format!("{} is lost", path.display()));
-                return self.sim().lose_file(path);
+                self.sim().lose_file(path);
+                return None;
             }
             1 | 2 => self.world.below(HEAD_BYTES.min(*size)),
             3 | 4 => size - 1 - self.world.below(TAIL_BYTES.min(*size)),
@@ -486,10 +543,12 @@ impl<'a> Run<'a> {
         let bit = self.world.below(8) as u8;
         self.world.note(format!("bit {bit} of byte {byte} of {} flips", path.display()));
         self.sim().flip_bit(path, byte, bit);
+        Some((path.clone(), byte))
     }
 
-    /// The operator asks what a repair would lose, repairs, and the log is what it was but for that.
-    async fn repair(&mut self, workloads: &[Box<dyn Workload>]) {
+    /// The operator asks what a repair would lose, repairs, and the log is what it was but for that. A bit that flipped in a
+    /// batch of a segment costs that batch at most.
+    async fn repair(&mut self, workloads: &[Box<dyn Workload>], hit: Option<&Batch>) {
         let directory = Path::new(DATA_DIR);
         let options = self.plan.sizes.options();
         let asked =
@@ -497,6 +556,15 @@ impl<'a> Run<'a> {
         let asked = asked.expect("what can be verified can be judged");
         self.world.note(format!("a repair would lose: {asked:?}"));
         assert!(!asked.damage.is_empty(), "verify finds damage, and repair finds none");
+        if let Some(hit) = hit {
+            let of_it = |lost: &local::Lost| {
+                lost.partition == hit.partition
+                    && lost.first.0 >= hit.offsets.start
+                    && lost.last.0 < hit.offsets.end
+            };
+            let is_all = asked.lost.iter().all(of_it) && !asked.decisions_lost;
+            assert!(is_all, "a repair loses more than the batch that a bit flipped in: {hit:?}");
+        }
 
         let mut weather = Weather::new(self.world.sim.clone(), self.plan);
         let mut loss = Loss { decisions: asked.decisions_lost, times: asked.times_lost, records: Vec::new() };

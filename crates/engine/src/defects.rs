@@ -1,8 +1,10 @@
 //! Deliberate defects: what the simulation must find, or it is too weak to be trusted.
 //!
-//! Behind the feature `defects`, which only the simulation's crate asks for, and in this crate's own tests: elsewhere
-//! [`defect`] is a constant `false` and nothing of this is in a binary. With it, a test plants one defect for its own thread ([`plant`]) and runs seeds
-//! until a broken promise names it; `docs/simulation.md` has the table of how many that takes.
+//! Behind the feature `defects`, which only the simulation's crate asks for, and in this crate's own tests. Without it
+//! [`defect`] is a constant `false` and nothing of this is in a binary: so it is in a release, and in the `kolk` that clients
+//! and documents are tested with. A build of the whole workspace has the feature everywhere, the `kolk` of its tests too; there
+//! a defect is asked for and never planted. With it, a test plants one defect for its own thread ([`plant`]) and runs
+//! seeds until a broken promise names it; `docs/simulation.md` has the table of how many that takes.
 
 /// A mistake that somebody could make here, one at the spot that its text names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,11 +55,21 @@ pub enum Defect {
     RewriteDropsExtent,
     /// The rewrite moves append times by a second.
     RewriteMovesTime,
+    /// The checksum of a frame that is made from those of its extents leaves the padding out.
+    FrameCrcWithoutPadding,
+    /// A backup leaves the newest file of the log out.
+    BackupMissesFile,
+    /// A repair does not tell the last of what is lost.
+    RepairTellsTooLittle,
+    /// A repair drops the batch behind a damaged one too.
+    RepairDropsHealthy,
+    /// A commit of a generation that is over is taken.
+    GenerationNotChecked,
 }
 
 impl Defect {
     /// All of them.
-    pub const ALL: [Defect; 23] = [
+    pub const ALL: [Defect; 28] = [
         Defect::AckBeforeSync,
         Defect::SyncErrorIgnored,
         Defect::StaleFrameReplayed,
@@ -81,6 +93,11 @@ impl Defect {
         Defect::TrimForgotten,
         Defect::RewriteDropsExtent,
         Defect::RewriteMovesTime,
+        Defect::FrameCrcWithoutPadding,
+        Defect::BackupMissesFile,
+        Defect::RepairTellsTooLittle,
+        Defect::RepairDropsHealthy,
+        Defect::GenerationNotChecked,
     ];
 }
 

@@ -1,4 +1,5 @@
-//! Kafka readers: polls from anywhere, first and last offsets, members of a group that come and go.
+//! Kafka readers: polls from anywhere, first and last offsets, members of a group that come and go, and whose commits come
+//! late.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -70,7 +71,9 @@ pub(super) async fn poll(client: Client) {
         let Ok(ends) = offsets(&kafka, &topic, OffsetSpec::Latest).await else { continue };
         let partitions: Vec<_> = ends.into_iter().collect();
         let Some((partition, end)) = client.one_of(&partitions).copied() else { continue };
-        let mut at = client.world.below(end as u64 + 1) as i64;
+        // At the end readers meet what is being written.
+        let from_end = client.world.below(2) == 0;
+        let mut at = if from_end { end } else { client.world.below(end as u64 + 1) as i64 };
         let options = FetchOptions {
             max_wait: Duration::from_millis(client.world.below(200)),
             // Small answers end in the middle of what there is.
@@ -102,17 +105,26 @@ pub(super) async fn poll(client: Client) {
 
 /// A member that reads, commits, leaves or vanishes, and comes back.
 pub(super) async fn member(client: Client) {
+    let kafka = client.world.kafka();
     while client.goes_on(800).await {
         let mut consumer = consumer(&client);
         // Offsets up to which this membership has read.
         let mut read: BTreeMap<Partition, i64> = BTreeMap::new();
+        let mut held: Option<Held> = None;
         for _ in 0..5 + client.world.below(60) {
             if client.world.is_winding_down() {
                 break;
             }
-            step(&client, &mut consumer, &mut read).await;
+            let has_joined = step(&client, &mut consumer, &mut read).await;
+            if let Some(late) = held.take_if(|held| has_joined && held.is_over(&consumer)) {
+                late.arrives(&client, &kafka).await;
+            }
             if !read.is_empty() && client.world.below(2) == 0 {
-                commit(&client, &mut consumer, &read).await;
+                if held.is_none() && client.world.below(2) == 0 {
+                    held = Some(Held::of(&consumer, &read));
+                } else {
+                    commit(&client, &mut consumer, &read).await;
+                }
             }
         }
         match client.world.below(3) {
@@ -120,6 +132,35 @@ pub(super) async fn member(client: Client) {
             // What does not come through ends with the session.
             _ => drop(consumer.leave().await),
         }
+    }
+}
+
+/// A commit that is under way for so long that its generation is over.
+struct Held {
+    generation: i32,
+    member: String,
+    offsets: BTreeMap<Partition, i64>,
+}
+
+impl Held {
+    fn of(consumer: &GroupConsumer, read: &BTreeMap<Partition, i64>) -> Held {
+        let (generation, member) = (consumer.generation(), consumer.member().to_owned());
+        Held { generation, member, offsets: read.clone() }
+    }
+
+    /// Whether its member has got partitions in a later generation.
+    fn is_over(&self, consumer: &GroupConsumer) -> bool {
+        self.member == consumer.member() && self.generation < consumer.generation()
+    }
+
+    /// It is to be refused: others may have gone on from what was committed behind it.
+    async fn arrives(self, client: &Client, kafka: &Kafka) {
+        let what = |told| What::Commit { group: GROUP.into(), offsets: self.offsets.clone(), told };
+        let offsets: Vec<_> =
+            self.offsets.iter().map(|((topic, at), to)| (topic.to_string(), *at, *to)).collect();
+        client.act(what, kafka.commit_as(GROUP, self.generation, &self.member, &offsets)).await;
+        let what = |told| What::Committed { group: GROUP.into(), told };
+        client.act(what, committed(kafka)).await;
     }
 }
 
@@ -169,9 +210,13 @@ pub(super) async fn read_the_rest(client: &Client) {
 /// Polls of the last member, at most.
 const STEPS_MAX: u32 = 2000;
 
-async fn step(client: &Client, consumer: &mut GroupConsumer, read: &mut BTreeMap<Partition, i64>) {
+/// One poll; true if partitions were assigned.
+async fn step(client: &Client, consumer: &mut GroupConsumer, read: &mut BTreeMap<Partition, i64>) -> bool {
     match consumer.poll().await {
-        Ok(GroupEvent::Assigned(_)) => read.clear(),
+        Ok(GroupEvent::Assigned(_)) => {
+            read.clear();
+            return true;
+        }
         Ok(GroupEvent::Idle) => {}
         Ok(GroupEvent::Records(fetched)) => {
             let topic: Name = fetched.topic.as_str().into();
@@ -196,6 +241,7 @@ async fn step(client: &Client, consumer: &mut GroupConsumer, read: &mut BTreeMap
             client.recorder.note(&client.name, client.now_ms(), what);
         }
     }
+    false
 }
 
 async fn commit(client: &Client, consumer: &mut GroupConsumer, read: &BTreeMap<Partition, i64>) {

@@ -1,7 +1,7 @@
 //! The checker is itself checked: every deliberate defect is found, within a stated number of seeds.
 //!
-//! `KOLK_FULL=1` plants all of them, `KOLK_DEFECT=Name` one; else those that the first seeds find. Each line says which
-//! anomaly, or which refusal of the server, named it first.
+//! `KOLK_FULL=1` plants all of them, `KOLK_DEFECT=Name` one; else those that the first seeds find. `KOLK_SEEDS=N` gives each
+//! so many seeds instead of its bound. Each line says which anomaly, or which refusal of the server, named it first.
 #![allow(clippy::disallowed_methods, reason = "measures how long a test takes")]
 
 use std::cell::RefCell;
@@ -50,8 +50,10 @@ fn planted_defects_are_found() {
         Some(only) => format!("{defect:?}") == *only,
         None => full || QUICK.contains(defect),
     });
+    let given = env::var("KOLK_SEEDS").ok().map(|seeds| seeds.parse().expect("KOLK_SEEDS is a number"));
     let mut missed = Vec::new();
-    for (defect, seeds) in chosen.filter_map(|defect| Some((defect, seeds_max(defect)?))) {
+    for (defect, bound) in chosen.filter_map(|defect| Some((defect, seeds_max(defect)?))) {
+        let seeds = given.unwrap_or(bound);
         let began = Instant::now();
         match find(defect, seeds) {
             Some((seed, said)) => {
@@ -85,7 +87,9 @@ fn seeds_max(defect: Defect) -> Option<u64> {
         | Defect::FileReusedEarly
         | Defect::TrimForgotten
         | Defect::RewriteDropsExtent
-        | Defect::RewriteMovesTime => 10,
+        | Defect::RewriteMovesTime
+        | Defect::FrameCrcWithoutPadding
+        | Defect::BackupMissesFile => 10,
         Defect::SyncErrorIgnored
         | Defect::StaleFrameReplayed
         | Defect::VisibleBeforeDurable
@@ -95,13 +99,16 @@ fn seeds_max(defect: Defect) -> Option<u64> {
         | Defect::DuplicateNotAwaited
         | Defect::DirectoryNotSynced
         | Defect::ConfigForgotten
-        | Defect::DeletionForgotten => 40,
+        | Defect::DeletionForgotten
+        | Defect::RepairTellsTooLittle
+        | Defect::RepairDropsHealthy
+        | Defect::GenerationNotChecked => 40,
     };
     Some(seeds)
 }
 
 /// Those that every test run plants: the first seed or two find them.
-const QUICK: [Defect; 12] = [
+const QUICK: [Defect; 14] = [
     Defect::AckBeforeSync,
     Defect::DuplicateWindowOfFour,
     Defect::SliceEndIncluded,
@@ -114,4 +121,6 @@ const QUICK: [Defect; 12] = [
     Defect::TrimForgotten,
     Defect::RewriteDropsExtent,
     Defect::RewriteMovesTime,
+    Defect::FrameCrcWithoutPadding,
+    Defect::BackupMissesFile,
 ];

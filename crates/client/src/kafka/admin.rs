@@ -502,7 +502,9 @@ impl Kafka {
         self.commit_as(group, -1, "", offsets).await
     }
 
-    pub(crate) async fn commit_as(
+    /// Commits offsets as a member of a generation of the group: refused once that is over. The generation is -1 and the
+    /// member empty for a commit from outside.
+    pub async fn commit_as(
         &self,
         group: &str,
         generation: i32,

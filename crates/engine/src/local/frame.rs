@@ -20,6 +20,7 @@ use kolk_wire_kafka::records::batch;
 
 use crate::codec::{Cursor, crc32c, crc32c_combined, crc32c_digest, put_uvarint, unzigzag, zigzag};
 use crate::contract::BatchAt;
+use crate::defects::{Defect, defect};
 use crate::door::ALIGNMENT;
 use crate::types::{LEADER_EPOCH, Offset, PartitionId, TopicId};
 
@@ -216,6 +217,7 @@ fn frame_crc_of(life: &Life, frame: &[u8], extents: &[FrameExtent]) -> u32 {
     for extent in extents {
         crc = crc32c_combined(crc, extent.crc, extent.len as usize);
     }
+    let without_padding = crc;
     let padding = &frame[data_end..];
     crc = crc32c_combined(crc, crc32c(padding), padding.len());
     debug_assert_eq!(
@@ -223,7 +225,7 @@ fn frame_crc_of(life: &Life, frame: &[u8], extents: &[FrameExtent]) -> u32 {
         frame_crc(life, frame),
         "extents follow one another, and their batches were checked"
     );
-    crc
+    if defect(Defect::FrameCrcWithoutPadding) { without_padding } else { crc }
 }
 
 /// Groups sorted items into extents with positions from the start of the data.

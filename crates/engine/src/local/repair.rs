@@ -29,6 +29,7 @@ use super::wal::{self, WalFile, WalHeader};
 use super::walk::{Covered, Gap, Purpose, Visit, walk};
 use super::{LocalEngine, LocalOptions, Starting};
 use crate::contract::Engine;
+use crate::defects::{Defect, defect};
 use crate::door::{Disk, Door, Open};
 use crate::state::{AppendDecision, CorruptState, Decision, Lane, State};
 use crate::types::{Offset, PartitionId};
@@ -147,6 +148,9 @@ pub async fn repair(
         state.apply(&Decision::TakeProducerIds { next });
     }
     report.lost = missing(&state, &kept, &index);
+    if defect(Defect::RepairTellsTooLittle) {
+        report.lost.pop();
+    }
     if !how.apply || report.damage.is_empty() {
         return Ok(report);
     }
@@ -549,10 +553,14 @@ async fn examine(
 
 fn those_that_check(bytes: &Bytes, table: &[TableEntry]) -> Vec<Kept> {
     let mut kept = Vec::new();
-    for (at, entry) in table.iter().enumerate() {
+    let mut entries = table.iter().enumerate();
+    while let Some((at, entry)) = entries.next() {
         let end = table.get(at + 1).map_or(bytes.len(), |next| next.position as usize);
-        let Some(batch) = bytes.get(entry.position as usize..end) else { continue };
-        kept.extend(checked(batch, *entry));
+        let found = bytes.get(entry.position as usize..end).and_then(|batch| checked(batch, *entry));
+        if found.is_none() && defect(Defect::RepairDropsHealthy) {
+            entries.next();
+        }
+        kept.extend(found);
     }
     kept
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::decision::{Decision, ExpiredGroup};
 use super::{CommittedOffset, CommittingMember, Membership, OffsetCursor, Outcome, Refusal, State};
+use crate::defects::{Defect, defect};
 use crate::types::{PartitionId, TopicId};
 
 /// A consumer group's state.
@@ -169,7 +170,7 @@ impl State {
                     return Err(Refusal::UnknownMember);
                 }
                 let current = known.membership.generation;
-                if member.generation != current {
+                if member.generation != current && !defect(Defect::GenerationNotChecked) {
                     return Err(Refusal::IllegalGeneration { current, found: member.generation });
                 }
             }
