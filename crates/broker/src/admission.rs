@@ -85,6 +85,7 @@ struct Pools {
     waiting: Arc<Semaphore>,
     buffer_bytes: usize,
     buffers: Arc<Semaphore>,
+    http: Arc<Semaphore>,
     waits: Counter,
     /// Requests that wait for room now.
     in_line: AtomicUsize,
@@ -129,6 +130,7 @@ impl Admission {
             waiting: Arc::new(Semaphore::new(waiting_bytes)),
             buffer_bytes,
             buffers: Arc::new(Semaphore::new(buffer_bytes)),
+            http: Arc::new(Semaphore::new(buffer_bytes)),
             waits: Counter::default(),
             in_line: AtomicUsize::new(0),
         }))
@@ -152,7 +154,7 @@ impl Admission {
     }
 
     /// Each part of the budget by its name: bytes of it that are held, and all of it.
-    pub fn parts(&self) -> [(&'static str, usize, usize); 6] {
+    pub fn parts(&self) -> [(&'static str, usize, usize); 7] {
         let pools = &*self.0;
         let part = |name, pool: &Semaphore, bytes: usize| {
             (name, bytes.saturating_sub(pool.available_permits()), bytes)
@@ -164,6 +166,7 @@ impl Admission {
             part("growth", &pools.growth, pools.growth_bytes),
             part("waiting", &pools.waiting, pools.waiting_bytes),
             part("buffers", &pools.buffers, pools.buffer_bytes),
+            part("http", &pools.http, pools.buffer_bytes),
         ]
     }
 
@@ -237,9 +240,9 @@ impl Admission {
         Some(Permit { granted: bytes, held, receiving: None, grown: None, oversized: None })
     }
 
-    /// What HTTP connections together may be sent before it is asked for, in bytes.
-    pub fn http_bytes(&self) -> usize {
-        self.0.buffer_bytes
+    /// What HTTP connections together may be sent before it is asked for, a permit a byte.
+    pub fn http(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.0.http)
     }
 
     /// [`Admission::receive`], if there is room now.

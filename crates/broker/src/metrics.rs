@@ -10,7 +10,7 @@ static USED: Family = Family::gauge(
     &["part"],
     "Held of each part of the memory budget: requests and answers in flight, those still being received, small \
      control requests when the rest is full, what decoding and answering take beyond that, what long \
-     polls keep while they wait, read buffers.",
+     polls keep while they wait, read buffers of Kafka connections and of HTTP.",
 );
 static LIMIT: Family =
     Family::gauge("kolk_memory_limit_bytes", &["part"], "Size of each part of the memory budget.");

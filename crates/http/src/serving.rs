@@ -59,9 +59,9 @@ pub struct Settings {
     pub stall: Duration,
     /// How long answers in flight may take after a stop.
     pub grace: Duration,
-    /// What all connections together may be sent before anybody has asked for it, in bytes: long heads, and what
-    /// HTTP/2 peers send ahead while their requests are answered. Beyond it, connections wait with reading.
-    pub buffer_bytes: usize,
+    /// What all connections together may be sent before anybody has asked for it, a permit a byte: long heads, and what
+    /// HTTP/2 peers send ahead while their requests are answered. Beyond it, connections wait with reading. At least 256 KiB.
+    pub buffers: Arc<Semaphore>,
     /// How long a peer may take for what holds memory, beside `stall`.
     pub slowest: Slowest,
 }
@@ -101,7 +101,7 @@ impl Default for Settings {
             idle: Duration::from_secs(75),
             stall: Duration::from_secs(30),
             grace: Duration::from_secs(5),
-            buffer_bytes: 32 * 1024 * 1024,
+            buffers: Arc::new(Semaphore::new(32 * 1024 * 1024)),
             slowest: Slowest::default(),
         }
     }
@@ -118,7 +118,7 @@ const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 64 * 1024;
 /// Answer bytes that wait in HTTP/2's own buffers, per request.
 const SEND_BUFFER_BYTES: usize = 256 * 1024;
-/// What a connection takes of [`Settings::buffer_bytes`] when it may be sent more than a short head: a long one, or an
+/// What a connection takes of [`Settings::buffers`] when it may be sent more than a short head: a long one, or an
 /// HTTP/2 connection's window, its heads and its requests.
 pub(crate) const BUFFER_BYTES: usize =
     CONNECTION_WINDOW_BYTES as usize + HEADER_BYTES_MAX + STREAMS_MAX as usize * REQUEST_BYTES;
@@ -144,7 +144,6 @@ struct Shared {
     settings: Settings,
     metrics: Arc<Face>,
     slots: Arc<Semaphore>,
-    buffers: Arc<Semaphore>,
     open: Mutex<Open>,
     stop: Stop,
 }
@@ -222,14 +221,12 @@ impl Serving {
     ) -> Serving {
         let addresses = listeners.iter().map(|listener| listener.local_address()).collect();
         let slots = Arc::new(Semaphore::new(settings.connections_max));
-        let buffers = settings.buffer_bytes.clamp(BUFFER_BYTES, u32::MAX as usize);
-        let buffers = Arc::new(Semaphore::new(buffers));
+        debug_assert!(settings.buffers.available_permits() >= BUFFER_BYTES, "nobody can be sent a long head");
         let shared = Arc::new(Shared {
             door: door.clone(),
             settings,
             metrics,
             slots,
-            buffers,
             open: Mutex::default(),
             stop: Stop::default(),
         });
@@ -326,11 +323,12 @@ impl Stop {
 
 /// Serves one connection to its end, in whichever HTTP its first bytes choose; says in a word why it ended.
 async fn serve_connection(accepted: Accepted, service: impl Service, shared: &Shared) -> &'static str {
-    let Shared { door, settings, stop, buffers, .. } = shared;
+    let Shared { door, settings, stop, .. } = shared;
     let from = Sender { peer: accepted.peer, local: accepted.local, stall: settings.stall };
     let place = shared.place();
     let activity = &place.activity;
-    let stream = TokioIo::new(Watched::new(accepted.stream, Arc::clone(activity), Arc::clone(buffers)));
+    let buffers = Arc::clone(&settings.buffers);
+    let stream = TokioIo::new(Watched::new(accepted.stream, Arc::clone(activity), buffers));
     let mut builder = auto::Builder::new(DoorExecutor(door.clone()));
     builder
         .http1()

@@ -309,7 +309,7 @@ impl Builder {
             kinesis.into_iter().map(|bound| bound.listener).collect(),
             kolk_http::Settings {
                 grace: STOP_GRACE,
-                buffer_bytes: admission.http_bytes(),
+                buffers: admission.http(),
                 slowest: kolk_http::Slowest::new(move |bytes| admission.slowest(bytes)),
                 ..Default::default()
             },
