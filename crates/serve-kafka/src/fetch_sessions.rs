@@ -1,6 +1,7 @@
 //! Incremental fetch sessions (KIP-227): a consumer of many partitions tells only what changed, and is told only that.
 //!
-//! Owns the sessions and their caps. Promises: at most so many sessions and cached partitions; when full, a new request
+//! Owns the sessions and their caps. Promises: at most so many sessions and cached partitions, of these fewer where the memory
+//! budget is small; when full, a new request
 //! gets session id 0 ("none"), which every client takes. A session is held by one request at a time; a second request
 //! meanwhile finds it missing, and its client starts a new one.
 
@@ -14,8 +15,8 @@ use kolk_wire_kafka::{ErrorCode, Str};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-/// Partitions that all sessions together remember.
-const PARTITIONS_MAX: usize = 200_000;
+/// Partitions that all sessions together remember where the memory budget is as usual: some 250 bytes each.
+pub(crate) const PARTITIONS_MAX: usize = 200_000;
 /// A session unused for so long makes room for a new one (`min.incremental.fetch.session.eviction.ms`).
 const EVICTABLE_AFTER: Duration = Duration::from_secs(120);
 
@@ -75,12 +76,14 @@ struct Inner {
 #[derive(Debug)]
 pub(crate) struct FetchSessions {
     count_max: usize,
+    partitions_max: usize,
     inner: Mutex<Inner>,
 }
 
 impl FetchSessions {
-    pub fn new(count_max: usize) -> Self {
-        FetchSessions { count_max, inner: Mutex::default() }
+    /// At most so many sessions, and partitions in all of them.
+    pub fn new(count_max: usize, partitions_max: usize) -> Self {
+        FetchSessions { count_max, partitions_max, inner: Mutex::default() }
     }
 
     /// Works out what a request asks for. `fresh_id` draws random numbers.
@@ -150,7 +153,7 @@ impl FetchSessions {
         session.used = Instant::now();
         let mut inner = self.inner.lock().expect("nobody panics while holding the sessions");
         let fits = inner.sessions.len() < self.count_max
-            && inner.partitions + session.partitions.len() <= PARTITIONS_MAX;
+            && inner.partitions + session.partitions.len() <= self.partitions_max;
         if fits {
             inner.partitions += session.partitions.len();
             inner.sessions.insert(session.id, session);
@@ -160,7 +163,7 @@ impl FetchSessions {
 
     fn open(&self, asked: &[Asked], by_id: bool, fresh_id: impl Fn() -> u64) -> Option<Session> {
         let mut inner = self.inner.lock().expect("nobody panics while holding the sessions");
-        if inner.sessions.len() >= self.count_max || inner.partitions + asked.len() > PARTITIONS_MAX {
+        if inner.sessions.len() >= self.count_max || inner.partitions + asked.len() > self.partitions_max {
             let oldest = inner.sessions.values().min_by_key(|session| session.used)?;
             if oldest.used.elapsed() < EVICTABLE_AFTER {
                 return None;

@@ -17,7 +17,7 @@ use tokio::sync::{Notify, Semaphore};
 
 use crate::apis::SERVED;
 use crate::connection::{self, Buffers};
-use crate::fetch_sessions::FetchSessions;
+use crate::fetch_sessions::{self, FetchSessions};
 
 /// Where to listen, and as what clients shall know it.
 #[derive(Clone, Debug)]
@@ -146,7 +146,10 @@ pub fn serve_on(
 ) -> Serving {
     broker.start();
     let shared = Arc::new(Shared {
-        fetch_sessions: FetchSessions::new(broker.settings().fetch_sessions_max),
+        fetch_sessions: FetchSessions::new(
+            broker.settings().fetch_sessions_max,
+            broker.admission().in_proportion(fetch_sessions::PARTITIONS_MAX),
+        ),
         metrics: Arc::new(Face::new("kafka", SERVED.iter().map(|served| served.api.name()))),
         buffers: Buffers::default(),
         heavy: Semaphore::new(1),

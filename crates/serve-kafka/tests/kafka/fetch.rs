@@ -203,6 +203,28 @@ async fn when_sessions_are_full_a_client_gets_none() {
     server.stop().await;
 }
 
+/// Sessions might remember 200,000 partitions, some 50 MB, whatever memory there was.
+#[tokio::test]
+async fn where_memory_is_small_sessions_remember_less() {
+    let settings = kolk_broker::Settings { memory_bytes_max: 8 << 20, ..Default::default() };
+    let server = TestServer::start_with(settings, Default::default()).await;
+    let mut client = server.connect().await;
+    client.create_topic("t", 1, &[]).await;
+    // 200,000 and 100,000 are for 256 MiB.
+    let partitions: Vec<(i32, i64)> = (0..3000).map(|partition| (partition, 0)).collect();
+    let mut sessions = Vec::new();
+    for _ in 0..3 {
+        let answer = client.call(11, &session_request(0, 0, &partitions)).await;
+        assert_eq!(answer.responses[0].partitions.len(), 3000);
+        sessions.push(answer.session_id != 0);
+    }
+    assert_eq!(sessions, [true, true, false]);
+    let partitions: Vec<(i32, i64)> = (0..3126).map(|partition| (partition, 0)).collect();
+    client.send(11, &session_request(0, 0, &partitions)).await;
+    assert!(client.is_closed().await);
+    server.stop().await;
+}
+
 async fn offset_at(client: &mut Client, version: i16, timestamp: i64) -> ListOffsetsPartitionResponse {
     let request = ListOffsetsRequest {
         replica_id: -1,
