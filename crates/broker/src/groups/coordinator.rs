@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::group::{Effects, Group};
 use super::seats::{GivenId, Seats};
-use super::{GroupError, JoinRequest, Joined, Leaving, Phase, SyncRequest, Synced};
+use super::{GroupError, JoinRequest, Joined, JoinedMember, Leaving, Phase, SyncRequest, Synced};
 use crate::{Broker, Permit};
 
 /// Groups in memory at a time.
@@ -125,6 +125,17 @@ impl Broker {
         let joined = answer.await.unwrap_or(Err(GroupError::NotAvailable))?;
         self.settle().await?;
         Ok(joined)
+    }
+
+    /// What the leader of a generation was told of its members, once more. Fails if it does not lead that one any more.
+    pub fn joined_members(
+        &self,
+        group: &str,
+        leader: &str,
+        generation: i32,
+    ) -> Result<Arc<[JoinedMember]>, GroupError> {
+        let roster = self.with_group(group, false, |group, _| group.roster(leader, generation))?;
+        roster.flatten().ok_or(GroupError::NotAvailable)
     }
 
     /// SyncGroup. Resolves when the leader has given the assignment. `held` is the request's share of the byte budget: a

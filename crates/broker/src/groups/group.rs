@@ -842,20 +842,16 @@ impl Group {
         if generation == self.generation { Ok(()) } else { Err(GroupError::IllegalGeneration) }
     }
 
-    fn joined(&self, id: &str, with_members: bool, skip_assignment: bool) -> Joined {
+    /// What the leader of a generation is told of its members; `None` if this is not the one, or it is over.
+    pub fn roster(&mut self, leader: &str, generation: i32) -> Option<Arc<[JoinedMember]>> {
+        let is_agreed = matches!(self.phase, Phase::CompletingRebalance | Phase::Stable);
+        let leads = self.generation == generation && self.leader.as_deref() == Some(leader);
+        (is_agreed && leads).then(|| self.members.roster(self.protocol.as_deref().unwrap_or_default()))
+    }
+
+    fn joined(&mut self, id: &str, with_members: bool, skip_assignment: bool) -> Joined {
         let protocol = self.protocol.as_deref().unwrap_or_default();
-        let members = if with_members {
-            self.members
-                .iter()
-                .map(|member| JoinedMember {
-                    id: member.id.to_string(),
-                    instance_id: member.instance_id.as_deref().map(str::to_owned),
-                    metadata: member.metadata(protocol),
-                })
-                .collect()
-        } else {
-            Vec::new()
-        };
+        let members = if with_members { self.members.roster(protocol) } else { Arc::default() };
         Joined {
             generation: self.generation,
             protocol_type: self.protocol_type.clone(),

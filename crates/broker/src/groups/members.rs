@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
+use super::JoinedMember;
 use super::group::{JoinReply, SyncReply};
 use super::seats::{Place, Seat};
 
@@ -72,6 +73,8 @@ pub(super) struct Members {
     /// How many support each protocol.
     supporters: BTreeMap<String, usize>,
     tally: Tally,
+    /// What the leader is told of them where this protocol is agreed on. Their seats pay for it.
+    roster: Option<(String, Arc<[JoinedMember]>)>,
     /// Members looked at so far.
     #[cfg(test)]
     looks: std::cell::Cell<usize>,
@@ -170,8 +173,28 @@ impl Members {
         self.supporters.get(protocol).is_some_and(|members| *members == self.len())
     }
 
+    /// All of them as their leader sees them. There is one list of them until they change.
+    pub fn roster(&mut self, protocol: &str) -> Arc<[JoinedMember]> {
+        if let Some((of, roster)) = &self.roster
+            && of == protocol
+        {
+            return Arc::clone(roster);
+        }
+        let roster: Arc<[JoinedMember]> = self
+            .iter()
+            .map(|member| JoinedMember {
+                id: member.id.clone(),
+                instance_id: member.instance_id.clone(),
+                metadata: member.metadata(protocol),
+            })
+            .collect();
+        self.roster = Some((protocol.to_owned(), Arc::clone(&roster)));
+        roster
+    }
+
     pub fn insert(&mut self, member: Member) {
         self.look(1);
+        self.roster = None;
         for (name, _) in &member.protocols {
             match self.supporters.get_mut(name) {
                 Some(members) => *members += 1,
@@ -188,6 +211,7 @@ impl Members {
     pub fn remove(&mut self, id: &str) -> Option<Member> {
         self.look(1);
         let member = self.by_id.remove(id)?;
+        self.roster = None;
         self.tally.take(&member.id, member.counts());
         for (name, _) in &member.protocols {
             take_one(&mut self.supporters, name.as_str());

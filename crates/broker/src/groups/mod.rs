@@ -16,6 +16,7 @@ mod members;
 mod offsets;
 mod seats;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -94,17 +95,17 @@ pub struct Joined {
     pub member_id: String,
     /// The leader keeps the present assignment.
     pub skip_assignment: bool,
-    /// For the leader: everybody, with their metadata.
-    pub members: Vec<JoinedMember>,
+    /// For the leader: everybody, with their metadata. One list for all that are told of it.
+    pub members: Arc<[JoinedMember]>,
 }
 
 /// A member as the leader sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JoinedMember {
     /// Its id.
-    pub id: String,
+    pub id: Arc<str>,
     /// Its `group.instance.id`.
-    pub instance_id: Option<String>,
+    pub instance_id: Option<Arc<str>>,
     /// Its metadata for the chosen protocol.
     pub metadata: Bytes,
 }

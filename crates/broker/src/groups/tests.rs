@@ -105,6 +105,33 @@ async fn the_first_rebalance_waits_for_more_members() {
     assert_eq!(first.leader, second.leader);
 }
 
+/// Each answer to a leader had a list of all members of its own, in no budget while it waited for room: half a MiB on every
+/// connection that asked again.
+#[tokio::test(start_paused = true)]
+async fn all_that_are_told_of_a_generation_share_one_list() {
+    let broker = broker();
+    let leader = broker.join_group(request("", &["range"]), held(&broker)).await.unwrap();
+    let asks_again = || request(&leader.member_id, &["range"]);
+    let again = broker.join_group(asks_again(), held(&broker)).await.unwrap();
+    assert_eq!(again, leader);
+    assert!(Arc::ptr_eq(&again.members, &leader.members));
+    let told = broker.joined_members("g", &leader.member_id, 1).unwrap();
+    assert!(Arc::ptr_eq(&told, &leader.members));
+
+    let other = join(&broker, request("", &["range"]));
+    sleep(Duration::from_millis(1)).await;
+    let (again, other) = (broker.join_group(asks_again(), held(&broker)).await.unwrap(), other.await);
+    assert_eq!((again.generation, again.members.len(), leader.members.len()), (2, 2, 1));
+    let told = |member: &str, generation| broker.joined_members("g", member, generation);
+    assert!(Arc::ptr_eq(&told(&leader.member_id, 2).unwrap(), &again.members));
+    assert_eq!(told(&leader.member_id, 1), Err(GroupError::NotAvailable), "that one is over");
+    assert_eq!(
+        told(&other.unwrap().unwrap().member_id, 2),
+        Err(GroupError::NotAvailable),
+        "it does not lead"
+    );
+}
+
 #[tokio::test(start_paused = true)]
 async fn joiners_without_end_do_not_hold_the_first_rebalance_for_ever() {
     let broker = broker();

@@ -9,32 +9,79 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use kolk_broker::Permit;
-use kolk_broker::groups::{GroupError, JoinRequest};
-use kolk_wire_kafka::Str;
+use kolk_broker::admission::REQUEST_BYTES;
+use kolk_broker::groups::{GroupError, JoinRequest, Joined, JoinedMember};
 use kolk_wire_kafka::messages::join_group::{JoinGroupRequest, JoinGroupResponse, JoinGroupResponseMember};
+use kolk_wire_kafka::{ApiKey, Str};
 
 use super::Context;
+use crate::apis;
 use crate::connection::Close;
 use crate::errors;
+use crate::reply::Reply;
 
 /// From here on a response without protocol has null for its name.
 const NULLABLE_PROTOCOL_VERSION_MIN: i16 = 7;
+
+/// What a member takes in the answer, there and encoded, beside its metadata and twice its names, in bytes.
+const MEMBER_BYTES: usize = 256;
 
 /// `held` is given back while the others are waited for.
 pub(crate) async fn handle(
     context: &Context<'_>,
     request: JoinGroupRequest,
     held: Permit,
-) -> Result<JoinGroupResponse, Close> {
-    let version = context.version();
+) -> Result<Reply, Close> {
     let join = detached(context, request);
-    let asked_id = join.member_id.clone();
-    let joined = if has_duplicates(&join.protocols) {
+    let (group, asked_id) = (join.group.clone(), join.member_id.clone());
+    let mut joined = if has_duplicates(&join.protocols) {
         Err(GroupError::InconsistentProtocol)
     } else {
         context.broker().join_group(join, held).await
     };
-    Ok(match joined {
+    let (admission, class) = (context.broker().admission(), apis::class(ApiKey::JoinGroup.key()));
+    let bytes = made_bytes(&joined, &asked_id);
+    let mut permit = match admission.try_admit(bytes, class) {
+        Some(permit) => permit,
+        None => {
+            // Many answers may wait, and for each of them the members may be others: a leader gets its list anew.
+            let leads = joined.as_mut().is_ok_and(|joined| !std::mem::take(&mut joined.members).is_empty());
+            let permit = admission.admit(bytes, class).await;
+            if leads {
+                joined = joined.and_then(|joined| {
+                    let (leader, generation) = (&joined.member_id, joined.generation);
+                    let members = context.broker().joined_members(&group, leader, generation)?;
+                    Ok(Joined { members, ..joined })
+                });
+            }
+            permit
+        }
+    };
+    // The list may have become longer: static members come back by another id.
+    permit.grow(admission, made_bytes(&joined, &asked_id)).await;
+    let answer = context.answer(response(context.version(), joined, asked_id))?;
+    Ok(answer.encode(permit, REQUEST_BYTES)?)
+}
+
+/// What an answer takes while it is made and encoded, in bytes.
+fn made_bytes(joined: &Result<Joined, GroupError>, asked_id: &str) -> usize {
+    let of_member = |member: &JoinedMember| {
+        let names = member.id.len() + member.instance_id.as_deref().map_or(0, str::len);
+        MEMBER_BYTES + 2 * names + member.metadata.len()
+    };
+    let (names, members) = match joined {
+        Ok(joined) => {
+            let names = [&joined.protocol_type, &joined.protocol, &joined.leader, &joined.member_id];
+            (names.map(String::len).iter().sum(), joined.members.iter().map(of_member).sum::<usize>())
+        }
+        Err(GroupError::MemberIdRequired { member }) => (member.len(), 0),
+        Err(_) => (asked_id.len(), 0),
+    };
+    REQUEST_BYTES + MEMBER_BYTES + 2 * names + members
+}
+
+fn response(version: i16, joined: Result<Joined, GroupError>, asked_id: String) -> JoinGroupResponse {
+    match joined {
         Ok(joined) => JoinGroupResponse {
             generation_id: joined.generation,
             protocol_type: Some(Str::from(joined.protocol_type)),
@@ -44,11 +91,11 @@ pub(crate) async fn handle(
             member_id: Str::from(joined.member_id),
             members: joined
                 .members
-                .into_iter()
+                .iter()
                 .map(|member| JoinGroupResponseMember {
-                    member_id: Str::from(member.id),
-                    group_instance_id: member.instance_id.map(Str::from),
-                    metadata: member.metadata,
+                    member_id: Str::from(&*member.id),
+                    group_instance_id: member.instance_id.as_deref().map(Str::from),
+                    metadata: member.metadata.clone(),
                 })
                 .collect(),
             ..Default::default()
@@ -64,7 +111,7 @@ pub(crate) async fn handle(
             },
             ..Default::default()
         },
-    })
+    }
 }
 
 /// Copies: what waits, or is kept as a member, would keep the whole frame.

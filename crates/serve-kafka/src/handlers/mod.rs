@@ -207,8 +207,7 @@ pub(crate) async fn handle(
         ApiKey::JoinGroup => {
             let charge = |_: &_, list_bytes| Ok(of_lists(list_bytes));
             let request = decode(&shared.broker, body, header.api_version, &mut permit, charge).await?;
-            let response = Box::pin(join_group::handle(&context, request, permit)).await?;
-            return admitted(&context, api, response).await;
+            return Box::pin(join_group::handle(&context, request, permit)).await;
         }
         ApiKey::SyncGroup => {
             let charge = |_: &_, list_bytes| Ok(of_lists(list_bytes));
@@ -238,7 +237,7 @@ pub(crate) async fn handle(
 }
 
 /// Encodes an answer whose request holds nothing any more, once there is room for it. Until then it holds what it shares
-/// with its group: metadata, an assignment.
+/// with its group: an assignment.
 async fn admitted<M: Message>(context: &Context<'_>, api: ApiKey, response: M) -> Result<Reply, Close> {
     let answer = context.answer(response)?;
     let bytes = answer.bytes() + REQUEST_BYTES;

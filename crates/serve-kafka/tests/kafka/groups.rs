@@ -185,6 +185,44 @@ async fn who_waits_for_the_group_holds_nothing_and_may_hang_up() {
     server.stop().await;
 }
 
+/// A leader's list of members was in no budget while its answer waited for room.
+#[tokio::test]
+async fn a_leader_without_room_gets_its_members_when_there_is_some() {
+    let mut settings = Settings { memory_bytes_max: 8 << 20, ..Settings::default() };
+    settings.groups.initial_rebalance_delay_ms = 0;
+    let server = TestServer::start_with(settings, kolk_serve_kafka::Settings::default()).await;
+    let (mut a, mut b) = (server.connect().await, server.connect().await);
+    let first = join_new(&mut a).await;
+    sync(&mut a, &first, &[]).await;
+    let admission = server.broker.admission();
+    let free = admission.available();
+    let required = b.call(9, &join_request("", None)).await;
+    let mut request = join_request(&required.member_id, None);
+    request.protocols[0].metadata = Bytes::from(vec![7; 100_000]);
+    let (follower, frame) = b.frame(9, &request);
+    send_and_wait_until_it_holds_nothing(&server, &mut b, &frame, free).await;
+    while heartbeat(&mut a, 1, &first.member_id).await == ErrorCode::None {
+        tokio::task::yield_now().await;
+    }
+
+    let held = admission.try_admit(free - (64 << 10), Class::Data).unwrap();
+    let waits = admission.waits();
+    let leader = a.send(9, &join_request(&first.member_id, None)).await;
+    assert_eq!(b.receive::<JoinGroupRequest>(9, follower).await.generation_id, 2);
+    let start = std::time::Instant::now();
+    while admission.waits() == waits {
+        assert!(start.elapsed() < PATIENCE);
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    let nothing = a.stream.try_read(&mut [0]).unwrap_err();
+    assert_eq!(nothing.kind(), std::io::ErrorKind::WouldBlock);
+    drop(held);
+    let joined = a.receive::<JoinGroupRequest>(9, leader).await;
+    assert_eq!((joined.error_code, joined.generation_id, joined.members.len()), (0, 2, 2));
+    assert!(joined.members.iter().any(|member| member.metadata.len() == 100_000));
+    server.stop().await;
+}
+
 /// Sends a request whose arrival takes more of the budget than is left of it once it waits for others.
 async fn send_and_wait_until_it_holds_nothing(
     server: &TestServer,
