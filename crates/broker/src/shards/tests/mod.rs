@@ -288,23 +288,6 @@ async fn a_page_holds_of_the_budget_what_it_keeps_in_memory() {
     }
 }
 
-/// A slice of a frame keeps the memory that the log writes frames in: readers that took an answer of a hundred bytes slowly
-/// kept 4 MiB each.
-#[tokio::test]
-async fn a_page_of_the_newest_records_keeps_no_frame() {
-    let (world, _) = World::new(1).await;
-    for _ in 0..3 {
-        world.put(1, b"some data").await;
-    }
-    let page = world.read(0, 0).await;
-    assert!(page.permit.bytes() < 4096, "{}", page.permit.bytes());
-    let records = page.records.into_iter().map(|record| record.value.expect("data"));
-    let mut last = records.collect::<Vec<_>>();
-    assert_eq!(last, [&b"some data"[..]; 3]);
-    last.truncate(1);
-    assert!(last[0].is_unique(), "nobody else holds its memory: the log still has its own");
-}
-
 #[tokio::test]
 async fn shard_end_is_given_exactly_at_the_end_with_the_children() {
     let (world, log) = World::new(1).await;
