@@ -252,10 +252,7 @@ impl Writing<'_> {
 
     /// Adds bytes, and writes what there is when that is enough.
     async fn push(&mut self, bytes: Bytes) -> Result<(), SendError> {
-        match self.queue.push(bytes) {
-            true => self.write().await,
-            false => Ok(()),
-        }
+        if self.queue.push(bytes) { self.write().await } else { Ok(()) }
     }
 
     /// Writes what is queued.
@@ -570,13 +567,12 @@ mod tests {
                 (result, begun.elapsed().as_secs())
             };
             let ((result, took), ()) = tokio::join!(send, take);
-            match short {
-                true => assert!(
-                    matches!(result, Err(SendError::TooSlow(_, 100))) && took == 58,
-                    "{result:?} {took}"
-                ),
-                false => assert!(result.is_ok() && took > 2000, "{result:?} {took}"),
-            }
+            let is_right = if short {
+                matches!(result, Err(SendError::TooSlow(_, 100))) && took == 58
+            } else {
+                result.is_ok() && took > 2000
+            };
+            assert!(is_right, "{short} {result:?} {took}");
             drop(held);
         }
     }

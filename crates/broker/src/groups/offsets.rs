@@ -225,12 +225,12 @@ impl Broker {
             Err(Refusal::UnknownGroup) => return Err(GroupError::UnknownGroup),
             Err(refusal) => return Err(refusal.into()),
         };
-        let answer = |is_subscribed| match is_subscribed {
-            true => Err(GroupError::SubscribedToTopic),
-            false => decided
-                .next()
-                .expect("an answer for each partition that was proposed")
-                .map_err(GroupError::from),
+        let answer = |is_subscribed| {
+            if is_subscribed {
+                return Err(GroupError::SubscribedToTopic);
+            }
+            let decided = decided.next().expect("an answer for each partition that was proposed");
+            decided.map_err(GroupError::from)
         };
         Ok(is_subscribed.into_iter().map(answer).collect())
     }

@@ -274,9 +274,10 @@ impl Fetcher {
                 };
                 self.refused.remove(&key);
                 if is_empty {
-                    let end = match self.options.read_committed {
-                        true => partition.last_stable_offset,
-                        false => partition.high_watermark,
+                    let end = if self.options.read_committed {
+                        partition.last_stable_offset
+                    } else {
+                        partition.high_watermark
                     };
                     self.drained.insert(key, end);
                     continue;

@@ -483,9 +483,10 @@ async fn examine(
         Err(error) => {
             examined.is_damaged = true;
             let is_there = matches!(error, SegmentError::Damaged { .. });
-            let rebuilt = match is_there {
-                true => Segment::rebuild(handles, id).await.map_err(|error| failed(error, &path))?,
-                false => None,
+            let rebuilt = if is_there {
+                Segment::rebuild(handles, id).await.map_err(|error| failed(error, &path))?
+            } else {
+                None
             };
             examined.loses = is_there && rebuilt.as_ref().is_none_or(|rebuilt| !rebuilt.is_whole);
             let kept = match &rebuilt {

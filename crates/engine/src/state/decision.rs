@@ -705,10 +705,10 @@ pub(crate) fn decode_membership(r: &mut Reader<'_, '_>) -> Result<Membership, Co
         })?,
         since_ms: r.i64()?,
     };
-    match membership.is_in_order() {
-        true => Ok(membership),
-        false => Err(CorruptState::new("members that are not in order")),
+    if !membership.is_in_order() {
+        return Err(CorruptState::new("members that are not in order"));
     }
+    Ok(membership)
 }
 
 pub(crate) fn encode_offsets<'a>(

@@ -158,12 +158,11 @@ fn run(attack: &Attack, is_load: bool, scale: Scale) -> Vec<String> {
     let peak_mib = server.peak_memory_mib();
     let bound_mib = memory_max_mib + SLACK_MIB + attack.state_mib;
     let name = attack.name;
-    match is_load {
-        true => {
-            let (waited, cells) = (loads::waited(&server), figures.heartbeat_cells());
-            println!("row loads | {name} | {what} | {peak_mib} | {bound_mib} | {waited} | {cells} |");
-        }
-        false => println!("row attacks | {name} | {what} | {peak_mib} | {bound_mib} | {} |", figures.cells()),
+    if is_load {
+        let (waited, cells) = (loads::waited(&server), figures.heartbeat_cells());
+        println!("row loads | {name} | {what} | {peak_mib} | {bound_mib} | {waited} | {cells} |");
+    } else {
+        println!("row attacks | {name} | {what} | {peak_mib} | {bound_mib} | {} |", figures.cells());
     }
     println!("    {name} took {:.1} s", start.elapsed().as_secs_f64());
     let mut wrong = figures.failures;

@@ -81,10 +81,10 @@ impl<'a> Context<'a> {
     /// The turn of an answer about so many things that hundreds of such answers at once would have everybody else wait for
     /// the processor, or hold more of them than there is memory for. Nobody waits in it for other clients, nor for room.
     pub async fn wide_turn(&self, count: usize) -> Option<SemaphorePermit<'a>> {
-        match count >= WIDE_COUNT_MIN {
-            true => Some(self.shared.wide.acquire().await.expect("the semaphore is never closed")),
-            false => None,
+        if count < WIDE_COUNT_MIN {
+            return None;
         }
+        Some(self.shared.wide.acquire().await.expect("the semaphore is never closed"))
     }
 
     /// The answer to this request.
@@ -374,10 +374,10 @@ pub(crate) fn partitions_named(
     in_topics: impl Iterator<Item = usize>,
 ) -> Result<usize, Close> {
     let named = in_topics.map(|partitions| partitions.max(1)).sum();
-    match named <= admission.in_proportion(PARTITIONS_NAMED_MAX) {
-        true => Ok(named),
-        false => Err(Close::BadRequest("a request that names too many partitions")),
+    if named > admission.in_proportion(PARTITIONS_NAMED_MAX) {
+        return Err(Close::BadRequest("a request that names too many partitions"));
     }
+    Ok(named)
 }
 
 /// Compares the leader epoch that a client believes in with ours (KIP-320); -1 is none.

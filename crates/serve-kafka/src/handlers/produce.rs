@@ -263,9 +263,10 @@ pub(crate) fn decide(
                         // A batch of a hundred bytes may have a thousand of them.
                         let all = records_named + records.len();
                         let bytes = request_bytes + own_bytes + all * NAMED_RECORD_BYTES;
-                        match decided.permit.try_grow(shared.broker.admission(), bytes) {
-                            true => records_named = all,
-                            false => records.clear(),
+                        if decided.permit.try_grow(shared.broker.admission(), bytes) {
+                            records_named = all;
+                        } else {
+                            records.clear();
                         }
                     }
                     refused(partition.index, code, why)

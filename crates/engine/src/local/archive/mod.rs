@@ -300,9 +300,10 @@ impl Archive {
                         position: extent.position + start as u64,
                         len: start_of(to) - start,
                     }),
-                    batches: match with_batches {
-                        true => table[from..to].iter().map(|entry| batch_at(entry, start)).collect(),
-                        false => Vec::new(),
+                    batches: if with_batches {
+                        table[from..to].iter().map(|entry| batch_at(entry, start)).collect()
+                    } else {
+                        Vec::new()
                     },
                 });
                 found.bytes += start_of(to) - start;

@@ -481,10 +481,10 @@ impl Segment {
 
     /// Checks the header, which nothing is read by.
     pub async fn check_header(&self) -> Result<(), SegmentError> {
-        match crc32c(&self.read(0, HEADER_LEN as usize).await?) == self.header_crc {
-            true => Ok(()),
-            false => Err(self.damaged(0, "the header does not check")),
+        if crc32c(&self.read(0, HEADER_LEN as usize).await?) != self.header_crc {
+            return Err(self.damaged(0, "the header does not check"));
         }
+        Ok(())
     }
 
     fn damaged(&self, position: u64, what: &'static str) -> SegmentError {
@@ -509,10 +509,7 @@ impl Segment {
         let from = behind.saturating_sub(1);
         let goes_on = self.blocks.get(behind).is_some_and(|next| next.partition == partition);
         let begins = self.blocks.get(from).is_some_and(|block| block.partition <= partition);
-        match begins {
-            true => from..(behind + usize::from(goes_on)).max(from + 1),
-            false => 0..0,
-        }
+        if begins { from..(behind + usize::from(goes_on)).max(from + 1) } else { 0..0 }
     }
 
     /// The extents of a block of the directory, in order of partition and offset.
