@@ -9,6 +9,7 @@ use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// Which server.
@@ -93,7 +94,11 @@ impl Target {
     /// Starts the server on an empty directory. Whether it listens yet is the caller's to wait for, see
     /// [`Target::wait`].
     pub fn start(bench: &Bench, kind: Kind) -> Result<Target> {
-        let dir = tree::work("bench")?.join(kind.name().replace([' ', ','], "-"));
+        // Several of a kind may run at a time.
+        static STARTED: AtomicU32 = AtomicU32::new(0);
+        let name =
+            format!("{}-{}", kind.name().replace([' ', ','], "-"), STARTED.fetch_add(1, Ordering::Relaxed));
+        let dir = tree::work("bench")?.join(name);
         let _ = std::fs::remove_dir_all(&dir);
         std::fs::create_dir_all(&dir)?;
         let kafka = format!("127.0.0.1:{}", free_port()?);
