@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use kolk_broker::admission::Admission;
-use kolk_broker::gather::{self, GATHERED_BYTES_MAX, SMALL_BYTES_MAX};
+use kolk_broker::gather::{self, CHUNK_BYTES_MAX, GATHERED_BYTES_MAX, SMALL_BYTES_MAX};
 use kolk_broker::{Broker, Permit};
 use kolk_engine::door::Stream;
 use kolk_engine::{EngineError, FileRange, PartitionId, Piece, Source};
@@ -18,9 +18,6 @@ use kolk_wire_kafka::frame::Frame;
 use tokio::time::Instant;
 
 use crate::answer::Outbox;
-
-/// Bytes of a file that one reply holds in memory at a time.
-const FILE_CHUNK_BYTES: usize = gather::CHUNK_BYTES_MAX;
 
 /// Bytes that the page cache is asked for and the socket gets from there in one call, at most.
 const SEND_BYTES_MAX: usize = 1024 * 1024;
@@ -215,7 +212,7 @@ impl Writing<'_> {
                 start += sent;
                 continue;
             }
-            let len = FILE_CHUNK_BYTES.min(left);
+            let len = CHUNK_BYTES_MAX.min(left);
             let chunk = range.file.read_at(range.position + start as u64, len).await?;
             self.push(chunk).await?;
             self.write().await?;

@@ -132,16 +132,23 @@ async fn state(client: &mut Client) -> (String, usize) {
     (group.group_state.to_string(), group.members.len())
 }
 
+/// A server with the smallest budget, and its client that is the only member of the group "g", in generation 1.
+async fn small_server_with_a_member() -> (TestServer, Client, JoinGroupResponse) {
+    let mut settings = Settings { memory_bytes_max: 8 << 20, ..Settings::default() };
+    settings.groups.initial_rebalance_delay_ms = 0;
+    let server = TestServer::start_with(settings, kolk_serve_kafka::Settings::default()).await;
+    let mut a = server.connect().await;
+    let first = join_new(&mut a).await;
+    sync(&mut a, &first, &[]).await;
+    (server, a, first)
+}
+
 /// What a group waits for others decide, up to 24 days long. Four waiting requests held all of the budget meanwhile, and
 /// went on to when their clients had hung up.
 #[tokio::test]
 async fn who_waits_for_the_group_holds_nothing_and_may_hang_up() {
-    let mut settings = Settings { memory_bytes_max: 8 << 20, ..Settings::default() };
-    settings.groups.initial_rebalance_delay_ms = 0;
-    let server = TestServer::start_with(settings, kolk_serve_kafka::Settings::default()).await;
-    let (mut a, mut b) = (server.connect().await, server.connect().await);
-    let first = join_new(&mut a).await;
-    sync(&mut a, &first, &[]).await;
+    let (server, mut a, first) = small_server_with_a_member().await;
+    let mut b = server.connect().await;
     let free = server.broker.admission().available();
 
     // A join waits for the other member.
@@ -188,12 +195,8 @@ async fn who_waits_for_the_group_holds_nothing_and_may_hang_up() {
 /// A leader's list of members was in no budget while its answer waited for room.
 #[tokio::test]
 async fn a_leader_without_room_gets_its_members_when_there_is_some() {
-    let mut settings = Settings { memory_bytes_max: 8 << 20, ..Settings::default() };
-    settings.groups.initial_rebalance_delay_ms = 0;
-    let server = TestServer::start_with(settings, kolk_serve_kafka::Settings::default()).await;
-    let (mut a, mut b) = (server.connect().await, server.connect().await);
-    let first = join_new(&mut a).await;
-    sync(&mut a, &first, &[]).await;
+    let (server, mut a, first) = small_server_with_a_member().await;
+    let mut b = server.connect().await;
     let admission = server.broker.admission();
     let free = admission.available();
     let required = b.call(9, &join_request("", None)).await;
