@@ -11,11 +11,17 @@
 //!              │     └─ at most half of it: requests that are still being received, or wait to grow by much
 //!              │     └─ at most one request larger than a quarter of it at a time
 //!              ├─ reserve: small control requests (heartbeats) when the general part is full
+//!              ├─ small: other small requests then, one at a time of each connection
 //!              ├─ growth: what requests unpack to and answers take beyond that, when the general part is full
 //!              ├─ waiting: what long polls keep while nothing comes
 //!              ├─ buffers: what busy connections read into beyond a few KiB
 //!              └─ HTTP: as much, for long heads and what HTTP/2 peers send ahead
 //! ```
+//!
+//! What stands in the reserve and in the small part is there while the server works, not while a peer takes its time: an
+//! answer moves to the general part when it is sent, and where it cannot, its peer has to be quick ([`Permit::patience`];
+//! over HTTP, where many answers share a connection, one of them at a time is there). So who asks for little is served
+//! though others, who take no answers, have filled the rest.
 //!
 //! Nobody waits for each other in a circle, though whoever grows holds something already:
 //! - who holds growth waits for nobody;
@@ -41,6 +47,13 @@ pub enum Class {
 
 /// Control requests up to this many bytes may use the reserve.
 pub const CONTROL_BYTES_MAX: usize = 16 * 1024;
+
+/// Other requests up to this many bytes may use the small part: what a connection reads at a time and what it is charged
+/// beside that, or a read of the least size and its answer.
+pub const SMALL_BYTES_MAX: usize = 80 * 1024;
+
+/// How long a peer may take nothing of an answer that stands in the reserve or in the small part.
+const PATIENCE_SET_ASIDE: Duration = Duration::from_secs(2);
 
 /// What a request costs beside the bytes of its frame or body: its place in queues, small lists, a short answer.
 pub const REQUEST_BYTES: usize = 1024;
@@ -77,6 +90,8 @@ struct Pools {
     oversized: Arc<Semaphore>,
     reserve_bytes: usize,
     reserve: Arc<Semaphore>,
+    small_bytes: usize,
+    small: Arc<Semaphore>,
     growth_bytes: usize,
     growth: Arc<Semaphore>,
     /// The turn to grow by more than there is of growth.
@@ -102,6 +117,17 @@ pub struct Permit {
     grown: Option<OwnedSemaphorePermit>,
     /// The turn of a request larger than so many bytes.
     oversized: Option<(usize, OwnedSemaphorePermit)>,
+    /// The turn of its connection to hold some of the small part.
+    turn: Option<OwnedSemaphorePermit>,
+}
+
+/// What else a request's peer has under way, or was sent and has not taken, on the same connection.
+#[derive(Clone, Copy, Debug)]
+pub enum Beside<'a> {
+    /// Nothing.
+    Nothing,
+    /// Perhaps other requests. One of them may stand in the small part: that which has the one permit there is.
+    Others(&'a Arc<Semaphore>),
 }
 
 impl Admission {
@@ -112,7 +138,9 @@ impl Admission {
         let buffer_bytes = total / 8;
         let growth_bytes = total / 16;
         let waiting_bytes = total / 16;
-        let general_bytes = total - reserve_bytes - 2 * buffer_bytes - growth_bytes - waiting_bytes;
+        let small_bytes = total / 32;
+        let general_bytes =
+            total - reserve_bytes - small_bytes - 2 * buffer_bytes - growth_bytes - waiting_bytes;
         let receiving_bytes = general_bytes / 2;
         Admission(Arc::new(Pools {
             memory_bytes: total,
@@ -123,6 +151,8 @@ impl Admission {
             oversized: Arc::new(Semaphore::new(1)),
             reserve_bytes,
             reserve: Arc::new(Semaphore::new(reserve_bytes)),
+            small_bytes,
+            small: Arc::new(Semaphore::new(small_bytes)),
             growth_bytes,
             growth: Arc::new(Semaphore::new(growth_bytes)),
             growing: Semaphore::new(1),
@@ -154,7 +184,7 @@ impl Admission {
     }
 
     /// Each part of the budget by its name: bytes of it that are held, and all of it.
-    pub fn parts(&self) -> [(&'static str, usize, usize); 7] {
+    pub fn parts(&self) -> [(&'static str, usize, usize); 8] {
         let pools = &*self.0;
         let part = |name, pool: &Semaphore, bytes: usize| {
             (name, bytes.saturating_sub(pool.available_permits()), bytes)
@@ -163,6 +193,7 @@ impl Admission {
             part("requests", &pools.general, pools.general_bytes),
             part("receiving", &pools.receiving, pools.receiving_bytes),
             part("control", &pools.reserve, pools.reserve_bytes),
+            part("small", &pools.small, pools.small_bytes),
             part("growth", &pools.growth, pools.growth_bytes),
             part("waiting", &pools.waiting, pools.waiting_bytes),
             part("buffers", &pools.buffers, pools.buffer_bytes),
@@ -179,6 +210,7 @@ impl Admission {
             || short(&pools.general, pools.general_bytes)
             || short(&pools.receiving, pools.receiving_bytes)
             || short(&pools.reserve, pools.reserve_bytes)
+            || short(&pools.small, pools.small_bytes)
             || short(&pools.growth, pools.growth_bytes)
     }
 
@@ -214,14 +246,14 @@ impl Admission {
             }
             Err(_) => return None,
         };
-        Some(Permit { granted: bytes, held, receiving: None, grown: None, oversized })
+        Some(Permit { granted: bytes, held, receiving: None, grown: None, oversized, turn: None })
     }
 
     /// Admits a request that is here already, as soon as there is room.
-    pub async fn admit(&self, bytes: usize, class: Class) -> Permit {
+    pub async fn admit(&self, bytes: usize, class: Class, beside: Beside<'_>) -> Permit {
         match self.try_admit(bytes, class) {
             Some(permit) => permit,
-            None => self.wait(bytes, class, None).await,
+            None => self.wait(bytes, class, None, Some(beside)).await,
         }
     }
 
@@ -229,7 +261,7 @@ impl Admission {
     pub fn try_buffer(&self, bytes: usize) -> Option<Permit> {
         let count = u32::try_from(bytes).ok()?;
         let held = Arc::clone(&self.0.buffers).try_acquire_many_owned(count).ok()?;
-        Some(Permit { granted: bytes, held, receiving: None, grown: None, oversized: None })
+        Some(Permit { granted: bytes, held, receiving: None, grown: None, oversized: None, turn: None })
     }
 
     /// Room for what a request keeps while it waits for other clients, if there is some. Nobody queues for it: a wait that
@@ -237,7 +269,7 @@ impl Admission {
     pub fn try_wait(&self, bytes: usize) -> Option<Permit> {
         let count = u32::try_from(bytes).ok()?;
         let held = Arc::clone(&self.0.waiting).try_acquire_many_owned(count).ok()?;
-        Some(Permit { granted: bytes, held, receiving: None, grown: None, oversized: None })
+        Some(Permit { granted: bytes, held, receiving: None, grown: None, oversized: None, turn: None })
     }
 
     /// What HTTP connections together may be sent before it is asked for, a permit a byte.
@@ -268,10 +300,17 @@ impl Admission {
         } else {
             Some(acquire(&self.0.receiving, clamp(bytes, self.0.receiving_bytes)).await)
         };
-        self.wait(bytes, class, receiving).await
+        self.wait(bytes, class, receiving, None).await
     }
 
-    async fn wait(&self, bytes: usize, class: Class, receiving: Option<OwnedSemaphorePermit>) -> Permit {
+    /// `beside`: of a request that is here already.
+    async fn wait(
+        &self,
+        bytes: usize,
+        class: Class,
+        receiving: Option<OwnedSemaphorePermit>,
+        beside: Option<Beside<'_>>,
+    ) -> Permit {
         let pools = &*self.0;
         pools.waits.add(1);
         let _in_line = InLine::new(&pools.in_line);
@@ -281,21 +320,48 @@ impl Admission {
             None
         };
         let count = clamp(bytes, pools.general_bytes);
-        let held = if may_use_reserve(bytes, class) {
-            // Whichever has room first: the reserve serves heartbeats while large requests queue for the rest.
-            tokio::select! {
-                biased;
-                held = acquire(&pools.general, count) => held,
-                held = acquire(&pools.reserve, count) => held,
+        // Whichever has room first: what is set aside serves who wants little while large requests queue for the rest.
+        let set_aside = async {
+            match beside {
+                _ if may_use_reserve(bytes, class) => (acquire(&pools.reserve, count).await, None),
+                Some(beside) if bytes <= SMALL_BYTES_MAX => pools.small(count, beside).await,
+                _ => std::future::pending().await,
             }
-        } else {
-            acquire(&pools.general, count).await
         };
-        Permit { granted: bytes, held, receiving, grown: None, oversized }
+        let (held, turn) = tokio::select! {
+            biased;
+            held = acquire(&pools.general, count) => (held, None),
+            held = set_aside => held,
+        };
+        Permit { granted: bytes, held, receiving, grown: None, oversized, turn }
     }
 }
 
 impl Pools {
+    /// Some of the small part, in turn.
+    async fn small(
+        &self,
+        count: u32,
+        beside: Beside<'_>,
+    ) -> (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>) {
+        let turn = match beside {
+            Beside::Nothing => None,
+            Beside::Others(turn) => Some(acquire(turn, 1).await),
+        };
+        (acquire(&self.small, count).await, turn)
+    }
+
+    /// What a request may have of a part, in all.
+    fn share(&self, part: &Arc<Semaphore>) -> usize {
+        if Arc::ptr_eq(part, &self.reserve) {
+            CONTROL_BYTES_MAX
+        } else if Arc::ptr_eq(part, &self.small) {
+            SMALL_BYTES_MAX
+        } else {
+            usize::MAX
+        }
+    }
+
     /// What who grows alone leaves to those who want little, in the general part.
     fn left_to_others(&self) -> usize {
         self.general_bytes / 16
@@ -367,19 +433,59 @@ impl Permit {
         if count == 0 {
             return true;
         }
-        let home = Arc::clone(self.held.semaphore());
-        if let Ok(more) = home.try_acquire_many_owned(count) {
-            self.held.merge(more);
-        } else if self.grown.is_none() {
-            self.grown = Arc::clone(&admission.0.growth).try_acquire_many_owned(count).ok();
-            if self.grown.is_none() {
+        if !self.try_more(&admission.0, count) {
+            if self.grown.is_some() {
                 return false;
             }
-        } else {
-            return false;
+            let Ok(grown) = Arc::clone(&admission.0.growth).try_acquire_many_owned(count) else {
+                return false;
+            };
+            self.grown = Some(grown);
         }
         self.granted = bytes;
         true
+    }
+
+    /// Takes `count` more from where it was taken, up to its share of that; what was set aside may move to the general part.
+    fn try_more(&mut self, pools: &Pools, count: u32) -> bool {
+        let home = Arc::clone(self.held.semaphore());
+        let all = self.held.num_permits() + count as usize;
+        if all <= pools.share(&home)
+            && let Ok(more) = home.try_acquire_many_owned(count)
+        {
+            self.held.merge(more);
+            return true;
+        }
+        self.is_set_aside(pools) && self.try_move(pools, all)
+    }
+
+    /// Whether it stands in the reserve or in the small part.
+    fn is_set_aside(&self, pools: &Pools) -> bool {
+        pools.share(self.held.semaphore()) != usize::MAX
+    }
+
+    /// Moves it to the general part, with so many bytes there, if there is room now.
+    fn try_move(&mut self, pools: &Pools, bytes: usize) -> bool {
+        let Ok(count) = u32::try_from(bytes) else { return false };
+        let Ok(held) = Arc::clone(&pools.general).try_acquire_many_owned(count) else { return false };
+        self.held = held;
+        self.turn = None;
+        true
+    }
+
+    /// Whether it stands in the small part: the only request of its connection there, it may not wait for another.
+    pub fn is_small(&self, admission: &Admission) -> bool {
+        Arc::ptr_eq(self.held.semaphore(), &admission.0.small)
+    }
+
+    /// How long a peer may take nothing of an answer that the permit holds: `usual`, if it is or can be in the general part.
+    pub fn patience(&mut self, admission: &Admission, usual: Duration) -> Duration {
+        let pools = &*admission.0;
+        if self.is_set_aside(pools) && !self.try_move(pools, self.held.num_permits()) {
+            usual.min(PATIENCE_SET_ASIDE)
+        } else {
+            usual
+        }
     }
 
     /// [`Permit::try_grow`], as soon as there is room. What is larger than all that one request can have stands alone, with
@@ -387,7 +493,7 @@ impl Permit {
     ///
     /// **Who waits here has nothing in memory but its request as it came**: what the permit holds as growth it gives back
     /// meanwhile, and where it is to grow by more than there is of that, all but what counts as being received.
-    pub async fn grow(&mut self, admission: &Admission, bytes: usize) {
+    pub async fn grow(&mut self, admission: &Admission, bytes: usize, beside: Beside<'_>) {
         if self.try_grow(admission, bytes) {
             return;
         }
@@ -397,17 +503,27 @@ impl Permit {
         if let Some(grown) = self.grown.take() {
             self.granted -= grown.num_permits();
         }
+        if self.is_set_aside(pools) {
+            self.keep_received(pools);
+        }
         match bytes - self.granted {
-            missing if missing <= pools.growth_bytes => self.grow_by_little(pools, missing).await,
+            missing if missing <= pools.growth_bytes => self.grow_by_little(pools, missing, beside).await,
             _ => self.grow_alone(pools, bytes).await,
         }
         self.granted = bytes;
     }
 
-    /// Grows by what fits into growth, where it was admitted or there.
-    async fn grow_by_little(&mut self, pools: &Pools, missing: usize) {
+    /// Grows by what fits into growth, where it was admitted or there, or to what may stand in the small part.
+    async fn grow_by_little(&mut self, pools: &Pools, missing: usize, beside: Beside<'_>) {
         let count = clamp(missing, pools.growth_bytes);
+        let all = self.held.num_permits() + missing;
         let mut growing = std::pin::pin!(acquire(&pools.growth, count));
+        let mut small = std::pin::pin!(async {
+            if all > SMALL_BYTES_MAX {
+                return std::future::pending().await;
+            }
+            pools.small(clamp(all, SMALL_BYTES_MAX), beside).await
+        });
         // Where it was admitted it does not queue: it would hold up whoever wants less, and holds something already.
         loop {
             tokio::select! {
@@ -416,11 +532,13 @@ impl Permit {
                     self.grown = Some(grown);
                     return;
                 }
+                small = &mut small => {
+                    (self.held, self.turn) = small;
+                    return;
+                }
                 () = tokio::time::sleep(LOOK_AGAIN) => {}
             }
-            let home = Arc::clone(self.held.semaphore());
-            if let Ok(more) = home.try_acquire_many_owned(count) {
-                self.held.merge(more);
+            if self.try_more(pools, count) {
                 return;
             }
         }
@@ -451,8 +569,8 @@ impl Permit {
             let surplus = self.held.num_permits().saturating_sub(received);
             drop(self.held.split(surplus));
         } else {
-            let nothing = Arc::clone(&pools.general).try_acquire_many_owned(0);
-            self.held = nothing.expect("nobody is refused nothing");
+            let is_moved = self.try_move(pools, 0);
+            debug_assert!(is_moved, "nobody is refused nothing");
         }
         self.granted = self.held.num_permits();
     }
@@ -489,6 +607,7 @@ impl Permit {
         admission: &Admission,
         answer: A,
         bytes: usize,
+        beside: Beside<'_>,
         repeats: &mut u32,
     ) -> Option<A> {
         if self.try_grow(admission, bytes) {
@@ -502,14 +621,15 @@ impl Permit {
             }
             _ => Some(answer),
         };
-        self.grow(admission, bytes).await;
+        self.grow(admission, bytes, beside).await;
         kept
     }
 
     /// Holds from now on what `other` holds, too; both are of one part of the budget.
     pub fn merge(&mut self, other: Permit) {
-        let Permit { granted, held, receiving, grown, oversized } = other;
+        let Permit { granted, held, receiving, grown, oversized, turn } = other;
         debug_assert!(receiving.is_none(), "what is half-received is not mixed with anything");
+        debug_assert!(turn.is_none(), "who has the turn is alone");
         self.granted += granted;
         self.held.merge(held);
         match (&mut self.grown, grown) {
@@ -552,9 +672,9 @@ mod tests {
             .map(|_| admission.try_admit(9 * MIB / 2, Class::Data).expect("four times 4.5 MiB fit"))
             .collect();
         assert!(admission.try_admit(5 * MIB, Class::Data).is_none());
-        let mut big = pin!(admission.admit(5 * MIB, Class::Data));
+        let mut big = pin!(admission.admit(5 * MIB, Class::Data, Beside::Nothing));
         assert!(poll(big.as_mut()).is_pending());
-        let mut small = pin!(admission.admit(MIB, Class::Data));
+        let mut small = pin!(admission.admit(MIB, Class::Data, Beside::Nothing));
         assert!(poll(small.as_mut()).is_pending(), "a later small request does not overtake");
         drop(first);
         assert!(poll(big).is_ready());
@@ -570,7 +690,7 @@ mod tests {
         let held = admission.try_admit(large, Class::Data).expect("there is room");
         assert_eq!(admission.slowest(MIB), Duration::MAX);
         {
-            let mut next = pin!(admission.admit(large, Class::Data));
+            let mut next = pin!(admission.admit(large, Class::Data, Beside::Nothing));
             assert!(poll(next.as_mut()).is_pending());
             assert_eq!(admission.slowest(MIB), Duration::from_secs(4));
         }
@@ -645,7 +765,7 @@ mod tests {
         assert!(permit.try_grow(&admission, 4 * MIB));
         let mut other = others.pop().expect("some were admitted");
         {
-            let mut growing = pin!(other.grow(&admission, 3 * MIB));
+            let mut growing = pin!(other.grow(&admission, 3 * MIB, Beside::Nothing));
             assert!(poll(growing.as_mut()).is_pending());
             permit.shrink(10);
             assert_eq!(permit.bytes(), 10);
@@ -654,6 +774,81 @@ mod tests {
         assert_eq!((other.bytes(), held(&admission, "growth")), (3 * MIB, 2 * MIB));
         drop((permit, other, others, rest));
         assert_eq!(admission.available(), Admission::new(32 * MIB).available());
+    }
+
+    /// Clients that read no answers held all of the general part until they were closed, 30 s and more, and one who wrote a
+    /// record waited behind them.
+    #[tokio::test(start_paused = true)]
+    async fn who_wants_little_passes_a_full_budget_one_at_a_time_of_a_connection() {
+        let admission = Admission::new(32 * MIB);
+        let _all = admission.try_admit(admission.available(), Class::Data);
+        let mut large = pin!(admission.admit(SMALL_BYTES_MAX + 1, Class::Data, Beside::Nothing));
+        assert!(poll(large.as_mut()).is_pending());
+        assert!(admission.try_admit(100, Class::Data).is_none(), "who has others beside it does not ask");
+        let turn = Arc::new(Semaphore::new(1));
+        let beside = Beside::Others(&turn);
+        let first = admission.admit(SMALL_BYTES_MAX, Class::Data, beside).await;
+        assert!(first.is_small(&admission));
+        {
+            let mut second = pin!(admission.admit(100, Class::Data, beside));
+            assert!(poll(second.as_mut()).is_pending(), "it is another's turn");
+            let other = admission.admit(100, Class::Data, Beside::Others(&Arc::new(Semaphore::new(1)))).await;
+            assert!(other.is_small(&admission), "of another connection");
+            drop(first);
+            assert!(poll(second).is_ready());
+        }
+        let mut many: Vec<_> = Vec::new();
+        loop {
+            let mut next = Box::pin(admission.admit(SMALL_BYTES_MAX, Class::Data, Beside::Nothing));
+            match poll(next.as_mut()) {
+                Poll::Ready(permit) => many.push(permit),
+                Poll::Pending => break,
+            }
+        }
+        assert_eq!(many.len(), admission.0.small_bytes / SMALL_BYTES_MAX);
+        assert!(poll(large).is_pending());
+    }
+
+    /// A request that had come in while there was room needed some more, and waited for what others held.
+    #[tokio::test(start_paused = true)]
+    async fn who_needs_a_little_more_may_stand_in_the_small_part() {
+        let admission = Admission::new(32 * MIB);
+        let mut permit = admission.try_admit(1000, Class::Data).expect("fits");
+        let mut other = admission.try_admit(1000, Class::Data).expect("fits");
+        let all = admission.try_admit(admission.available(), Class::Data).expect("fits");
+        assert!(other.try_grow(&admission, 1000 + admission.0.growth_bytes));
+        permit.grow(&admission, 2000, Beside::Nothing).await;
+        assert!(permit.is_small(&admission));
+        assert_eq!((permit.bytes(), held(&admission, "small"), admission.available()), (2000, 2000, 1000));
+
+        // There it may have its share, and no more: what is larger waits as all others do, and holds none of it.
+        assert!(permit.try_grow(&admission, SMALL_BYTES_MAX));
+        assert!(!permit.try_grow(&admission, SMALL_BYTES_MAX + 1));
+        {
+            let mut growing = pin!(permit.grow(&admission, SMALL_BYTES_MAX + 1, Beside::Nothing));
+            assert!(poll(growing.as_mut()).is_pending());
+            assert_eq!(held(&admission, "small"), 0);
+            drop(all);
+            tokio::time::timeout(2 * LOOK_AGAIN, growing).await.expect("there is room");
+        }
+        assert!(!permit.is_small(&admission));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_was_set_aside_is_to_be_taken_soon() {
+        let (admission, usual) = (Admission::new(32 * MIB), Duration::from_secs(30));
+        let all = admission.try_admit(admission.available(), Class::Data);
+        let mut small = admission.admit(1000, Class::Data, Beside::Nothing).await;
+        let mut heartbeat = admission.try_admit(1000, Class::Control).expect("the reserve");
+        for permit in [&mut small, &mut heartbeat] {
+            assert_eq!(permit.patience(&admission, usual), PATIENCE_SET_ASIDE);
+        }
+        drop(all);
+        for permit in [&mut small, &mut heartbeat] {
+            assert_eq!(permit.patience(&admission, usual), usual);
+        }
+        assert_eq!((held(&admission, "small"), held(&admission, "control")), (0, 0));
+        assert_eq!(held(&admission, "requests"), 2000);
     }
 
     /// It stood alone in growth and held that, however much it took: 25,000 partitions of one request in 64 MiB took 9 MiB
@@ -665,7 +860,7 @@ mod tests {
         let mut permit = admission.try_admit(1000, Class::Data).expect("fits");
         let mut others: Vec<_> = std::iter::from_fn(|| admission.try_admit(MIB, Class::Data)).collect();
         {
-            let mut growing = pin!(permit.grow(&admission, 6 * MIB));
+            let mut growing = pin!(permit.grow(&admission, 6 * MIB, Beside::Nothing));
             assert!(poll(growing.as_mut()).is_pending());
             for _ in 0..5 {
                 others.truncate(others.len() - 1);
@@ -684,7 +879,7 @@ mod tests {
         // What cannot be had in all stands alone, with all that can.
         drop(others);
         permit.shrink(10);
-        permit.grow(&admission, 50 * MIB).await;
+        permit.grow(&admission, 50 * MIB, Beside::Nothing).await;
         assert_eq!(permit.bytes(), 50 * MIB);
         assert_eq!(held(&admission, "growth"), admission.0.growth_bytes);
         assert_eq!(held(&admission, "requests"), admission.0.alone_bytes_max());
@@ -717,7 +912,7 @@ mod tests {
         let grow = permits.into_iter().zip(sizes.into_iter().cycle()).map(|(mut permit, bytes)| {
             let admission = admission.clone();
             Box::pin(async move {
-                permit.grow(&admission, bytes).await;
+                permit.grow(&admission, bytes, Beside::Nothing).await;
                 assert!(permit.held_bytes() >= bytes.min(most));
                 tokio::time::sleep(LOOK_AGAIN).await;
             }) as std::pin::Pin<Box<dyn Future<Output = ()>>>
@@ -735,9 +930,9 @@ mod tests {
         small.shrink(0);
         large = admission.try_receive(100 * MIB, Class::Data);
         let mut large = large.expect("an idle budget takes any request");
-        let mut growing = pin!(small.grow(&admission, 2 * MIB));
+        let mut growing = pin!(small.grow(&admission, 2 * MIB, Beside::Nothing));
         assert!(poll(growing.as_mut()).is_pending());
-        assert!(poll(pin!(large.grow(&admission, 130 * MIB))).is_ready());
+        assert!(poll(pin!(large.grow(&admission, 130 * MIB, Beside::Nothing))).is_ready());
         assert!(poll(growing.as_mut()).is_pending());
         drop(large);
         assert!(tokio::time::timeout(2 * LOOK_AGAIN, growing).await.is_ok());
@@ -759,7 +954,7 @@ mod tests {
         let burst = admission.try_admit(admission.available(), Class::Data);
         assert!(slow.try_grow(&admission, 100 + admission.0.growth_bytes));
         {
-            let mut growing = pin!(waiting.grow(&admission, MIB));
+            let mut growing = pin!(waiting.grow(&admission, MIB, Beside::Nothing));
             assert!(poll(growing.as_mut()).is_pending());
             drop(burst);
             let soon = tokio::time::timeout(2 * LOOK_AGAIN, growing);
@@ -778,7 +973,7 @@ mod tests {
         let mut repeats = 1;
         let answer = Arc::new(());
         {
-            let kept = pin!(permit.keep(&admission, Arc::clone(&answer), 10, &mut repeats));
+            let kept = pin!(permit.keep(&admission, Arc::clone(&answer), 10, Beside::Nothing, &mut repeats));
             assert!(matches!(poll(kept), Poll::Ready(Some(_))));
         }
         assert_eq!((permit.bytes(), repeats), (MIB, 1), "there is room");
@@ -790,7 +985,8 @@ mod tests {
         assert!(other.try_grow(&admission, 100 + growth));
         let all = 10 + growth;
         {
-            let mut kept = pin!(permit.keep(&admission, Arc::clone(&answer), all, &mut repeats));
+            let mut kept =
+                pin!(permit.keep(&admission, Arc::clone(&answer), all, Beside::Nothing, &mut repeats));
             assert!(poll(kept.as_mut()).is_pending());
             assert_eq!(Arc::strong_count(&answer), 1, "what waits for room is not there meanwhile");
             other.shrink(100);
@@ -799,10 +995,13 @@ mod tests {
         assert_eq!((permit.bytes(), repeats), (all, 0));
 
         // Made again it is larger still: now it waits as it is, and so does a small one of another request.
+        let small = Arc::clone(&admission.0.small);
+        let _small = small.try_acquire_many_owned(admission.0.small_bytes as u32).expect("nobody has any");
         permit.shrink(10);
         assert!(other.try_grow(&admission, 100 + growth));
         for (bytes, mut repeats) in [(all, 0), (KEPT_BYTES_MAX, REPEATS_MAX)] {
-            let mut kept = pin!(permit.keep(&admission, Arc::clone(&answer), bytes, &mut repeats));
+            let mut kept =
+                pin!(permit.keep(&admission, Arc::clone(&answer), bytes, Beside::Nothing, &mut repeats));
             assert!(poll(kept.as_mut()).is_pending());
             assert_eq!(Arc::strong_count(&answer), 2);
         }
@@ -817,7 +1016,10 @@ mod tests {
         }
         assert_eq!(waiting.len(), 512, "a bound of its own");
         let all = admission.available();
-        assert!(poll(pin!(admission.admit(100 * MIB, Class::Data))).is_ready(), "{all} bytes are free");
+        assert!(
+            poll(pin!(admission.admit(100 * MIB, Class::Data, Beside::Nothing))).is_ready(),
+            "{all} bytes are free"
+        );
     }
 
     #[test]

@@ -17,6 +17,7 @@ use kolk_wire_kafka::records::compress::Limits;
 use kolk_wire_kafka::records::record::{self, RecordError};
 use kolk_wire_kafka::records::{self, BatchError, BatchHeader, CompressError, Compression, RecordIter};
 
+use crate::admission::Beside;
 use crate::gather;
 use crate::topics::is_compacted;
 use crate::unreadable::{self, Met};
@@ -253,7 +254,7 @@ impl Broker {
         if permit.is_none() {
             // What they pin is let go.
             partitions.iter_mut().flatten().for_each(|read| read.pieces.clear());
-            let admitted = admission.admit(bytes, Class::Data);
+            let admitted = admission.admit(bytes, Class::Data, Beside::Nothing);
             let at_most = Duration::from_millis(if is_crowded { CROWDED_WAIT_MS } else { u64::MAX });
             permit = tokio::time::timeout(at_most, admitted).await.ok();
             if let Some(granted) = &mut permit {

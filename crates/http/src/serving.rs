@@ -37,7 +37,7 @@ pub trait Service: Clone + Send + Sync + 'static {
 }
 
 /// Who sent a request.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Sender {
     /// The peer's address.
     pub peer: SocketAddr,
@@ -45,6 +45,8 @@ pub struct Sender {
     pub local: SocketAddr,
     /// A body of which nothing comes for so long is given up (see [`read_body`](crate::read_body)).
     pub stall: Duration,
+    /// One permit for all requests of its connection: for what only one of them may have at a time.
+    pub turn: Arc<Semaphore>,
 }
 
 /// What connections may do.
@@ -324,7 +326,8 @@ impl Stop {
 /// Serves one connection to its end, in whichever HTTP its first bytes choose; says in a word why it ended.
 async fn serve_connection(accepted: Accepted, service: impl Service, shared: &Shared) -> &'static str {
     let Shared { door, settings, stop, .. } = shared;
-    let from = Sender { peer: accepted.peer, local: accepted.local, stall: settings.stall };
+    let turn = Arc::new(Semaphore::new(1));
+    let from = Sender { peer: accepted.peer, local: accepted.local, stall: settings.stall, turn };
     let place = shared.place();
     let activity = &place.activity;
     let buffers = Arc::clone(&settings.buffers);
@@ -350,7 +353,7 @@ async fn serve_connection(accepted: Accepted, service: impl Service, shared: &Sh
         .keep_alive_timeout(settings.stall)
         .auto_date_header(false);
     let requests = service_fn(|request| {
-        let (service, activity) = (service.clone(), Arc::clone(activity));
+        let (service, activity, from) = (service.clone(), Arc::clone(activity), from.clone());
         let answering = activity.request();
         async move {
             let _answering = answering;

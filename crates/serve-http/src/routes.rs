@@ -123,7 +123,7 @@ impl Routes {
                 Answer { status: StatusCode::OK, content_type: format.content_type(), body, allow: None }
             }
             "/admin/backup" => {
-                if let Some(refused) = refuse_strangers(&head.headers, from) {
+                if let Some(refused) = refuse_strangers(&head.headers, &from) {
                     return refused;
                 }
                 let Ok(body) = read_body(body, BODY_BYTES_MAX, 0, from.stall, || Duration::MAX).await else {
@@ -161,7 +161,7 @@ fn wanted_format(headers: &HeaderMap) -> Format {
 }
 
 /// What changes something is for programs of this machine.
-fn refuse_strangers(headers: &HeaderMap, from: Sender) -> Option<Answer> {
+fn refuse_strangers(headers: &HeaderMap, from: &Sender) -> Option<Answer> {
     let is_near = |address: std::net::SocketAddr| address.ip().is_loopback();
     if !is_near(from.peer) || !is_near(from.local) {
         return Some(Answer::error(StatusCode::FORBIDDEN, "this is for programs of the server's machine"));

@@ -5,8 +5,10 @@
 //! types see to it: a [`Reply`] comes from [`Unencoded::encode`] alone, which takes the permit, and whoever copies bytes
 //! into an [`Outbox`] hands their permit over with them.
 
+use std::time::Duration;
+
 use bytes::BytesMut;
-use kolk_broker::Permit;
+use kolk_broker::{Admission, Permit};
 use kolk_engine::Piece;
 use kolk_wire_kafka::ApiKey;
 use kolk_wire_kafka::codec::{EncodeError, Message};
@@ -139,6 +141,11 @@ impl Outbox {
     /// What is to be written. [`Outbox::written`] is called once it is gone.
     pub fn bytes(&mut self) -> &mut BytesMut {
         &mut self.bytes
+    }
+
+    /// See [`Permit::patience`].
+    pub fn patience(&mut self, admission: &Admission, usual: Duration) -> Duration {
+        self.permit.as_mut().map_or(usual, |held| held.patience(admission, usual))
     }
 
     /// Gives back what the answers held, and memory beyond what is usual.

@@ -25,7 +25,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use kolk_broker::admission::REQUEST_BYTES;
+use kolk_broker::admission::{Beside, REQUEST_BYTES};
 use kolk_broker::{Class, Permit};
 use kolk_engine::EngineError;
 use kolk_engine::door::{Accepted, Stream};
@@ -403,7 +403,7 @@ impl Connection {
                 self.answer_all().await?;
                 self.flush().await?;
                 let shared = Arc::clone(&self.shared);
-                let admitted = shared.broker.admission().admit(admitted_bytes, class);
+                let admitted = shared.broker.admission().admit(admitted_bytes, class, Beside::Nothing);
                 unless_stopped_for(&shared, Duration::ZERO, admitted).await?
             }
         };
@@ -421,8 +421,15 @@ impl Connection {
                 };
                 drop(body);
                 self.waiting_bytes += decided.bytes();
+                let is_small = decided.permit().is_small(self.shared.broker.admission());
                 self.waiting.push_back(Waiting { decided, taken: self.now, frame_bytes });
-                if self.waiting.len() >= PIPELINE_REQUESTS_MAX || self.waiting_bytes >= PIPELINE_BYTES_MAX {
+                if is_small {
+                    // It has its place on the condition that nothing comes beside it.
+                    self.answer_all().await?;
+                    self.flush().await?;
+                } else if self.waiting.len() >= PIPELINE_REQUESTS_MAX
+                    || self.waiting_bytes >= PIPELINE_BYTES_MAX
+                {
                     self.answer_oldest().await?;
                 }
             }
@@ -496,7 +503,7 @@ impl Connection {
         self.flush().await?;
         let shared = Arc::clone(&self.shared);
         let bytes = held.request_bytes + held.waited_bytes;
-        let grown = held.permit.grow(shared.broker.admission(), bytes);
+        let grown = held.permit.grow(shared.broker.admission(), bytes, Beside::Nothing);
         unless_stopped_for(&shared, Duration::ZERO, grown).await?;
         let request = ProduceRequest::decode(body, header.api_version)?;
         let decided = produce::decide(&shared, &mut self.topics, header, request, held)?;

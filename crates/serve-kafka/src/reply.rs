@@ -126,7 +126,8 @@ pub(crate) async fn flush(
     outbox: &mut Outbox,
     pace: Pace<'_>,
 ) -> Result<(), SendError> {
-    let sending = Sending::new(pace, outbox.len());
+    let stall = outbox.patience(pace.admission, pace.stall);
+    let sending = Sending::new(Pace { stall, ..pace }, outbox.len());
     let out = outbox.bytes();
     while !out.is_empty() {
         let written = sending.progress(poll_fn(|cx| Pin::new(&mut *stream).poll_write(cx, out))).await?;
@@ -139,8 +140,10 @@ pub(crate) async fn flush(
 /// Writes a reply: what is in memory and small pieces of files in as few calls as they fit into, large pieces of files by
 /// themselves. Its permit is given back at the end.
 pub(crate) async fn send(stream: &mut dyn Stream, reply: Reply, pace: Pace<'_>) -> Result<(), SendError> {
-    let sending = Sending::new(pace, reply.len());
-    let Reply { frame, records, permit: _permit, .. } = reply;
+    let length = reply.len();
+    let Reply { frame, records, mut permit, .. } = reply;
+    let stall = permit.patience(pace.admission, pace.stall);
+    let sending = Sending::new(Pace { stall, ..pace }, length);
     let mut writing = Writing { stream, sending, queue: Queue::default(), records, has_let_go: false };
     for segment in frame.segments {
         match segment {

@@ -6,7 +6,6 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -14,7 +13,7 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode, Version};
-use kolk_broker::admission::REQUEST_BYTES;
+use kolk_broker::admission::{Beside, REQUEST_BYTES};
 use kolk_broker::{Class, Permit};
 use kolk_engine::metrics::{Face, RequestCost};
 use kolk_http::{BodyError, Sender};
@@ -46,12 +45,12 @@ impl kolk_http::Service for Connected {
     type Body = AnswerContent;
 
     async fn answer(&self, request: Request<Incoming>, from: Sender) -> Response<AnswerContent> {
-        answer(&self.0, request, from.stall).await
+        answer(&self.0, request, from).await
     }
 }
 
 /// Answers one request.
-async fn answer(service: &Service, request: Request<Incoming>, stall: Duration) -> Response<AnswerContent> {
+async fn answer(service: &Service, request: Request<Incoming>, from: Sender) -> Response<AnswerContent> {
     let taken = Instant::now();
     let (head, body) = request.into_parts();
     let mut asked = Asked::default();
@@ -65,7 +64,7 @@ async fn answer(service: &Service, request: Request<Incoming>, stall: Duration) 
     } else if preflight {
         Ok(preflight_answer(&head.headers))
     } else {
-        requested(service, &head, body, stall, &mut asked).await.map(of_answer)
+        requested(service, &head, body, from, &mut asked).await.map(of_answer)
     };
     let mut response = answered.unwrap_or_else(|refused| {
         service.metrics().error(asked.place(), refused.name(), 1);
@@ -177,7 +176,7 @@ async fn requested(
     service: &Service,
     head: &hyper::http::request::Parts,
     body: Incoming,
-    stall: Duration,
+    from: Sender,
     asked: &mut Asked,
 ) -> Result<Answer, Refused> {
     if head.method != Method::POST {
@@ -196,7 +195,7 @@ async fn requested(
     };
 
     asked.operation = operation;
-    let (body, permit) = read_body(service, head.version, &head.headers, body, operation, stall).await?;
+    let (body, permit) = read_body(service, head, body, operation, &from).await?;
     asked.bytes = body.len();
     if body.is_empty() {
         let code = if operation.is_some() { ErrorCode::Serialization } else { ErrorCode::UnknownOperation };
@@ -213,7 +212,8 @@ async fn requested(
         return Err(Refused::Service(format, ServiceError::bare(ErrorCode::UnknownOperation)));
     };
     let signed = sigv4::check(&head.headers, head.uri.query(), service.settings().unsigned_allowed);
-    Ok(operations::run(service, operation, Call { format, body, signed, permit: Some(permit) }).await)
+    let call = Call { format, body, signed, permit: Some(permit), turn: from.turn };
+    Ok(operations::run(service, operation, call).await)
 }
 
 /// A body up to this size is read before room for it is asked for: it does not queue with large ones that come slowly.
@@ -224,15 +224,14 @@ const SMALL_BYTES_HTTP2: usize = 2 * 1024;
 /// Reads the body into memory that the budget has granted.
 async fn read_body(
     service: &Service,
-    version: Version,
-    headers: &HeaderMap,
+    head: &hyper::http::request::Parts,
     body: Incoming,
     operation: Option<Operation>,
-    stall: Duration,
+    from: &Sender,
 ) -> Result<(Bytes, Permit), Refused> {
     let limit = service.settings().body_bytes_max;
     let length =
-        headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+        head.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if length.is_some_and(|length| length > limit as u64) {
         return Err(Refused::Closing(StatusCode::PAYLOAD_TOO_LARGE));
     }
@@ -243,12 +242,12 @@ async fn read_body(
         _ => Class::Control,
     };
     // The body, and once more what is decoded out of it.
-    let small = if version == Version::HTTP_2 { SMALL_BYTES_HTTP2 } else { SMALL_BYTES };
+    let small = if head.version == Version::HTTP_2 { SMALL_BYTES_HTTP2 } else { SMALL_BYTES };
     let admission = service.broker().admission();
     let bytes = expected * 2 + REQUEST_BYTES;
     let permit = if expected <= small { None } else { Some(admission.receive(bytes, class).await) };
     let slowest = || admission.slowest(expected);
-    let body = kolk_http::read_body(body, limit, expected, stall, slowest).await.map_err(|error| {
+    let body = kolk_http::read_body(body, limit, expected, from.stall, slowest).await.map_err(|error| {
         Refused::Closing(match error {
             BodyError::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             BodyError::Broken => StatusCode::BAD_REQUEST,
@@ -257,7 +256,7 @@ async fn read_body(
     })?;
     let bytes = body.len() * 2 + REQUEST_BYTES;
     let permit = match permit {
-        None => admission.admit(bytes, class).await,
+        None => admission.admit(bytes, class, Beside::Others(&from.turn)).await,
         Some(mut permit) => {
             permit.received();
             permit.shrink(bytes);

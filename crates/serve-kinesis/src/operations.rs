@@ -1,13 +1,17 @@
 //! Which handler serves which operation, and how its request and answer become values and bytes.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use kolk_broker::Permit;
-use kolk_broker::admission::{REPEATS_MAX, REQUEST_BYTES};
+use kolk_broker::admission::{Beside, REPEATS_MAX, REQUEST_BYTES};
 use kolk_wire_kinesis::codec::RecordsPieces;
 use kolk_wire_kinesis::requests::*;
 use kolk_wire_kinesis::{
     DecodeError, ErrorCode, Format, Operation, Request, ServiceError, decode, encode_reply,
 };
+
+use tokio::sync::Semaphore;
 
 use crate::handlers;
 use crate::service::Service;
@@ -20,6 +24,8 @@ pub(crate) struct Call {
     pub signed: Result<(), ServiceError>,
     /// The memory it was granted; an operation that waits for more gives it back first.
     pub permit: Option<Permit>,
+    /// See [`kolk_http::Sender::turn`].
+    pub turn: Arc<Semaphore>,
 }
 
 /// An answer: status, body, and the memory it was granted.
@@ -143,7 +149,9 @@ pub(crate) async fn run(service: &Service, operation: Operation, mut call: Call)
             return answer;
         };
         let bytes = bytes.len() + REQUEST_BYTES;
-        if let Some(mut answer) = permit.keep(admission, answer, bytes, &mut repeats).await {
+        if let Some(mut answer) =
+            permit.keep(admission, answer, bytes, Beside::Others(&call.turn), &mut repeats).await
+        {
             permit.shrink(bytes);
             answer.permit = Some(permit);
             return answer;

@@ -8,7 +8,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use kolk_broker::shards::Shards;
-use kolk_broker::{Broker, Settings as BrokerSettings};
+use kolk_broker::{Broker, Class, Settings as BrokerSettings};
 use kolk_engine::door::{Door, Stream, real};
 use kolk_engine::memory::{MemoryEngine, MemoryOptions};
 use kolk_http::{Serving, Settings as ServerSettings, Slowest};
@@ -24,6 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 struct Face {
     door: Door,
+    broker: Broker,
     serving: Option<Serving>,
 }
 
@@ -35,8 +36,8 @@ async fn face(change: impl FnOnce(&mut Settings, &mut ServerSettings)) -> Face {
     let mut server = ServerSettings::default();
     change(&mut settings, &mut server);
     let listener = door.network.listen(([127, 0, 0, 1], 0).into()).await.expect("a free port");
-    let serving = serve(Service::new(Shards::new(broker), settings), vec![listener], server);
-    Face { door, serving: Some(serving) }
+    let serving = serve(Service::new(Shards::new(broker.clone()), settings), vec![listener], server);
+    Face { door, broker, serving: Some(serving) }
 }
 
 impl Face {
@@ -498,6 +499,37 @@ async fn a_peer_that_takes_a_large_record_slowly_gets_it() {
         }
     }
     drop(stream);
+    face.stop().await;
+}
+
+/// Clients that took pages slowly held all that there is for requests, and who put a record waited 37 s behind them.
+#[tokio::test]
+async fn who_puts_little_is_served_whoever_holds_the_memory() {
+    let face = face(|_, _| ()).await;
+    face.call(false, Format::Json, &create("stream")).await;
+    let admission = face.broker.admission();
+    let held = admission.try_admit(admission.available(), Class::Data);
+    for http2 in [false, true] {
+        face.call(http2, Format::Cbor, &put("stream", 4, 100)).await;
+    }
+    // Many at once on one connection, each in its turn.
+    let stream = TokioIo::new(face.connect().await);
+    let (mut sender, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await.expect("h2c");
+    face.door.tasks.spawn("client", Box::pin(async { _ = connection.await }));
+    let body = encode::<PutRecordsInput>(Format::Json, &put("stream", 4, 100));
+    let asked: Vec<_> = (0..16)
+        .map(|_| {
+            let request = signed("PutRecords", Format::Json.content_type()).body(Full::new(body.clone()));
+            sender.send_request(request.expect("a request"))
+        })
+        .collect();
+    for answer in asked {
+        let answer = answer.await.expect("an answer");
+        assert_eq!(answer.status(), 200);
+        answer.into_body().collect().await.expect("a whole answer");
+    }
+    drop(held);
     face.stop().await;
 }
 

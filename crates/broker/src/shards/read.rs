@@ -18,6 +18,7 @@ use kolk_wire_kafka::records::{
 
 use super::seek::Slice;
 use super::{Shards, ShardsError, Stream};
+use crate::admission::Beside;
 use crate::{Class, Permit};
 
 /// Bytes asked of the log at once.
@@ -146,7 +147,8 @@ impl Shards {
     /// Room for a page in the making: its records, what is read for it, and a batch of them decompressed.
     async fn room(&self, page: &Page) -> Permit {
         let bytes = page.limits.bytes + READ_BYTES + page.costs.read + page.costs.decompressed;
-        self.broker.admission().admit(bytes, Class::Data).await
+        // Whatever its sender has beside it: it is never small.
+        self.broker.admission().admit(bytes, Class::Data, Beside::Nothing).await
     }
 
     /// The tail of the state; the pending resolves when what was seen is durable.

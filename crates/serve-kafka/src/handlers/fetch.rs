@@ -9,7 +9,7 @@
 //! preferred replicas and KIP-951 hints have no meaning.
 
 use kolk_broker::Permit;
-use kolk_broker::admission::REQUEST_BYTES;
+use kolk_broker::admission::{Beside, REQUEST_BYTES};
 use kolk_broker::partitions::ReadCosts;
 use kolk_broker::topics::TopicKey;
 use kolk_engine::map::HashMap;
@@ -132,7 +132,7 @@ pub(crate) async fn handle(
     let found: Vec<Found> = found.into_iter().flatten().collect();
     let (response, records) = shape(context, turn, found, read_committed);
     let answer = context.answer_with(response, records)?;
-    permit.grow(admission, answer.bytes() + record_bytes).await;
+    permit.grow(admission, answer.bytes() + record_bytes, Beside::Nothing).await;
     Ok(answer.encode(permit, record_bytes)?)
 }
 

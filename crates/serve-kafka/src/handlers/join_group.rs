@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use kolk_broker::Permit;
-use kolk_broker::admission::REQUEST_BYTES;
+use kolk_broker::admission::{Beside, REQUEST_BYTES};
 use kolk_broker::groups::{GroupError, JoinRequest, Joined, JoinedMember};
 use kolk_wire_kafka::messages::join_group::{JoinGroupRequest, JoinGroupResponse, JoinGroupResponseMember};
 use kolk_wire_kafka::{ApiKey, Str};
@@ -46,7 +46,7 @@ pub(crate) async fn handle(
         None => {
             // Many answers may wait, and for each of them the members may be others: a leader gets its list anew.
             let leads = joined.as_mut().is_ok_and(|joined| !std::mem::take(&mut joined.members).is_empty());
-            let permit = admission.admit(bytes, class).await;
+            let permit = admission.admit(bytes, class, Beside::Nothing).await;
             if leads {
                 joined = joined.and_then(|joined| {
                     let (leader, generation) = (&joined.member_id, joined.generation);
@@ -58,7 +58,7 @@ pub(crate) async fn handle(
         }
     };
     // The list may have become longer: static members come back by another id.
-    permit.grow(admission, made_bytes(&joined, &asked_id)).await;
+    permit.grow(admission, made_bytes(&joined, &asked_id), Beside::Nothing).await;
     let answer = context.answer(response(context.version(), joined, asked_id))?;
     Ok(answer.encode(permit, REQUEST_BYTES)?)
 }

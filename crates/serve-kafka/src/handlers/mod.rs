@@ -35,7 +35,7 @@ mod sync_group;
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use kolk_broker::admission::{REPEATS_MAX, REQUEST_BYTES};
+use kolk_broker::admission::{Beside, REPEATS_MAX, REQUEST_BYTES};
 use kolk_broker::topics::TopicKey;
 use kolk_broker::{Admission, Broker, Permit};
 use kolk_engine::{LEADER_EPOCH, TopicId};
@@ -175,7 +175,7 @@ pub(crate) async fn decode<M: Message>(
     loop {
         match try_decode(broker, &body, version, permit, &charge)? {
             Ok(request) => return Ok(request),
-            Err(NeedsRoom(bytes)) => permit.grow(broker.admission(), bytes).await,
+            Err(NeedsRoom(bytes)) => permit.grow(broker.admission(), bytes, Beside::Nothing).await,
         }
     }
 }
@@ -224,13 +224,13 @@ pub(crate) async fn handle(
         let answer = match answer(&context, api, body.clone(), &mut room).await? {
             Ok(answer) => answer,
             Err(NeedsRoom(bytes)) => {
-                permit.grow(admission, bytes).await;
+                permit.grow(admission, bytes, Beside::Nothing).await;
                 is_granted = true;
                 continue;
             }
         };
         let bytes = answer.bytes() + REQUEST_BYTES;
-        if let Some(answer) = permit.keep(admission, answer, bytes, &mut repeats).await {
+        if let Some(answer) = permit.keep(admission, answer, bytes, Beside::Nothing, &mut repeats).await {
             return Ok(answer.encode(permit, REQUEST_BYTES)?);
         }
     }
@@ -241,7 +241,7 @@ pub(crate) async fn handle(
 async fn admitted<M: Message>(context: &Context<'_>, api: ApiKey, response: M) -> Result<Reply, Close> {
     let answer = context.answer(response)?;
     let bytes = answer.bytes() + REQUEST_BYTES;
-    let permit = context.broker().admission().admit(bytes, apis::class(api.key())).await;
+    let permit = context.broker().admission().admit(bytes, apis::class(api.key()), Beside::Nothing).await;
     Ok(answer.encode(permit, REQUEST_BYTES)?)
 }
 

@@ -318,6 +318,11 @@ impl Decided {
         self.bytes
     }
 
+    /// The memory it holds.
+    pub fn permit(&self) -> &Permit {
+        &self.permit
+    }
+
     /// The answer, once everything it tells is durable.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Answer, Close>> {
         if let Some(appends) = &mut self.appends {

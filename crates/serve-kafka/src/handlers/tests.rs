@@ -159,7 +159,11 @@ impl World {
         let header =
             RequestHeader { api_key: R::KEY.key(), api_version: version, correlation_id: 1, client_id: None };
         let body = request.to_bytes(version).expect("a request");
-        let admitted = self.broker.admission().admit(body.len() + REQUEST_BYTES, kolk_broker::Class::Data);
+        let admitted = self.broker.admission().admit(
+            body.len() + REQUEST_BYTES,
+            kolk_broker::Class::Data,
+            Beside::Nothing,
+        );
         let permit = admitted.await;
         // From the beginning of a frame.
         tokio::time::sleep(Duration::from_millis(1)).await;

@@ -559,11 +559,7 @@ async fn offsets_are_weighed_before_they_are_answered() {
     client.call(9, &request).await;
 
     // Somebody holds nearly all of the budget, and what is set aside for answers.
-    let admission = server.broker.admission();
-    let mut held = admission.try_admit(1 << 20, Class::Data).unwrap();
-    let most = held.bytes() + admission.available() - (64 << 10);
-    assert!(held.try_grow(admission, most));
-    assert!(held.try_grow(admission, most + (500 << 10)));
+    let held = server.hold_memory(64 << 10);
     let group = OffsetFetchRequestGroup { group_id: "g".into(), topics: None, ..Default::default() };
     let request = OffsetFetchRequest { groups: vec![group], ..Default::default() };
     let id = client.send(9, &request).await;
@@ -595,13 +591,7 @@ async fn a_long_list_of_groups_is_weighed_before_it_is_made() {
     }
 
     // Room for the answer, and not for the lists that it is made of.
-    let admission = server.broker.admission();
-    let mut held = admission.try_admit(1 << 20, Class::Data).unwrap();
-    let most = held.bytes() + admission.available() - (512 << 10);
-    assert!(held.try_grow(admission, most));
-    let spare = admission.try_admit(admission.available(), Class::Data).unwrap();
-    assert!(held.try_grow(admission, most + (500 << 10)));
-    drop(spare);
+    let held = server.hold_memory(512 << 10);
     let id = client.send(5, &ListGroupsRequest::default()).await;
     let mut other = server.connect().await;
     for _ in 0..100 {

@@ -1,7 +1,7 @@
 //! Produce: what is taken, what is refused and how, acks 0, idempotent producers.
 
 use bytes::{Bytes, BytesMut};
-use kolk_broker::{Class, Settings};
+use kolk_broker::Settings;
 use kolk_wire_kafka::messages::api_versions::ApiVersionsRequest;
 use kolk_wire_kafka::messages::produce::{PartitionProduceData, ProduceRequest};
 use kolk_wire_kafka::records::batch::HEADER_BYTES;
@@ -285,11 +285,7 @@ async fn what_batches_are_packed_to_anew_is_in_the_budget() {
     assert_eq!(answer.error_code, ErrorCode::MessageTooLarge.code());
 
     // Somebody holds nearly all of the budget, and what is set aside for growth.
-    let admission = server.broker.admission();
-    let mut held = admission.try_admit(1 << 20, Class::Data).unwrap();
-    let most = held.bytes() + admission.available() - (64 << 10);
-    assert!(held.try_grow(admission, most));
-    assert!(held.try_grow(admission, most + (500 << 10)));
+    let mut held = server.hold_memory(64 << 10);
     let mut request = produce_request("t", 0, zeros(300 << 10));
     request.topic_data[0]
         .partition_data
@@ -302,7 +298,7 @@ async fn what_batches_are_packed_to_anew_is_in_the_budget() {
     assert_eq!(client.stream.try_read(&mut [0]).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
 
     // Room for one of the two: the other one is to be sent again.
-    held.shrink(most);
+    held.shrink(held.bytes() - (500 << 10));
     let answer = client.receive::<ProduceRequest>(9, id).await;
     let codes: Vec<i16> =
         answer.responses[0].partition_responses.iter().map(|partition| partition.error_code).collect();
@@ -333,10 +329,7 @@ async fn what_looking_into_a_batch_takes_is_in_the_budget() {
 
     let admission = server.broker.admission();
     let free = admission.available();
-    let mut held = admission.try_admit(1 << 20, Class::Data).unwrap();
-    assert!(held.try_grow(admission, (1 << 20) + admission.available() - (64 << 10)));
-    let most = held.bytes();
-    assert!(held.try_grow(admission, most + (500 << 10)));
+    let held = server.hold_memory(64 << 10);
     let id = client.send(9, &produce_request("t", 0, wide.into())).await;
     let mut other = server.connect().await;
     for _ in 0..50 {
@@ -354,5 +347,44 @@ async fn what_looking_into_a_batch_takes_is_in_the_budget() {
         other.call(3, &ApiVersionsRequest::default()).await;
     }
     assert_eq!(admission.available(), free);
+    server.stop().await;
+}
+
+/// Clients that read no answers held all that there is for requests until they were closed, 10 to 40 s, and who wrote or read
+/// a record waited behind them.
+#[tokio::test]
+async fn who_wants_little_is_served_whoever_holds_the_memory() {
+    let settings = Settings { memory_bytes_max: 8 << 20, ..Settings::default() };
+    let server = TestServer::start_with(settings, kolk_serve_kafka::Settings::default()).await;
+    let mut client = server.connect().await;
+    client.create_topic("t", 1, &[]).await;
+    let held = server.hold_memory(0);
+    let small = batch_with(Compression::None, &["x"]);
+    assert_eq!(client.produce("t", 0, small.clone()).await.error_code, 0);
+    assert_eq!(client.fetch("t", 0, 0).await.len(), 1);
+    // Several ahead of their answers, which still come in order.
+    let request = produce_request("t", 0, small);
+    let mut ids = Vec::new();
+    for _ in 0..20 {
+        ids.push(client.send(9, &request).await);
+    }
+    for (offset, id) in (1..).zip(ids) {
+        let answer = only_partition(client.receive::<ProduceRequest>(9, id).await);
+        assert_eq!((answer.error_code, answer.base_offset), (0, offset));
+    }
+    assert_eq!(client.fetch("t", 0, 0).await.len(), 21);
+    let parts = || server.broker.admission().parts();
+    assert!(parts().contains(&("small", 0, (8 << 20) / 32)), "it is given back: {:?}", parts());
+
+    // Who wants much waits.
+    let large = batch_with(Compression::None, &["x".repeat(200_000).as_str()]);
+    let id = client.send(9, &produce_request("t", 0, large)).await;
+    let mut other = server.connect().await;
+    for _ in 0..50 {
+        assert_eq!(other.fetch("t", 0, 0).await.len(), 21);
+    }
+    assert_eq!(client.stream.try_read(&mut [0]).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+    drop(held);
+    assert_eq!(only_partition(client.receive::<ProduceRequest>(9, id).await).error_code, 0);
     server.stop().await;
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use kolk_broker::{Broker, Settings};
+use kolk_broker::{Broker, Class, Permit, Settings};
 use kolk_engine::Engine;
 use kolk_engine::door::{Door, real};
 use kolk_engine::local::{LocalEngine, LocalOptions};
@@ -71,6 +71,19 @@ impl TestServer {
 
     pub async fn connect(&self) -> Client {
         Client::connect(self.address).await
+    }
+
+    /// Holds what there is of the budget for requests and their growth but `left` bytes, as clients do that take no answers.
+    pub fn hold_memory(&self, left: usize) -> Permit {
+        const GROWTH_BYTES: usize = 500 << 10;
+        let admission = self.broker.admission();
+        let mut held = admission.try_admit(1 << 20, Class::Data).expect("there is room");
+        let most = held.bytes() + admission.available() - left;
+        assert!(held.try_grow(admission, most));
+        let rest = admission.try_admit(admission.available(), Class::Data);
+        assert!(held.try_grow(admission, most + GROWTH_BYTES), "of 8 MiB that is what there is");
+        drop(rest);
+        held
     }
 
     /// Stops the face and closes the log.

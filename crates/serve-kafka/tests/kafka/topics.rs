@@ -1,6 +1,6 @@
 //! Topics: making them in every way that works and that does not, metadata, configs.
 
-use kolk_broker::{Class, Settings};
+use kolk_broker::Settings;
 use kolk_wire_kafka::ErrorCode;
 use kolk_wire_kafka::messages::create_partitions::{CreatePartitionsRequest, CreatePartitionsTopic};
 use kolk_wire_kafka::messages::create_topics::{
@@ -388,10 +388,7 @@ async fn who_waits_for_room_holds_up_no_other_description() {
     let (mut waiting, mut other) = (server.connect().await, server.connect().await);
     other.create_topic("t", 1, &[]).await;
     let admission = server.broker.admission();
-    let mut held = admission.try_admit(1 << 20, Class::Data).unwrap();
-    let most = held.bytes() + admission.available() - (64 << 10);
-    assert!(held.try_grow(admission, most));
-    assert!(held.try_grow(admission, most + (500 << 10)));
+    let held = server.hold_memory(64 << 10);
     let waits = admission.waits();
     let resource =
         DescribeConfigsResource { resource_type: 2, resource_name: "none".into(), ..Default::default() };
