@@ -448,8 +448,8 @@ impl<'a> Run<'a> {
         let batches = self.batches_in_segments().await;
         self.sim().kill().await;
         let whole = self.sim().save_disk();
-        let flipped = self.damage_a_file();
-        let hit = flipped.and_then(|(path, byte)| {
+        let (path, flipped) = self.damage_a_file();
+        let hit = flipped.and_then(|byte| {
             let of_file = |batch: &&Batch| path.file_name().is_some_and(|name| *name == *batch.file);
             batches.iter().filter(of_file).find(|batch| batch.bytes.contains(&byte))
         });
@@ -458,7 +458,7 @@ impl<'a> Run<'a> {
         let is_found = !matches!(&verified, Ok(damage) if damage.is_empty());
         self.world.note(format!("verify: {verified:?}"));
         if verified.is_ok() && is_found && self.world.below(2) == 0 {
-            self.repair(workloads, hit).await;
+            self.repair(workloads, &path, hit).await;
         } else {
             match try_start(self.sim(), DATA_DIR, self.options()).await {
                 Ok(server) => {
@@ -525,16 +525,16 @@ impl<'a> Run<'a> {
         batches
     }
 
-    /// Formats have fields of their own at both ends of a file: bits flip there as often as anywhere between. Returns where
-    /// one did.
-    fn damage_a_file(&self) -> Option<(PathBuf, u64)> {
+    /// Formats have fields of their own at both ends of a file: bits flip there as often as anywhere between. Returns which file,
+    /// and in which byte.
+    fn damage_a_file(&self) -> (PathBuf, Option<u64>) {
         let files: Vec<_> = self.sim().files().into_iter().filter(|(_, size)| *size > 0).collect();
         let (path, size) = &files[self.world.below(files.len() as u64) as usize];
         let byte = match self.world.below(8) {
             0 => {
                 self.world.note(format!("{} is lost", path.display()));
                 self.sim().lose_file(path);
-                return None;
+                return (path.clone(), None);
             }
             1 | 2 => self.world.below(HEAD_BYTES.min(*size)),
             3 | 4 => size - 1 - self.world.below(TAIL_BYTES.min(*size)),
@@ -543,12 +543,12 @@ impl<'a> Run<'a> {
         let bit = self.world.below(8) as u8;
         self.world.note(format!("bit {bit} of byte {byte} of {} flips", path.display()));
         self.sim().flip_bit(path, byte, bit);
-        Some((path.clone(), byte))
+        (path.clone(), Some(byte))
     }
 
     /// The operator asks what a repair would lose, repairs, and the log is what it was but for that. A bit that flipped in a
-    /// batch of a segment costs that batch at most.
-    async fn repair(&mut self, workloads: &[Box<dyn Workload>], hit: Option<&Batch>) {
+    /// batch of a segment costs that batch at most, and whatever happens to the manifest, nothing.
+    async fn repair(&mut self, workloads: &[Box<dyn Workload>], damaged: &Path, hit: Option<&Batch>) {
         let directory = Path::new(DATA_DIR);
         let options = self.plan.sizes.options();
         let asked =
@@ -556,6 +556,10 @@ impl<'a> Run<'a> {
         let asked = asked.expect("what can be verified can be judged");
         self.world.note(format!("a repair would lose: {asked:?}"));
         assert!(!asked.damage.is_empty(), "verify finds damage, and repair finds none");
+        if damaged.file_name().is_some_and(|name| name == "manifest") {
+            let is_whole = asked.lost.is_empty() && !asked.decisions_lost && !asked.times_lost;
+            assert!(is_whole, "there is a copy of the manifest: {asked:?}");
+        }
         if let Some(hit) = hit {
             let of_it = |lost: &local::Lost| {
                 lost.partition == hit.partition

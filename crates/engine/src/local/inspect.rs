@@ -56,11 +56,9 @@ pub struct Entry {
 
 /// Takes the directory's lock and reads its manifest. Where nothing can be written, as on a file system that met an error and is
 /// read-only since, nobody else writes either.
-pub(super) async fn begin(
-    door: &Door,
-    directory: &Path,
-) -> Result<(Box<dyn Send + Sync>, Manifest), OpenError> {
-    let manifest = recovery::read_manifest(&*door.disk, directory).await?.ok_or_else(|| OpenError::Io {
+pub(super) async fn begin(door: &Door, directory: &Path) -> Result<Begun, OpenError> {
+    let disk = &*door.disk;
+    let found = recovery::read_manifest_or_copy(disk, directory).await?.ok_or_else(|| OpenError::Io {
         path: directory.to_path_buf(),
         source: std::io::Error::new(std::io::ErrorKind::NotFound, "no data directory: it has no manifest"),
     })?;
@@ -71,8 +69,16 @@ pub(super) async fn begin(
         lock => lock?,
     };
     // The manifest may have been replaced before the lock was free.
-    let manifest = recovery::read_manifest(&*door.disk, directory).await?.unwrap_or(manifest);
-    Ok((lock, manifest))
+    let (manifest, damage) = recovery::read_manifest_or_copy(disk, directory).await?.unwrap_or(found);
+    Ok(Begun { lock, manifest, damage })
+}
+
+/// A directory that nobody else uses meanwhile.
+pub(super) struct Begun {
+    pub lock: Box<dyn Send + Sync>,
+    pub manifest: Manifest,
+    /// What is wrong with the manifest, of which this is the copy.
+    pub damage: Option<String>,
 }
 
 /// Checks everything in a data directory. `progress` is told each file that was read through, with its bytes.
@@ -83,9 +89,10 @@ pub async fn verify(
     directory: &Path,
     progress: &mut (dyn FnMut(&Path, u64) + Send),
 ) -> Result<Report, OpenError> {
-    let (_lock, manifest) = begin(door, directory).await?;
+    let Begun { lock: _lock, manifest, damage } = begin(door, directory).await?;
     let disk = &*door.disk;
-    let mut checks = Checks { report: Report::default(), progress, seen: HashMap::default(), covered: None };
+    let report = Report { damage: damage.into_iter().collect(), ..Report::default() };
+    let mut checks = Checks { report, progress, seen: HashMap::default(), covered: None };
     checks.covered = match manifest.snapshot {
         Some(id) => checks.snapshot(disk, directory, id).await,
         None => Some(Covered { least: 0, most: 0 }),
@@ -284,7 +291,7 @@ pub async fn dump(
     directory: &Path,
     out: &mut (dyn FnMut(Entry) + Send),
 ) -> Result<(), OpenError> {
-    let (_lock, manifest) = begin(door, directory).await?;
+    let Begun { lock: _lock, manifest, .. } = begin(door, directory).await?;
     let disk = &*door.disk;
     out(entry(
         "manifest",

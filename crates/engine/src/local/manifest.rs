@@ -9,8 +9,12 @@
 //! wal-from 4
 //! crc 1c291ca3
 //! ```
-//! A change is written to `manifest.new`, synced, renamed over `manifest`, and the directory is synced: a crash
-//! leaves the old one or the new one. The last line is the CRC-32C of all before it.
+//! A change is written to `manifest.new` and to `manifest.copy`, both are synced, the first is renamed over `manifest`, and
+//! the directory is synced: a crash leaves the old one or the new one. The last line is the CRC-32C of all before it.
+//!
+//! Nothing reads the copy but a repair, where the manifest does not check any more. It is what the manifest says or, after a
+//! crash in between, what it was about to say, of which nobody had made any use: files that only the old one names are
+//! removed behind the change, and those that only the new one names were there before it.
 
 use std::fmt::Write as _;
 use std::io;
@@ -28,6 +32,7 @@ pub const DATA_FORMAT: u32 = 2;
 pub(super) const OLDEST_FORMAT: u32 = 2;
 pub(super) const NAME: &str = "manifest";
 pub(super) const NEW_NAME: &str = "manifest.new";
+pub(super) const COPY_NAME: &str = "manifest.copy";
 
 /// A life and the frames that it wrote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -166,14 +171,25 @@ impl Manifest {
         replace(disk, directory).await
     }
 
-    /// Writes the manifest beside the present one; after an error that one counts.
+    /// Writes the manifest and its copy beside the present one; after an error that one counts.
     pub async fn write_new(&self, disk: &dyn Disk, directory: &Path) -> io::Result<()> {
-        let text = self.encode();
-        let file = disk.open(&directory.join(NEW_NAME), Open::Write).await?;
-        file.set_len(text.len() as u64).await?;
-        file.write_at(0, Bytes::from(text)).await?;
-        file.sync().await
+        let text = Bytes::from(self.encode());
+        write(disk, &directory.join(NEW_NAME), text.clone()).await?;
+        write(disk, &directory.join(COPY_NAME), text).await
     }
+
+    /// [`Manifest::store`] where the copy is all there is: that is not touched.
+    pub async fn restore(&self, disk: &dyn Disk, directory: &Path) -> io::Result<()> {
+        write(disk, &directory.join(NEW_NAME), Bytes::from(self.encode())).await?;
+        replace(disk, directory).await
+    }
+}
+
+async fn write(disk: &dyn Disk, path: &Path, text: Bytes) -> io::Result<()> {
+    let file = disk.open(path, Open::Write).await?;
+    file.set_len(text.len() as u64).await?;
+    file.write_at(0, text).await?;
+    file.sync().await
 }
 
 /// Puts what [`Manifest::write_new`] wrote in the manifest's place.

@@ -19,7 +19,7 @@
 //! | `metrics` | what the log counts about itself |
 //! | `inspect`, `repair`, `unreadable` | `kolk verify`, `kolk dump`; `kolk repair`, and what it does where a disk does not read |
 //!
-//! A data directory holds `lock`, `manifest`, `wal/`, `segments/` and `snapshots/`, after a repair also `damaged/`, and nothing
+//! A data directory holds `lock`, `manifest` and its copy, `wal/`, `segments/` and `snapshots/`, after a repair also `damaged/`, and nothing
 //! else.
 
 mod archive;

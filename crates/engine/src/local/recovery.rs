@@ -98,7 +98,7 @@ pub enum OpenError {
 /// What to do about damage.
 pub(super) const ADVICE: &str = "Nothing was changed. Restore the directory from a copy, or run `kolk repair` on it to see what a \
                       repair would lose";
-/// Of the manifest, without which frames cannot be told from what was in their blocks before.
+/// Where the manifest does not check, nor its copy, without which frames cannot be told from what was in their blocks before.
 const NO_REPAIR: &str = "Nothing was changed. Restore the directory from a copy: without its manifest nothing in it can be judged";
 
 /// Turns a disk's error into an [`OpenError`] that names the path.
@@ -148,8 +148,20 @@ pub(super) fn snapshot_directory(directory: &Path) -> PathBuf {
 }
 
 /// Names that may stand in a data directory.
-const KNOWN: [&str; 8] =
-    ["lock", manifest::NAME, manifest::NEW_NAME, "wal", "segments", "snapshots", DAMAGED, "lost+found"];
+const KNOWN: [&str; 9] = [
+    "lock",
+    manifest::NAME,
+    manifest::NEW_NAME,
+    manifest::COPY_NAME,
+    "wal",
+    "segments",
+    "snapshots",
+    DAMAGED,
+    "lost+found",
+];
+
+/// Far more than any manifest has.
+const MANIFEST_BYTES_MAX: u64 = 64 << 20;
 
 /// Where a repair puts files that it cannot keep. Nothing reads them.
 pub(super) const DAMAGED: &str = "damaged";
@@ -171,7 +183,7 @@ pub(super) async fn read_manifest(disk: &dyn Disk, directory: &Path) -> Result<O
                         file: path,
                         position: 0,
                         what: format!("the manifest is missing beside {}", part.display()),
-                        advice: NO_REPAIR,
+                        advice: advice(disk, directory).await,
                     });
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -180,19 +192,7 @@ pub(super) async fn read_manifest(disk: &dyn Disk, directory: &Path) -> Result<O
         }
         return Ok(None);
     }
-    let file = disk.open(&path, Open::Read).await.map_err(io_at(&path))?;
-    let size = file.size().await.map_err(io_at(&path))?;
-    let damaged = |what: &str| OpenError::Damaged {
-        file: path.clone(),
-        position: 0,
-        what: what.into(),
-        advice: NO_REPAIR,
-    };
-    if size > 64 << 20 {
-        return Err(damaged("it is too large for a manifest"));
-    }
-    let bytes = file.read_at(0, size as usize).await.map_err(io_at(&path))?;
-    match Manifest::decode(&bytes) {
+    match decode_file(disk, &path).await.map_err(io_at(&path))? {
         Ok(manifest) => Ok(Some(manifest)),
         Err(ManifestError::Newer(found)) => Err(OpenError::Newer {
             directory: directory.to_path_buf(),
@@ -202,8 +202,55 @@ pub(super) async fn read_manifest(disk: &dyn Disk, directory: &Path) -> Result<O
         Err(ManifestError::Older(found)) => {
             Err(OpenError::Unreleased { directory: directory.to_path_buf(), found })
         }
-        Err(ManifestError::Damaged(what)) => Err(damaged(what)),
+        Err(ManifestError::Damaged(what)) => Err(OpenError::Damaged {
+            file: path,
+            position: 0,
+            what: what.into(),
+            advice: advice(disk, directory).await,
+        }),
     }
+}
+
+async fn decode_file(disk: &dyn Disk, path: &Path) -> io::Result<Result<Manifest, ManifestError>> {
+    let file = disk.open(path, Open::Read).await?;
+    let size = file.size().await?;
+    if size > MANIFEST_BYTES_MAX {
+        return Ok(Err(ManifestError::Damaged("it is too large for a manifest")));
+    }
+    Ok(Manifest::decode(&file.read_at(0, size as usize).await?))
+}
+
+async fn read_copy(disk: &dyn Disk, directory: &Path) -> Option<Manifest> {
+    decode_file(disk, &directory.join(manifest::COPY_NAME)).await.ok()?.ok()
+}
+
+/// What to do about a manifest that does not check.
+async fn advice(disk: &dyn Disk, directory: &Path) -> &'static str {
+    if read_copy(disk, directory).await.is_some() { ADVICE } else { NO_REPAIR }
+}
+
+/// [`read_manifest`] of who looks at a directory and does not serve it: where the manifest does not check or cannot be read its
+/// copy stands for it, and what is wrong is told.
+pub(super) async fn read_manifest_or_copy(
+    disk: &dyn Disk,
+    directory: &Path,
+) -> Result<Option<(Manifest, Option<String>)>, OpenError> {
+    let error = match read_manifest(disk, directory).await {
+        Ok(found) => return Ok(found.map(|manifest| (manifest, None))),
+        Err(error) => error,
+    };
+    let path = directory.join(manifest::NAME);
+    let what = match &error {
+        OpenError::Damaged { what, .. } => format!("{} is damaged at byte 0: {what}", path.display()),
+        // Or the copy would be of that format, too.
+        OpenError::Newer { found, .. } | OpenError::Unreleased { found, .. } => {
+            format!("{} is damaged at byte 0: it says that the data format is {found}", path.display())
+        }
+        OpenError::Device { path: of, source } if *of == path => format!("{}: {source}", path.display()),
+        _ => return Err(error),
+    };
+    let copy = read_copy(disk, directory).await.ok_or(error)?;
+    Ok(Some((copy, Some(what))))
 }
 
 /// Takes the directory for this process. An engine that is just ending, here or in the process before this one,

@@ -18,7 +18,7 @@ use kolk_wire_kafka::records::{BatchHeader, Batches};
 
 use super::frame::Frame;
 use super::index::Index;
-use super::inspect;
+use super::inspect::{self, Begun};
 use super::manifest::Manifest;
 use super::recovery::{self, OpenError, Replayed, io_at};
 use super::segment::{Extent, Handles, Segment, SegmentError, SegmentId, SegmentWriter, TableEntry};
@@ -83,23 +83,30 @@ impl RepairHow {
 
 /// Judges a data directory that no server uses and, if asked to, repairs it.
 ///
-/// The error is for what cannot be repaired: a manifest that does not check, a directory that is in use, a disk that fails.
+/// The error is for what cannot be repaired: a manifest that does not check, nor its copy, a directory that is in use, a disk that fails.
 pub async fn repair(
     door: &Door,
     directory: &Path,
     options: LocalOptions,
     how: RepairHow,
 ) -> Result<RepairReport, OpenError> {
-    let (lock, mut manifest) = inspect::begin(door, directory).await?;
+    let Begun { lock, mut manifest, damage } = inspect::begin(door, directory).await?;
     let patient = Patient::new(door.disk.clone(), how.drop_unreadable);
     let disk = &patient as &dyn Disk;
+    let mut report = RepairReport { damage: damage.into_iter().collect(), ..RepairReport::default() };
+    let is_manifest_damaged = !report.damage.is_empty();
+    if is_manifest_damaged {
+        report.notes.push("what the manifest said stands in its copy: nothing is lost by that".to_owned());
+    }
     if how.apply {
+        if is_manifest_damaged {
+            manifest.restore(disk, directory).await.map_err(io_at(directory))?;
+        }
         // A repair that was cut short may have left a manifest that only the page cache has: what it does not name goes
         // for good only once it is durable.
         recovery::prepare_directory(disk, directory).await?;
         recovery::remove_leftovers(disk, directory, &manifest).await?;
     }
-    let mut report = RepairReport::default();
     let mut state = State::new(options.limits.clone());
     let (covered, lanes_lost) = load_lanes(disk, directory, &manifest, &mut state, &mut report).await?;
 
@@ -151,7 +158,11 @@ pub async fn repair(
     if defect(Defect::RepairTellsTooLittle) {
         report.lost.pop();
     }
-    if !how.apply || report.damage.is_empty() {
+    if !how.apply {
+        return Ok(report);
+    }
+    if report.damage.len() == usize::from(is_manifest_damaged) {
+        report.repaired = is_manifest_damaged;
         return Ok(report);
     }
 

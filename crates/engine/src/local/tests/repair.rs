@@ -705,6 +705,66 @@ async fn a_start_that_refuses_has_removed_nothing() {
     engine.close().await.unwrap();
 }
 
+/// The manifest was the one file that nothing could be made of again: a bit that flipped in it cost all that was ever written.
+#[tokio::test]
+async fn whatever_becomes_of_the_manifest_nothing_is_lost() {
+    let (dir, original) = freed_directory().await;
+    let good = files(&dir.path());
+    let [manifest, copy] = ["manifest", "manifest.copy"].map(|name| dir.path().join(name));
+    let text = good[&manifest].clone();
+    assert_eq!(good[&copy], text);
+    let flipped = |at: usize| {
+        let mut bad = text.clone();
+        bad[at] ^= 1;
+        Some(bad)
+    };
+    let disk = door(DiskOptions::default());
+    let mut bad: Vec<Option<Vec<u8>>> = (0..text.len()).step_by(37).map(flipped).collect();
+    // The number of its format, an empty file, and none.
+    bad.extend([flipped("kolk-data ".len()), Some(Vec::new()), None]);
+    for bad in bad {
+        put_back(&good, &dir.path());
+        match &bad {
+            Some(bytes) => std::fs::write(&manifest, bytes).unwrap(),
+            None => std::fs::remove_file(&manifest).unwrap(),
+        }
+        let damaged = files(&dir.path());
+        let refused = dir.try_open(options()).await.unwrap_err().to_string();
+        let is_newer = refused.contains("format");
+        assert!(refused.contains("`kolk repair`") || is_newer, "{refused}");
+        let verified = verify(&disk, &dir.path(), &mut |_, _| {}).await.unwrap();
+        assert_eq!(verified.damage.len(), 1, "{:?}", verified.damage);
+        let told = repair(&disk, &dir.path(), options(), RepairHow::TELL).await.unwrap();
+        assert_eq!((told.damage, told.repaired), (verified.damage, false));
+        assert!(told.lost.is_empty() && !told.decisions_lost && !told.times_lost);
+        assert!(files(&dir.path()) == damaged, "who looks changes nothing");
+        let done = repair(&disk, &dir.path(), options(), RepairHow::APPLY).await.unwrap();
+        assert!(done.repaired && done.lost.is_empty(), "{done:?}");
+        assert!(files(&dir.path()) == good, "it is as it was");
+    }
+
+    // A disk that does not read it.
+    put_back(&good, &dir.path());
+    let told = repair(&unreadable(&manifest, 0..1), &dir.path(), options(), RepairHow::TELL).await.unwrap();
+    assert!(told.damage[0].starts_with(&manifest.display().to_string()), "{:?}", told.damage);
+
+    // The copy does not count while there is the manifest, and the next start makes it again.
+    std::fs::write(&copy, b"").unwrap();
+    assert!(verify(&disk, &dir.path(), &mut |_, _| {}).await.unwrap().damage.is_empty());
+    let engine = dir.try_open(options()).await.unwrap();
+    assert_eq!(everything(&engine, 0).await, original);
+    assert_eq!(std::fs::read(&copy).unwrap(), std::fs::read(&manifest).unwrap());
+    engine.close().await.unwrap();
+
+    for path in [&manifest, &copy] {
+        std::fs::write(path, b"").unwrap();
+    }
+    let refused = dir.try_open(options()).await.unwrap_err().to_string();
+    assert!(refused.contains("Restore the directory from a copy: without its manifest"), "{refused}");
+    let refused = repair(&disk, &dir.path(), options(), RepairHow::APPLY).await.unwrap_err().to_string();
+    assert!(refused.contains("Restore the directory from a copy: without its manifest"), "{refused}");
+}
+
 /// A disk of which a part of one file cannot be read, for ever.
 fn unreadable(of: &Path, bytes: std::ops::Range<u64>) -> Door {
     let (door, of) = (door(DiskOptions::default()), of.to_path_buf());
@@ -723,7 +783,8 @@ async fn a_start_says_what_to_do_about_a_device_that_does_not_read() {
     for (path, bytes) in &good {
         put_back(&good, &dir.path());
         let len = bytes.len() as u64;
-        if len == 0 {
+        // A start does not read the manifest's copy.
+        if len == 0 || path.ends_with("manifest.copy") {
             continue;
         }
         let is_log = logs(&good).contains(&path);
