@@ -1,5 +1,5 @@
 //! The log: one deterministic state machine, frames, index, rewrite, and the door to time, disk and network; and what
-//! every crate above counts with ([`metrics`]).
+//! every crate above counts with ([`metrics`]) and gives connections places by ([`places`]).
 //!
 //! Start at [`Engine`], the contract that every back end keeps. What may be decided, and by which rules,
 //! lives in [`state`] and nowhere else. Where bytes go is a back end's affair: `memory` keeps them in
@@ -22,6 +22,7 @@ pub mod local;
 pub mod map;
 pub mod memory;
 pub mod metrics;
+pub mod places;
 mod seldom;
 pub mod state;
 pub mod types;

@@ -11,6 +11,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use kolk_engine::places::Holder;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
@@ -100,22 +101,7 @@ impl Activity {
         None
     }
 
-    /// Since when it has been without a request; `None` while it has one, or an answer that its peer has not taken. Bytes of a
-    /// head are no request.
-    pub(crate) fn quiet_since(&self) -> Option<Instant> {
-        let is_busy = self.answering.load(Ordering::Relaxed) > 0
-            || self.answers.load(Ordering::Relaxed) > 0
-            || self.write_blocked_ms.load(Ordering::Relaxed) != 0
-            || self.taking().parts > 0;
-        (!is_busy).then(|| self.start + Duration::from_millis(self.answered_ms.load(Ordering::Relaxed)))
-    }
-
-    /// Asks it to end, if it is without a request when it hears of that.
-    pub(crate) fn give_way(&self) {
-        self.give_way.notify_one();
-    }
-
-    /// Resolves at [`Activity::give_way`], also if it has come already.
+    /// Resolves at [`Holder::give_way`], also if it has come already.
     pub(crate) async fn asked_to_give_way(&self) {
         self.give_way.notified().await;
     }
@@ -164,6 +150,20 @@ impl Activity {
         self.answers.fetch_add(1, Ordering::Relaxed);
         self.begin_part();
         AnswerGuard(Arc::clone(self))
+    }
+}
+
+impl Holder for Activity {
+    fn quiet_since(&self) -> Option<Instant> {
+        let is_busy = self.answering.load(Ordering::Relaxed) > 0
+            || self.answers.load(Ordering::Relaxed) > 0
+            || self.write_blocked_ms.load(Ordering::Relaxed) != 0
+            || self.taking().parts > 0;
+        (!is_busy).then(|| self.start + Duration::from_millis(self.answered_ms.load(Ordering::Relaxed)))
+    }
+
+    fn give_way(&self) {
+        self.give_way.notify_one();
     }
 }
 

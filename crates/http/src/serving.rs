@@ -1,12 +1,11 @@
 //! Connections: accepts them up to a cap, serves each in a task of its own, stops them cleanly.
 
-use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -19,7 +18,8 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use kolk_engine::door::{Accepted, Door, Listener, TaskHandle};
 use kolk_engine::metrics::Face;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use kolk_engine::places::{Holder, Places};
+use tokio::sync::{Notify, Semaphore};
 
 use crate::activity::{Activity, AnswerGuard, Watched};
 
@@ -126,8 +126,6 @@ pub(crate) const BUFFER_BYTES: usize =
     CONNECTION_WINDOW_BYTES as usize + HEADER_BYTES_MAX + STREAMS_MAX as usize * REQUEST_BYTES;
 /// What the HTTP library is given of an answer at a time: a peer has taken one piece when the next is asked for.
 const PIECE_BYTES_MAX: usize = 256 * 1024;
-/// How often an accepted connection for which there is no place looks whether one can be had.
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// Resets that an HTTP/2 peer may cause before it is cut off (CVE-2023-44487, and its like by bad frames).
 const PENDING_RESETS_MAX: usize = 20;
 const LOCAL_RESETS_MAX: usize = 256;
@@ -145,71 +143,8 @@ struct Shared {
     door: Door,
     settings: Settings,
     metrics: Arc<Face>,
-    slots: Arc<Semaphore>,
-    open: Mutex<Open>,
+    places: Arc<Places<Activity>>,
     stop: Stop,
-}
-
-/// The connections that are open, by their number, from the first on.
-#[derive(Debug, Default)]
-struct Open {
-    next: u64,
-    connections: BTreeMap<u64, Arc<Activity>>,
-}
-
-/// A connection's place among those that are open.
-struct Place<'a> {
-    shared: &'a Shared,
-    number: u64,
-    activity: Arc<Activity>,
-}
-
-impl Shared {
-    fn open(&self) -> std::sync::MutexGuard<'_, Open> {
-        self.open.lock().expect("nothing panics under this lock")
-    }
-
-    /// A place for one more connection, as soon as there is one; `None` at the stop.
-    async fn slot(&self) -> Option<OwnedSemaphorePermit> {
-        loop {
-            if let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() {
-                return Some(slot);
-            }
-            self.ask_one_to_give_way();
-            tokio::select! {
-                biased;
-                () = self.stop.told() => return None,
-                slot = Arc::clone(&self.slots).acquire_owned() => {
-                    return Some(slot.expect("the slots are never closed"));
-                }
-                () = tokio::time::sleep(LOOK_AGAIN) => {}
-            }
-        }
-    }
-
-    /// Silence costs its sender nothing: it must not keep out those who ask.
-    fn ask_one_to_give_way(&self) {
-        let open = self.open();
-        let quiet = open.connections.values().filter_map(|one| Some((one.quiet_since()?, one)));
-        if let Some((_, longest)) = quiet.min_by_key(|(since, _)| *since) {
-            longest.give_way();
-        }
-    }
-
-    fn place(&self) -> Place<'_> {
-        let activity = Activity::new();
-        let mut open = self.open();
-        let number = open.next;
-        open.next += 1;
-        open.connections.insert(number, Arc::clone(&activity));
-        Place { shared: self, number, activity }
-    }
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        self.shared.open().connections.remove(&self.number);
-    }
 }
 
 impl Serving {
@@ -222,16 +157,10 @@ impl Serving {
         metrics: Arc<Face>,
     ) -> Serving {
         let addresses = listeners.iter().map(|listener| listener.local_address()).collect();
-        let slots = Arc::new(Semaphore::new(settings.connections_max));
+        let places = Places::new(settings.connections_max);
         debug_assert!(settings.buffers.available_permits() >= BUFFER_BYTES, "nobody can be sent a long head");
-        let shared = Arc::new(Shared {
-            door: door.clone(),
-            settings,
-            metrics,
-            slots,
-            open: Mutex::default(),
-            stop: Stop::default(),
-        });
+        let shared =
+            Arc::new(Shared { door: door.clone(), settings, metrics, places, stop: Stop::default() });
         let accepting = listeners
             .into_iter()
             .map(|listener| {
@@ -260,8 +189,7 @@ impl Serving {
             // It ends by itself at the stop; an error means that it is gone already.
             let _ = task.0.await;
         }
-        let all = u32::try_from(self.shared.settings.connections_max).unwrap_or(u32::MAX);
-        let _ = self.shared.slots.acquire_many(all).await;
+        self.shared.places.all_free().await;
     }
 }
 
@@ -276,16 +204,22 @@ async fn accept(listener: Box<dyn Listener>, service: impl Service, shared: Arc<
         match accepted {
             Ok(accepted) => {
                 failing = false;
-                let Some(slot) = shared.slot().await else { return };
+                let mut place = tokio::select! {
+                    biased;
+                    () = shared.stop.told() => return,
+                    place = shared.places.take() => place,
+                };
                 let (shared, service) = (Arc::clone(&shared), service.clone());
                 let tasks = Arc::clone(&shared.door.tasks);
                 tasks.spawn(
                     "http-connection",
                     Box::pin(async move {
+                        let activity = Activity::new();
+                        place.held_by(&activity);
                         shared.metrics.opened();
-                        let reason = serve_connection(accepted, service, &shared).await;
+                        let reason = serve_connection(accepted, service, &shared, &activity).await;
                         shared.metrics.closed(reason);
-                        drop(slot);
+                        drop(place);
                     }),
                 );
             }
@@ -324,12 +258,15 @@ impl Stop {
 }
 
 /// Serves one connection to its end, in whichever HTTP its first bytes choose; says in a word why it ended.
-async fn serve_connection(accepted: Accepted, service: impl Service, shared: &Shared) -> &'static str {
+async fn serve_connection(
+    accepted: Accepted,
+    service: impl Service,
+    shared: &Shared,
+    activity: &Arc<Activity>,
+) -> &'static str {
     let Shared { door, settings, stop, .. } = shared;
     let turn = Arc::new(Semaphore::new(1));
     let from = Sender { peer: accepted.peer, local: accepted.local, stall: settings.stall, turn };
-    let place = shared.place();
-    let activity = &place.activity;
     let buffers = Arc::clone(&settings.buffers);
     let stream = TokioIo::new(Watched::new(accepted.stream, Arc::clone(activity), buffers));
     let mut builder = auto::Builder::new(DoorExecutor(door.clone()));
