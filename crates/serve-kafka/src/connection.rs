@@ -15,6 +15,7 @@
 //! - Whatever is malformed closes the connection, as on Kafka: there is no frame boundary to trust any more.
 //! - A request or reply that makes no progress and a connection that is idle are closed; while memory is short also one
 //!   whose request or reply moves too slowly for what it holds.
+//! - Without a whole request it may be asked to give its place to another, and ends.
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
@@ -30,6 +31,7 @@ use kolk_broker::{Class, Permit};
 use kolk_engine::EngineError;
 use kolk_engine::door::{Accepted, Stream};
 use kolk_engine::metrics::RequestCost;
+use kolk_engine::places::Place;
 use kolk_wire_kafka::ErrorCode;
 use kolk_wire_kafka::codec::{DecodeError, EncodeError, Message};
 use kolk_wire_kafka::frame::{self, FrameError, RequestHeader};
@@ -37,6 +39,7 @@ use kolk_wire_kafka::messages::produce::ProduceRequest;
 use tokio::io::AsyncReadExt;
 use tokio::time::{Instant, Sleep};
 
+use crate::activity::Activity;
 use crate::answer::Outbox;
 use crate::apis::{self, Service};
 use crate::handlers::{self, produce};
@@ -100,6 +103,8 @@ pub(crate) enum Close {
     HungUp,
     #[error("idle")]
     Idle,
+    #[error("all places are taken, and it was without a request for longest")]
+    GaveWay,
     #[error("the server stops")]
     Stopping,
 }
@@ -118,13 +123,29 @@ impl Close {
             Close::Send(SendError::Io(_)) | Close::Read(_) => "broken off",
             Close::HungUp => "client left",
             Close::Idle => "idle",
+            Close::GaveWay => "gave way",
             Close::Stopping => "stopping",
         }
     }
 }
 
-/// Serves one connection to its end.
-pub(crate) async fn run(shared: Arc<Shared>, accepted: Accepted, advertise: Option<Arc<Advertise>>) {
+/// Serves one connection to its end, then gives its place back.
+pub(crate) async fn run(
+    shared: Arc<Shared>,
+    accepted: Accepted,
+    advertise: Option<Arc<Advertise>>,
+    mut place: Place<Activity>,
+) {
+    // Polled once, here: its waker stays that of this task, which looks at `is_stopping` whenever it wakes.
+    let mut stopped = pin!(shared.stopped());
+    let waker = poll_fn(|cx| {
+        let _ = stopped.as_mut().poll(cx);
+        Poll::Ready(cx.waker().clone())
+    })
+    .await;
+    let now = Instant::now();
+    let activity = Activity::new(now, waker);
+    place.held_by(&activity);
     let Accepted { stream, peer, local } = accepted;
     let shortest_ms = shared.settings.stall_ms.min(shared.settings.idle_ms);
     let tick = Duration::from_millis(shortest_ms / 2).clamp(Duration::from_millis(10), TICK_MAX);
@@ -143,23 +164,23 @@ pub(crate) async fn run(shared: Arc<Shared>, accepted: Accepted, advertise: Opti
         timer: Box::pin(tokio::time::sleep(tick)),
         tick,
         still_for: Duration::ZERO,
-        now: Instant::now(),
+        now,
+        answered: now,
+        activity,
         shared: Arc::clone(&shared),
     };
     shared.metrics.opened();
-    // Polled once, here: its waker stays that of this task, which looks at `is_stopping` whenever it wakes.
-    let mut stopped = pin!(shared.stopped());
-    poll_fn(|cx| {
-        let _ = stopped.as_mut().poll(cx);
-        Poll::Ready(())
-    })
-    .await;
     let end = connection.serve().await;
     shared.metrics.closed(end.as_ref().map_or_else(Close::reason, |()| "client left"));
     match end {
         Ok(())
         | Err(
-            Close::Idle | Close::HungUp | Close::Stopping | Close::Read(_) | Close::Send(SendError::Io(_)),
+            Close::Idle
+            | Close::GaveWay
+            | Close::HungUp
+            | Close::Stopping
+            | Close::Read(_)
+            | Close::Send(SendError::Io(_)),
         ) => {
             tracing::trace!(%peer, ?end, "Kafka connection ended");
         }
@@ -193,6 +214,10 @@ struct Connection {
     /// When the latest event was: the clock is read once for all requests that came with it, and for all answers that
     /// became ready with it.
     now: Instant,
+    /// When the last request was answered; before there was one, when the connection was accepted.
+    answered: Instant,
+    /// What of this others see.
+    activity: Arc<Activity>,
 }
 
 struct Large {
@@ -228,6 +253,10 @@ impl Connection {
             }
             // Answers given on the way (the pipeline was full) must not stay behind while this sleeps.
             self.flush().await?;
+            if self.is_to_give_way() {
+                // Bytes of a request that does not get whole would put it off for ever.
+                return Err(Close::GaveWay);
+            }
             match self.next_event().await? {
                 Event::Read(0) => {
                     // The peer will send no more; it may still want its answers.
@@ -270,9 +299,14 @@ impl Connection {
             if self.shared.is_stopping() || self.timer.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(Ok(Event::Tick));
             }
-            Poll::Pending
+            if self.is_to_give_way() { Poll::Ready(Err(Close::GaveWay)) } else { Poll::Pending }
         })
         .await
+    }
+
+    /// Whether another was given this one's place, which may be asked for while nothing is under way.
+    fn is_to_give_way(&self) -> bool {
+        self.waiting.is_empty() && self.activity.quiet(self.answered)
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<usize>> {
@@ -377,7 +411,14 @@ impl Connection {
                 self.answer_all().await?;
                 self.flush().await?;
                 let admitted = shared.broker.admission().receive(bytes, class);
-                unless_stopped_for(&shared, Duration::ZERO, admitted).await?
+                let mut admitted = pin!(unless_stopped_for(&shared, Duration::ZERO, admitted));
+                // What is not here whole is no request yet.
+                let (activity, answered) = (&self.activity, self.answered);
+                poll_fn(|cx| match admitted.as_mut().poll(cx) {
+                    Poll::Pending if activity.quiet(answered) => Poll::Ready(Err(Close::GaveWay)),
+                    admitted => admitted,
+                })
+                .await?
             }
         };
         let mut buffer = self.shared.buffers.take(size);
@@ -392,6 +433,7 @@ impl Connection {
         let frame_bytes = frame.len();
         let admitted_bytes = frame_bytes + REQUEST_BYTES;
         let whole = (permit.is_some()).then(|| frame.clone());
+        self.activity.busy();
         if frame.len() < 8 {
             return Err(Close::BadRequest("a frame too short for a header"));
         }
@@ -459,8 +501,9 @@ impl Connection {
                 } else {
                     handled.await??
                 };
-                let (request_bytes, reply_bytes) = (4 + frame_bytes, reply.len());
-                let cost = RequestCost { time: taken.elapsed(), request_bytes, reply_bytes };
+                self.answered = Instant::now();
+                let time = self.answered.saturating_duration_since(taken);
+                let cost = RequestCost { time, request_bytes: 4 + frame_bytes, reply_bytes: reply.len() };
                 shared.metrics.answered(place, cost);
                 self.count_errors(place, reply.errors());
                 if let Some(reply) = reply.collect(&mut self.outbox) {
@@ -569,6 +612,7 @@ impl Connection {
             reply_bytes,
         };
         self.shared.metrics.answered(apis::PRODUCE, cost);
+        self.answered = self.now;
         let (buffer, permit) = done.decided.into_parts();
         if let Some(buffer) = buffer {
             self.shared.buffers.give_back(buffer);

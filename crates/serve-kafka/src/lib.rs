@@ -4,6 +4,7 @@
 //! between wire messages and the broker's words. Leaves what an operation means to `kolk_broker`, and layouts to
 //! `kolk_wire_kafka`. Start at [`connection`], then `handlers/produce.rs`.
 
+mod activity;
 mod answer;
 pub mod apis;
 pub mod connection;

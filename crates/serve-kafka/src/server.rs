@@ -1,10 +1,8 @@
 //! Listeners: accepts connections up to a cap, runs a task for each, stops them cleanly.
 
 use std::fmt;
-use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -12,9 +10,11 @@ use std::time::Duration;
 use kolk_broker::Broker;
 use kolk_engine::door::TaskHandle;
 use kolk_engine::metrics::Face;
+use kolk_engine::places::Places;
 use tokio::sync::futures::Notified;
 use tokio::sync::{Notify, Semaphore};
 
+use crate::activity::Activity;
 use crate::apis::SERVED;
 use crate::connection::{self, Buffers};
 use crate::fetch_sessions::{self, FetchSessions};
@@ -41,7 +41,8 @@ pub struct Advertise {
 /// What the Kafka face itself can be told; what concerns meaning is in the broker's settings.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Connections over all listeners; more wait in the system's backlog (`max.connections`).
+    /// Connections over all listeners (`max.connections`). For one more, the one that has been without a request for longest
+    /// gives way; while all of them have requests, more wait in the system's backlog.
     pub connections_max: usize,
     /// A connection without a request for so long is closed (`connections.max.idle.ms`).
     pub idle_ms: u64,
@@ -79,7 +80,7 @@ pub(crate) struct Shared {
     pub heavy: Semaphore,
     /// One answer about very many topics at a time: it waits for nothing in between, and takes the processor for long.
     pub wide: Semaphore,
-    slots: Arc<Semaphore>,
+    places: Arc<Places<Activity>>,
     stopping: AtomicBool,
     stop: Notify,
 }
@@ -154,7 +155,7 @@ pub fn serve_on(
         buffers: Buffers::default(),
         heavy: Semaphore::new(1),
         wide: Semaphore::new(1),
-        slots: Arc::new(Semaphore::new(settings.connections_max)),
+        places: Places::new(settings.connections_max),
         stopping: AtomicBool::new(false),
         stop: Notify::new(),
         broker,
@@ -184,8 +185,6 @@ async fn accept(
 ) {
     let mut failing = false;
     loop {
-        let slot =
-            Arc::clone(&shared.slots).acquire_owned().await.expect("the connection slots are never closed");
         let accepted = tokio::select! {
             biased;
             () = shared.until_stopped() => return,
@@ -194,12 +193,13 @@ async fn accept(
         match accepted {
             Ok(accepted) => {
                 failing = false;
-                let task = connection::run(Arc::clone(&shared), accepted, advertise.clone());
-                let task: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {
-                    task.await;
-                    drop(slot);
-                });
-                shared.broker.door().tasks.spawn("kafka-connection", task);
+                let place = tokio::select! {
+                    biased;
+                    () = shared.until_stopped() => return,
+                    place = shared.places.take() => place,
+                };
+                let task = connection::run(Arc::clone(&shared), accepted, advertise.clone(), place);
+                shared.broker.door().tasks.spawn("kafka-connection", Box::pin(task));
             }
             Err(error) => {
                 // Out of file handles, or the peer is gone already. Wait, or this spins while handles are short.
@@ -237,9 +237,7 @@ impl Serving {
         for accepting in &self.accepting {
             accepting.abort();
         }
-        let all = u32::try_from(self.shared.settings.connections_max).unwrap_or(u32::MAX);
-        let ended = self.shared.slots.acquire_many(all);
-        if tokio::time::timeout(grace, ended).await.is_err() {
+        if tokio::time::timeout(grace, self.shared.places.all_free()).await.is_err() {
             tracing::warn!("some Kafka connections did not end in time");
         }
     }

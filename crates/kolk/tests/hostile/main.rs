@@ -46,7 +46,7 @@ impl Scale {
     /// Connections, as far as this process may have handles.
     pub fn connections(self, full: usize, short: usize) -> usize {
         let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-        self.of(full, short).min(limit.map_or(usize::MAX, |limit| limit as usize / 2))
+        self.of(full, short).min(limit.map_or(usize::MAX, |limit| limit as usize / 5 * 3))
     }
 }
 
@@ -99,6 +99,7 @@ const ATTACKS: &[Attack] = &[
     attack("kafka-produce-unread", kafka::produce_unread),
     attack("kafka-fetch-errors-unread", kafka::fetch_errors_unread),
     attack("kafka-connections", kafka::connections),
+    attack("kafka-silence", slow::kafka_silence).that_waits(),
     attack("kafka-long-polls", kafka::long_polls),
     // Its members find each other while their group waits for them.
     Attack { settings: &[], ..attack("kafka-parked", kafka::parked) },

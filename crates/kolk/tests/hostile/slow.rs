@@ -13,7 +13,7 @@ use kolk_wire_kafka::records::{BatchBuilder, Compression};
 
 use crate::Scale;
 use crate::http::{self, Http};
-use crate::kafka::{self, Kafka, MIB, encoded, produce_of, produce_request};
+use crate::kafka::{self, Kafka, MIB, encoded, fetch_request, produce_of, produce_request};
 use crate::server::Server;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -296,6 +296,45 @@ pub fn http_takers(server: &Server, scale: Scale) -> String {
         let request = http::head("GetRecords", http::JSON, &body.len().to_string()) + &body;
         (server.kinesis, request.into())
     })
+}
+
+/// Connections that Kafka's port takes.
+const KAFKA_PLACES: usize = 10_000;
+
+/// Silence on Kafka's port, in the middle of a size or of a request, too.
+pub fn kafka_silence(server: &Server, scale: Scale) -> String {
+    let (count, rounds) = (scale.connections(12_000, KAFKA_PLACES + 500), scale.of(6, 3));
+    let connect = || Kafka::connect(server.kafka, PATIENCE);
+    let ask =
+        |topic| connect().produce(&produce_request(topic, 0, b"new")).expect("there is a place for who asks");
+    let mut waits = connect();
+    waits.create_topic("waited-for", 1, &[]);
+    let fetch = fetch_request("waited-for", MIB, i32::MAX);
+    waits.stream.write_all(&encoded(&fetch, 11)).expect("requests are taken");
+    let mut silent = Vec::new();
+    for number in 0..count + rounds {
+        let mut client = connect();
+        let sent: &[u8] = match number % 3 {
+            0 => &[],
+            1 => &[0, 0],
+            _ => &[0, 0x10, 0, 0, 0, 0, 0, 9],
+        };
+        // The connection may be gone already, for one that came later.
+        let _ = client.stream.write_all(sent);
+        silent.push(client);
+        if number >= count {
+            std::thread::sleep(DRIBBLE);
+            ask("honest");
+        } else if number % 50 == 0 {
+            ask("honest");
+        }
+    }
+    let too_many = count.saturating_sub(KAFKA_PLACES);
+    wait_until("silent ones gave way", || closed(server, "kafka", "gave way") >= too_many);
+    ask("waited-for");
+    waits.answer().expect("who waits for an answer keeps its connection");
+    drop(silent);
+    format!("{count} silent connections, every new client served, one that waits for records kept")
 }
 
 /// Silence on the operators' port, which takes a hundred connections.

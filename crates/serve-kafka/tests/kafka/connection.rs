@@ -172,6 +172,90 @@ async fn a_half_request_is_given_up_and_an_idle_connection_closed() {
     server.stop().await;
 }
 
+/// Ten thousand connections that said nothing, or never the end of a request, kept everybody else out for ten minutes.
+#[tokio::test]
+async fn where_all_places_are_taken_who_is_silent_gives_way() {
+    const PLACES: usize = 6;
+    const FETCHES: usize = 6;
+    let face = FaceSettings { connections_max: PLACES, ..FaceSettings::default() };
+    let server = TestServer::start_with(Settings::default(), face).await;
+    let mut asks_seldom = server.connect().await;
+    asks_seldom.create_topic("t", 1, &[]).await;
+    asks_seldom.create_topic("large", 1, &[]).await;
+    let value = "x".repeat(1000);
+    for _ in 0..6 {
+        let answer = asks_seldom.produce("large", 0, batch(&vec![value.as_str(); 1000])).await;
+        assert_eq!(answer.error_code, 0);
+    }
+
+    // One waits for its answer, one does not read what it gets: more than the system takes from the server.
+    let mut waits = server.connect().await;
+    let mut request = fetch_request("t", 0, 0);
+    (request.max_wait_ms, request.min_bytes) = (i32::MAX, 1);
+    let waits_for = waits.send(11, &request).await;
+    until(&server, &|server| waiting_bytes(server) > 0).await;
+    let mut reads_late = server.connect().await;
+    let mut reads = Vec::new();
+    for _ in 0..FETCHES {
+        reads.push(reads_late.send(11, &fetch_request("large", 0, 0)).await);
+    }
+
+    let mut silent = Vec::new();
+    for number in 0..30 {
+        let mut client = server.connect().await;
+        let sent: &[u8] = match number % 3 {
+            0 => &[],
+            1 => &[0, 0],
+            _ => &[0, 0x10, 0, 0, 0, 0, 0, 9],
+        };
+        // It may have given way already.
+        let _ = client.stream.write_all(sent).await;
+        silent.push(client);
+    }
+    let mut asks = server.connect().await;
+    assert_eq!(asks.produce("t", 0, batch(&["x"])).await.error_code, 0);
+    assert!(asks_seldom.is_closed().await, "it was without a request for longest");
+    for client in &mut silent[..30 - PLACES] {
+        assert!(client.is_closed().await);
+    }
+    let gave_way = server.counted("kolk_connections_closed_total{protocol=\"kafka\",reason=\"gave way\"}");
+    assert!(gave_way >= 34 - PLACES as u64, "{gave_way} gave way of 34 for {PLACES} places");
+
+    let answer = waits.receive::<FetchRequest>(11, waits_for).await;
+    assert_eq!(records_of(&answer).len(), 1);
+    for id in reads {
+        let answer = reads_late.receive::<FetchRequest>(11, id).await;
+        assert_eq!(records_of(&answer).len(), 6000);
+    }
+    // They were not merely let finish.
+    for client in [&mut waits, &mut reads_late] {
+        assert_eq!(client.produce("t", 0, batch(&["x"])).await.error_code, 0);
+    }
+    drop(silent);
+    server.stop().await;
+}
+
+/// A request that is announced is none yet, also while there is no memory for it.
+#[tokio::test]
+async fn who_waits_for_room_to_send_a_request_gives_way() {
+    let face = FaceSettings { connections_max: 4, ..FaceSettings::default() };
+    let settings = Settings { memory_bytes_max: 8 << 20, ..Settings::default() };
+    let server = TestServer::start_with(settings, face).await;
+    let held = server.hold_memory(64 << 10);
+    let mut waiting = Vec::new();
+    for _ in 0..12 {
+        let mut client = server.connect().await;
+        // It may have given way already.
+        let _ = client.stream.write_all(&[0, 0x10, 0, 0, 0, 0, 0, 9]).await;
+        waiting.push(client);
+    }
+    let mut asks = server.connect().await;
+    assert_eq!(asks.call(4, &plain_versions_request()).await.error_code, 0);
+    assert!(waiting[0].is_closed().await);
+    drop((held, waiting));
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn memory_that_half_requests_hold_is_bounded_and_heartbeats_pass() {
     let settings = Settings { memory_bytes_max: 8 << 20, ..Settings::default() };

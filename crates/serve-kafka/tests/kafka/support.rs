@@ -11,6 +11,7 @@ use kolk_engine::Engine;
 use kolk_engine::door::{Door, real};
 use kolk_engine::local::{LocalEngine, LocalOptions};
 use kolk_engine::memory::{MemoryEngine, MemoryOptions};
+use kolk_engine::metrics::{Format, Page, Source};
 use kolk_serve_kafka::{Listener, Serving, serve};
 use kolk_wire_kafka::codec::{Message, Request};
 use kolk_wire_kafka::frame::{self, RequestHeader};
@@ -84,6 +85,15 @@ impl TestServer {
         assert!(held.try_grow(admission, most + GROWTH_BYTES), "of 8 MiB that is what there is");
         drop(rest);
         held
+    }
+
+    /// What a line of its metrics says; 0 before it is told.
+    pub fn counted(&self, line: &str) -> u64 {
+        let mut page = Page::default();
+        self.serving.metrics().report(&mut page);
+        let text = page.text(Format::Prometheus);
+        let value = text.lines().find_map(|said| said.strip_prefix(line)?.strip_prefix(' '));
+        value.map_or(0, |value| value.parse().expect("a whole number"))
     }
 
     /// Stops the face and closes the log.
