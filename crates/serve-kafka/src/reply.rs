@@ -44,6 +44,12 @@ pub(crate) struct External {
 }
 
 impl External {
+    /// Whether some of them are sent from files of the log.
+    fn keep_files(&self) -> bool {
+        let mut pieces = self.sources.iter().flat_map(|(_, pieces)| pieces);
+        pieces.any(|piece| matches!(piece.source, Source::File(_)))
+    }
+
     /// Brings the small piece at `index` of a source into memory, and with it as many of those behind it as one buffer
     /// takes.
     async fn gather_from(&mut self, token: usize, index: usize) -> Result<(), EngineError> {
@@ -114,7 +120,7 @@ pub(crate) enum SendError {
     Io(#[from] io::Error),
     #[error("the client took no byte for {0:?}")]
     Stalled(Duration),
-    #[error("memory is short, and the client took {0:?} over {1} bytes")]
+    #[error("the client took {0:?} over {1} bytes")]
     TooSlow(Duration, usize),
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -127,7 +133,7 @@ pub(crate) async fn flush(
     pace: Pace<'_>,
 ) -> Result<(), SendError> {
     let stall = outbox.patience(pace.admission, pace.stall);
-    let sending = Sending::new(Pace { stall, ..pace }, outbox.len());
+    let sending = Sending::new(Pace { stall, ..pace }, outbox.len(), Duration::MAX);
     let out = outbox.bytes();
     while !out.is_empty() {
         let written = sending.progress(poll_fn(|cx| Pin::new(&mut *stream).poll_write(cx, out))).await?;
@@ -143,7 +149,9 @@ pub(crate) async fn send(stream: &mut dyn Stream, reply: Reply, pace: Pace<'_>) 
     let length = reply.len();
     let Reply { frame, records, mut permit, .. } = reply;
     let stall = permit.patience(pace.admission, pace.stall);
-    let sending = Sending::new(Pace { stall, ..pace }, length);
+    let keeps_files = records.as_ref().is_some_and(External::keep_files);
+    let at_most = if keeps_files { FILES_KEPT_MAX } else { Duration::MAX };
+    let sending = Sending::new(Pace { stall, ..pace }, length, at_most);
     let mut writing = Writing { stream, sending, queue: Queue::default(), records, has_let_go: false };
     for segment in frame.segments {
         match segment {
@@ -158,6 +166,11 @@ pub(crate) async fn send(stream: &mut dyn Stream, reply: Reply, pace: Pace<'_>) 
 /// log's memory, of which the budget knows the slice's bytes alone: a client that takes longer is sent a copy. Others
 /// are done by then.
 const LET_GO_AFTER: Duration = Duration::from_millis(250);
+
+/// How long a client may take over a reply that is sent from files of the log, however fast it is: a file takes its room on the
+/// disk until nobody sends from it, though retention or the rewrite have long removed it. Kafka's clients give up after 30 s
+/// by themselves (`request.timeout.ms`).
+const FILES_KEPT_MAX: Duration = Duration::from_secs(300);
 
 /// A reply being written.
 struct Writing<'a> {
@@ -395,11 +408,13 @@ struct Sending<'a> {
     pace: Pace<'a>,
     begun: Instant,
     bytes: usize,
+    /// Whatever the pace.
+    at_most: Duration,
 }
 
 impl<'a> Sending<'a> {
-    fn new(pace: Pace<'a>, bytes: usize) -> Self {
-        Sending { pace, begun: Instant::now(), bytes }
+    fn new(pace: Pace<'a>, bytes: usize, at_most: Duration) -> Self {
+        Sending { pace, begun: Instant::now(), bytes, at_most }
     }
 
     async fn progress(&self, write: impl Future<Output = io::Result<usize>>) -> Result<usize, SendError> {
@@ -413,7 +428,8 @@ impl<'a> Sending<'a> {
                 let written =
                     tokio::time::timeout(stall, write).await.map_err(|_| SendError::Stalled(stall))??;
                 let taking = self.begun.elapsed();
-                if taking > stall.saturating_add(self.pace.admission.slowest(self.bytes)) {
+                let in_time = stall.saturating_add(self.pace.admission.slowest(self.bytes));
+                if taking > in_time.min(self.at_most) {
                     return Err(SendError::TooSlow(taking, self.bytes));
                 }
                 written
@@ -447,9 +463,9 @@ mod tests {
     use std::sync::Arc;
 
     use kolk_broker::{Class, Settings};
-    use kolk_engine::TopicId;
     use kolk_engine::door::real;
     use kolk_engine::memory::{MemoryEngine, MemoryOptions};
+    use kolk_engine::{BoxFuture, RangeRead, TopicId};
 
     use super::*;
 
@@ -463,7 +479,7 @@ mod tests {
         let write = async move {
             let admission = Admission::new(0);
             let pace = Pace { stall: Duration::from_secs(1), admission: &admission };
-            let sending = Sending::new(pace, 1);
+            let sending = Sending::new(pace, 1, Duration::MAX);
             let (queue, stream) = (Queue::default(), &mut *near);
             let mut writing = Writing { stream, sending, queue, records: None, has_let_go: false };
             for bytes in slices {
@@ -537,6 +553,52 @@ mod tests {
         let pace = Pace { stall: Duration::from_secs(30), admission: &admission };
         let result = flush(&mut *near, &mut out, pace).await;
         assert!(matches!(result, Err(SendError::Stalled(_))));
+    }
+
+    /// A file of zeros.
+    #[derive(Debug)]
+    struct Zeros;
+
+    impl RangeRead for Zeros {
+        fn read_at(&self, _: u64, len: usize) -> BoxFuture<'_, Result<Bytes, EngineError>> {
+            Box::pin(async move { Ok(vec![0; len].into()) })
+        }
+    }
+
+    /// A client that took a byte now and then kept the file that it read, and its room on the disk, for days after retention
+    /// had removed it; one for each file that was ever written fills any disk.
+    #[tokio::test(start_paused = true)]
+    async fn who_takes_its_time_keeps_no_file_of_the_log_for_long() {
+        let door = real::door(real::DiskOptions::default());
+        let engine = Arc::new(MemoryEngine::new(door.clone(), MemoryOptions::default()));
+        let broker = Broker::new(engine, door, Settings::default());
+        let file: Arc<dyn RangeRead> = Arc::new(Zeros);
+        let length = SMALL_BYTES_MAX;
+        let source = Source::File(FileRange { file: file.clone(), position: 0, len: length });
+        let partition = PartitionId { topic: TopicId(1), index: 0 };
+        let sources = vec![(partition, vec![Piece { source, batches: Vec::new() }])];
+        let segments = vec![Segment::External { token: 0, length }];
+        let permit = broker.admission().try_admit(1 << 20, Class::Data).expect("room");
+        let records = Some(External { sources, broker: broker.clone() });
+        let reply = Reply::new(Frame { segments, length }, records, Vec::new(), permit);
+
+        let (near, mut far) = tokio::io::duplex(1);
+        let mut near: Box<dyn Stream> = Box::new(near);
+        let begun = Instant::now();
+        let send = async move {
+            let pace = Pace { stall: Duration::from_secs(30), admission: broker.admission() };
+            send(&mut *near, reply, pace).await
+        };
+        let take = async {
+            let mut byte = [0];
+            while tokio::io::AsyncReadExt::read(&mut far, &mut byte).await.expect("bytes") > 0 {
+                tokio::time::sleep(Duration::from_secs(10)).await;
+            }
+        };
+        let (result, ()) = tokio::join!(send, take);
+        assert!(matches!(result, Err(SendError::TooSlow(..))), "{result:?}");
+        assert!((300..350).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
+        assert_eq!(Arc::strong_count(&file), 1);
     }
 
     /// A client that took one byte every 29 s kept its reply's memory for ever.
