@@ -88,7 +88,7 @@ fn the_page_counts_what_clients_did() {
     assert_eq!(value(&page, "kolk_ready"), 1.0);
     assert!(value(&page, "process_resident_memory_bytes") > 1e6);
     assert!(value(&page, "kolk_memory_limit_bytes{part=\"requests\"}") > 1e8);
-    let parts = ["requests", "control", "growth", "waiting", "buffers", "http"];
+    let parts = ["requests", "control", "small", "growth", "waiting", "buffers", "http"];
     let parts = parts.map(|part| value(&page, &format!("kolk_memory_limit_bytes{{part=\"{part}\"}}")));
     assert_eq!(parts.iter().sum::<f64>(), f64::from(256 << 20), "`--memory-max`: {parts:?}");
     let started = value(&page, "process_start_time_seconds");
