@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use kolk_engine::door::real::process::raise_handles_max;
 use kolk_engine::door::{Disk, Open};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -65,6 +66,7 @@ async fn run_here(config: Config) -> Result<(), ServeError> {
         "starting"
     );
     warn_if_open(&config.settings);
+    raise_handles_max();
     let server = Server::builder().config(config.clone()).start().await?;
     match config.settings.log_format {
         LogFormat::Text => {

@@ -231,6 +231,20 @@ impl Server {
 /// Connections of operators and their programs; none of them needs many, and for one more the longest silent gives way.
 const HTTP_CONNECTIONS_MAX: usize = 100;
 
+/// Connections of Kafka, and as many of Kinesis. For one more the longest silent gives way.
+const CONNECTIONS_MAX: u64 = 10_000;
+/// Fewer than these are worth a warning.
+const FEW_CONNECTIONS: usize = 1000;
+/// File handles that those leave to the log (at most 64 segments, some twenty of the write-ahead log) and to operators.
+const HANDLES_KEPT: u64 = 300;
+
+/// Connections of each protocol that there are file handles for: without a handle nobody is accepted, so that nobody could be
+/// given another's place, and the log makes no files.
+fn connections_max(handles_max: u64) -> usize {
+    let each = handles_max.saturating_sub(HANDLES_KEPT) / 2;
+    each.clamp(10, CONNECTIONS_MAX) as usize
+}
+
 /// How long answers in flight may take after a stop.
 const STOP_GRACE: Duration = Duration::from_secs(3);
 
@@ -241,6 +255,15 @@ impl Builder {
         let settings = &config.settings;
         // In a simulation there is no process to tell of.
         let process = door.is_none().then(|| Arc::new(door::real::process::Process) as Arc<dyn Source>);
+        let handles_max = process.as_ref().and_then(|_| door::real::process::handles_max());
+        let connections_max = connections_max(handles_max.unwrap_or(u64::MAX));
+        if connections_max < FEW_CONNECTIONS {
+            tracing::warn!(
+                handles_max,
+                connections_max,
+                "there are few file handles: so many connections are taken"
+            );
+        }
         let door = door.unwrap_or_else(|| {
             door::real::door(door::real::DiskOptions {
                 durable: settings.durability == Durability::Disk,
@@ -292,7 +315,8 @@ impl Builder {
             let advertise = bound.advertise.map(|HostPort { host, port }| Advertise { host, port });
             (bound.listener, advertise)
         });
-        let kafka = kolk_serve_kafka::serve_on(bound.collect(), broker.clone(), Default::default());
+        let limits = kolk_serve_kafka::Settings { connections_max, ..Default::default() };
+        let kafka = kolk_serve_kafka::serve_on(bound.collect(), broker.clone(), limits);
         let service = kolk_serve_kinesis::Service::new(
             Shards::new(broker.clone()),
             kolk_serve_kinesis::Settings {
@@ -308,6 +332,7 @@ impl Builder {
             service,
             kinesis.into_iter().map(|bound| bound.listener).collect(),
             kolk_http::Settings {
+                connections_max,
                 grace: STOP_GRACE,
                 buffers: admission.http(),
                 slowest: kolk_http::Slowest::new(move |bytes| admission.slowest(bytes)),

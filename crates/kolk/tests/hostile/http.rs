@@ -236,7 +236,7 @@ pub fn unread(server: &Server, scale: Scale) -> String {
 }
 
 pub fn connections(server: &Server, scale: Scale) -> String {
-    let count = scale.connections(9_900, 1000);
+    let count = scale.connections(9_800, 1000);
     let mut clients: Vec<Http> = (0..count).map(|_| Http::connect(server.kinesis, PATIENCE)).collect();
     for client in &mut clients {
         let (status, _) = client.call("ListStreams", b"{}").expect("each is served");

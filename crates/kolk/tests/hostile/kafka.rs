@@ -511,7 +511,7 @@ pub fn fetch_errors_unread(server: &Server, scale: Scale) -> String {
 
 pub fn connections(server: &Server, scale: Scale) -> String {
     // A few are the honest clients'.
-    let count = scale.connections(9_900, 1000);
+    let count = scale.connections(9_800, 1000);
     let mut clients: Vec<Kafka> = (0..count).map(|_| Kafka::connect(server.kafka, PATIENCE)).collect();
     for client in &mut clients {
         let answer = client.call(&ApiVersionsRequest::default(), 0).expect("each is served");
@@ -674,7 +674,7 @@ pub fn long_polls(server: &Server, scale: Scale) -> String {
     let mut client = Kafka::connect(server.kafka, PATIENCE);
     client.create_topic("quiet", 1, &[]);
     let before = server.handles();
-    let count = scale.connections(9_900, 1000);
+    let count = scale.connections(9_800, 1000);
     let request = encoded(&fetch_request("quiet", MIB, 600_000), 11);
     let clients: Vec<Kafka> = (0..count)
         .map(|_| {

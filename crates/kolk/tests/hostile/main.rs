@@ -56,6 +56,8 @@ struct Attack {
     state_mib: u64,
     /// What the server is told beside.
     settings: &'static [&'static str],
+    /// File handles that the server may have, if they are to be few.
+    handles_max: Option<u64>,
     /// It lasts as long as the server's time-outs, however small it is.
     waits: bool,
     run: fn(&Server, Scale) -> String,
@@ -65,12 +67,16 @@ struct Attack {
 pub const AT_ONCE: &[&str] = &["--kafka-set", "group.initial.rebalance.delay.ms=0"];
 
 const fn attack(name: &'static str, run: fn(&Server, Scale) -> String) -> Attack {
-    Attack { name, state_mib: 0, settings: AT_ONCE, waits: false, run }
+    Attack { name, state_mib: 0, settings: AT_ONCE, handles_max: None, waits: false, run }
 }
 
 impl Attack {
     const fn with_state(self, state_mib: u64) -> Attack {
         Attack { state_mib, ..self }
+    }
+
+    const fn with_handles(self, handles_max: u64) -> Attack {
+        Attack { handles_max: Some(handles_max), ..self }
     }
 
     const fn that_waits(self) -> Attack {
@@ -108,6 +114,7 @@ const ATTACKS: &[Attack] = &[
     attack("http-half-bodies", slow::half_bodies).that_waits(),
     attack("http-slow-takers", slow::http_takers).that_waits(),
     attack("operator-connections", slow::operators),
+    attack("few-handles", slow::few_handles).with_handles(slow::FEW_HANDLES),
     attack("http-giant-heads", http::giant_heads),
     attack("http-lengths", http::lengths),
     attack("http-deep-bodies", http::deep_bodies),
@@ -145,7 +152,7 @@ fn scale() -> Scale {
 fn run(attack: &Attack, is_load: bool, scale: Scale) -> Vec<String> {
     let memory_max_mib = if scale.full || attack.waits { 256 } else { 64 };
     let start = Instant::now();
-    let server = Server::start(memory_max_mib, attack.settings);
+    let server = Server::start_with(memory_max_mib, attack.settings, attack.handles_max);
     // Many seconds of them, beside others.
     let pause = Duration::from_millis(if attack.waits && !scale.full { 50 } else { 5 });
     let honest = Honest::start(&server, pause);

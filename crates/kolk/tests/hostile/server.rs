@@ -21,10 +21,25 @@ pub struct Server {
 impl Server {
     /// `settings` beside those that all of them have.
     pub fn start(memory_max_mib: u64, settings: &[&str]) -> Server {
+        Server::start_with(memory_max_mib, settings, None)
+    }
+
+    /// The same, with no more file handles than these.
+    pub fn start_with(memory_max_mib: u64, settings: &[&str], handles_max: Option<u64>) -> Server {
         let home = tempfile::tempdir().expect("a temporary directory");
         let ready = home.path().join("ready.json");
         let log = std::fs::File::create(home.path().join("log")).expect("a log");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_kolk"));
+        let kolk = env!("CARGO_BIN_EXE_kolk");
+        let mut command = match handles_max {
+            Some(count) => {
+                let mut shell = Command::new("sh");
+                // It is started with less than it may have, as is usual.
+                let limits = format!("ulimit -Sn {} && ulimit -Hn {count}", count - 50);
+                shell.args(["-c", &format!(r#"{limits} && exec "$0" "$@""#), kolk]);
+                shell
+            }
+            None => Command::new(kolk),
+        };
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("KOLK_") {
                 command.env_remove(name);

@@ -357,3 +357,35 @@ pub fn operators(server: &Server, scale: Scale) -> String {
     drop(silent);
     format!("{count} silent connections to the operators' port, which went on to answer")
 }
+
+/// What a server has that was given far fewer than it would use.
+pub const FEW_HANDLES: u64 = 400;
+
+/// Silence on all ports of a server that has handles for a few connections.
+pub fn few_handles(server: &Server, scale: Scale) -> String {
+    assert_eq!(server.metric("process_max_fds"), FEW_HANDLES, "it takes what it may have");
+    let count = scale.connections(6000, 900);
+    let mut silent = Vec::new();
+    for number in 0..count {
+        let port = [server.kafka, server.kinesis, server.http][number % 3];
+        let mut stream = http::connect(port, PATIENCE);
+        if number % 2 == 0 {
+            // The connection may be gone already, for one that came later.
+            let _ = stream.write_all(b"PO");
+        }
+        silent.push(stream);
+        if number % 50 == 0 {
+            let mut kafka = Kafka::connect(server.kafka, PATIENCE);
+            kafka.produce(&produce_request("honest", 0, b"new")).expect("there is a place for who asks");
+            Http::connect(server.kinesis, PATIENCE).iterator("honest");
+            assert_eq!(server.get("/healthz").0, 200);
+        }
+    }
+    for protocol in ["kafka", "kinesis", "http"] {
+        wait_until("silent ones gave way", || closed(server, protocol, "gave way") >= count / 3 - 100);
+    }
+    drop(silent);
+    format!(
+        "{count} silent connections to the three ports of a server that may have {FEW_HANDLES} file handles"
+    )
+}

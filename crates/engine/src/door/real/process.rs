@@ -2,6 +2,8 @@
 //!
 //! Names are Prometheus's own for every process. Memory and handles are Linux's to tell; elsewhere they are left out.
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
 use crate::metrics::{Family, Page, Source};
 
 static RESIDENT: Family =
@@ -27,9 +29,23 @@ impl Source for Process {
         if let Ok(handles) = std::fs::read_dir("/proc/self/fd") {
             page.count(&OPEN_FILES, &[], handles.count() as u64);
         }
-        if let Some(max) = rustix::process::getrlimit(rustix::process::Resource::Nofile).current {
+        if let Some(max) = handles_max() {
             page.count(&MAX_FILES, &[], max);
         }
+    }
+}
+
+/// File handles that this process may have; `None`: there is no limit.
+pub fn handles_max() -> Option<u64> {
+    getrlimit(Resource::Nofile).current
+}
+
+/// Lets this process have as many file handles as it may let itself have. The limit that it is started with is often 1024, for
+/// the sake of programs that know no higher numbers. It stays where the system does not want that.
+pub fn raise_handles_max() {
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        tracing::debug!(%error, "the limit of file handles stays");
     }
 }
 
