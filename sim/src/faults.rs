@@ -27,6 +27,7 @@ enum Fault {
     StuckSync,
     Network,
     ClockJump,
+    Memory,
 }
 
 /// What the world is like at the moment, and when that changes.
@@ -35,13 +36,20 @@ pub(crate) struct Weather {
     faults: Faults,
     gap: Duration,
     next_at: Instant,
+    memory_left: Option<usize>,
 }
 
 impl Weather {
     pub fn new(sim: Sim, plan: &Plan) -> Self {
-        let mut weather = Weather { sim, faults: plan.faults, gap: plan.fault_gap, next_at: Instant::now() };
+        let (faults, gap) = (plan.faults, plan.fault_gap);
+        let mut weather = Weather { sim, faults, gap, next_at: Instant::now(), memory_left: None };
         weather.next_at += weather.some(weather.gap * 2);
         weather
+    }
+
+    /// Bytes of the memory for requests that others leave; `None` if nobody holds it.
+    pub fn memory_left(&self) -> Option<usize> {
+        self.memory_left
     }
 
     /// When it changes next.
@@ -90,8 +98,20 @@ impl Weather {
         if self.one_in(2) {
             self.sim.set_network(NetworkFaults::default());
         }
-        let Faults { power_losses, kills, disk_errors, full_disk, slow_disk, network, clock_jumps, rot: _ } =
-            self.faults;
+        if self.one_in(2) {
+            self.memory_left = None;
+        }
+        let Faults {
+            power_losses,
+            kills,
+            disk_errors,
+            full_disk,
+            slow_disk,
+            network,
+            clock_jumps,
+            rot: _,
+            memory,
+        } = self.faults;
         let allowed = [
             (power_losses || kills, Fault::EndNow),
             (power_losses || kills, Fault::EndSoon),
@@ -101,6 +121,7 @@ impl Weather {
             (slow_disk, Fault::StuckSync),
             (network, Fault::Network),
             (clock_jumps, Fault::ClockJump),
+            (memory, Fault::Memory),
         ];
         let allowed: Vec<Fault> =
             allowed.into_iter().filter_map(|(is_allowed, fault)| is_allowed.then_some(fault)).collect();
@@ -144,6 +165,11 @@ impl Weather {
                 self.sim.note(format!("the clock jumps by {by_ms} ms"));
                 self.sim.jump_clock(by_ms);
             }
+            Fault::Memory => {
+                let left = if self.one_in(2) { 0 } else { self.sim.below(1 << self.sim.below(18)) };
+                self.sim.note(format!("others leave {left} bytes of the memory"));
+                self.memory_left = Some(left as usize);
+            }
         }
         None
     }
@@ -163,5 +189,6 @@ impl Weather {
         self.sim.set_sync_time(Duration::from_micros(100));
         self.sim.set_disk_bytes(u64::MAX);
         self.sim.set_network(NetworkFaults::default());
+        self.memory_left = None;
     }
 }

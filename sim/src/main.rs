@@ -62,6 +62,7 @@ struct Sums {
     refused_starts: u64,
     repairs: u64,
     copies: u64,
+    memory_waits: u64,
     time: Duration,
     wall: Duration,
     coverage: Coverage,
@@ -76,6 +77,7 @@ impl Sums {
         self.refused_starts += u64::from(report.refused_starts);
         self.repairs += u64::from(report.repairs);
         self.copies += u64::from(report.copies);
+        self.memory_waits += report.memory_waits;
         self.time += report.time;
         self.coverage.add(&report.fault_points);
     }
@@ -84,7 +86,8 @@ impl Sums {
         let (called, faulted, defined) = self.coverage.counts();
         format!(
             "{} seeds, {} failed, {:.1} seeds/s, {:.2} simulated hours, {:.1} M calls, {} ends of the process, {} failed \
-             disk calls, {} refused starts, {} repairs, {} copies started; fault points: {called} hit, {faulted} with a fault, {defined} defined",
+             disk calls, {} refused starts, {} repairs, {} copies started, {} \
+             requests that waited for memory; fault points: {called} hit, {faulted} with a fault, {defined} defined",
             self.runs,
             self.failures,
             self.runs as f64 / self.wall.as_secs_f64().max(0.001),
@@ -95,14 +98,15 @@ impl Sums {
             self.refused_starts,
             self.repairs,
             self.copies,
+            self.memory_waits,
         )
     }
 
     /// As lines of `name value`, places as `place FILE LINE CALLS ENDED FAILED`.
     fn text(&self) -> String {
         let mut text = format!(
-            "runs {}\nfailures {}\ncalls {}\nends {}\nfailed_calls {}\nrefused_starts {}\nrepairs {}\ncopies {}\ntime_ms {}\n\
-             wall_ms {}\n",
+            "runs {}\nfailures {}\ncalls {}\nends {}\nfailed_calls {}\nrefused_starts {}\nrepairs {}\ncopies {}\nmemory_waits {}\n\
+             time_ms {}\nwall_ms {}\n",
             self.runs,
             self.failures,
             self.calls,
@@ -111,6 +115,7 @@ impl Sums {
             self.refused_starts,
             self.repairs,
             self.copies,
+            self.memory_waits,
             self.time.as_millis(),
             self.wall.as_millis()
         );
@@ -143,6 +148,7 @@ impl Sums {
         self.refused_starts += value("refused_starts");
         self.repairs += value("repairs");
         self.copies += value("copies");
+        self.memory_waits += value("memory_waits");
         self.time += Duration::from_millis(value("time_ms"));
         self.wall += Duration::from_millis(value("wall_ms"));
     }

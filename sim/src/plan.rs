@@ -46,6 +46,7 @@ impl Plan {
             network: maybe(),
             clock_jumps: maybe(),
             rot: maybe(),
+            memory: maybe(),
         };
         let sizes = Sizes {
             wal_file_bytes: 16 << (10 + choice.below(4)),
@@ -100,6 +101,8 @@ pub struct Faults {
     pub clock_jumps: bool,
     /// When all is done, bits of the log at rest flip.
     pub rot: bool,
+    /// Others hold all or nearly all of the memory for requests, as clients do that take no answers.
+    pub memory: bool,
 }
 
 impl Faults {
@@ -113,6 +116,7 @@ impl Faults {
         network: false,
         clock_jumps: false,
         rot: false,
+        memory: false,
     };
 }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use kolk::Server;
 use kolk::server::ServerError;
+use kolk_broker::{Class, Permit};
 use kolk_client::{kafka, kinesis};
 use kolk_engine::door::TaskHandle;
 use kolk_engine::door::sim::{self, FaultPoint, Sim};
@@ -55,6 +56,8 @@ pub struct Report {
     pub repairs: u32,
     /// Copies of a running log that were started.
     pub copies: u32,
+    /// Requests that waited because others held the memory.
+    pub memory_waits: u64,
     /// Where the server called the disk.
     pub fault_points: Vec<FaultPoint>,
 }
@@ -239,6 +242,7 @@ async fn whole(world: World, plan: &Plan) -> Report {
         refused_starts: run.refused_starts,
         repairs: run.repairs,
         copies: run.copies,
+        memory_waits: run.memory_waits,
         fault_points: sim.fault_points(),
     }
 }
@@ -265,11 +269,25 @@ struct Run<'a> {
     refused_starts: u32,
     repairs: u32,
     copies: u32,
+    memory_waits: u64,
+    /// What others hold of the server's memory.
+    held: Option<Permit>,
 }
 
 impl<'a> Run<'a> {
     fn new(world: World, plan: &'a Plan) -> Self {
-        Run { world, plan, server: None, failed_before: 0, ends: 0, refused_starts: 0, repairs: 0, copies: 0 }
+        Run {
+            world,
+            plan,
+            server: None,
+            failed_before: 0,
+            ends: 0,
+            refused_starts: 0,
+            repairs: 0,
+            copies: 0,
+            memory_waits: 0,
+            held: None,
+        }
     }
 
     fn sim(&self) -> &Sim {
@@ -294,9 +312,11 @@ impl<'a> Run<'a> {
                 self.world.pause(1000).await;
                 self.start_again(Some(&mut weather)).await;
             }
+            self.hold_memory(weather.memory_left());
         }
         self.world.note("the world heals");
         weather.clears();
+        self.hold_memory(None);
         self.world.winding_down.store(true, Ordering::Relaxed);
         while !self.have_ended(clients).await {
             if self.goes_on_until(Instant::now() + Duration::from_millis(100)).await.is_some() {
@@ -304,6 +324,21 @@ impl<'a> Run<'a> {
                 self.end(Ends::Kill).await;
                 self.start_again(None).await;
             }
+        }
+    }
+
+    /// Others hold all of the memory for requests and what they grow by, but so many bytes.
+    fn hold_memory(&mut self, left: Option<usize>) {
+        self.held = None;
+        let Some(left) = left else { return };
+        let server = self.server.as_ref().expect("a server runs under load");
+        let admission = server.broker().admission();
+        let free = admission.available();
+        self.held = admission.try_admit(free.saturating_sub(left), Class::Data);
+        let growth =
+            admission.parts().into_iter().find(|(name, ..)| *name == "growth").expect("a part of it");
+        if let Some(held) = &mut self.held {
+            held.try_grow(admission, held.bytes() + growth.2 - growth.1);
         }
     }
 
@@ -348,7 +383,8 @@ impl<'a> Run<'a> {
             Ends::PowerLoss => self.sim().crash().await,
             Ends::Kill => self.sim().kill().await,
         }
-        self.server = None;
+        let server = self.server.take();
+        self.memory_waits += server.map_or(0, |server| server.broker().admission().waits());
     }
 
     /// Starts the server as an operator does: again if the disk or the power failed meanwhile.
