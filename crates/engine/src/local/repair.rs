@@ -252,20 +252,20 @@ async fn put_aside(
 /// Copies a file; false if it is not there.
 async fn copy(disk: &dyn Disk, from: &Path, to: &Path) -> Result<bool, OpenError> {
     const AT_ONCE: u64 = 1 << 20;
-    let source = match disk.open(from, Open::Read).await {
+    let file = match disk.open(from, Open::Read).await {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
         opened => opened.map_err(io_at(from))?,
     };
-    let size = source.size().await.map_err(io_at(from))?;
-    let target = disk.open(to, Open::Write).await.map_err(io_at(to))?;
+    let size = file.size().await.map_err(io_at(from))?;
+    let copy = disk.open(to, Open::Write).await.map_err(io_at(to))?;
     let mut position = 0;
     while position < size {
         let len = AT_ONCE.min(size - position);
-        let bytes = source.read_at(position, len as usize).await.map_err(io_at(from))?;
-        target.write_at(position, bytes).await.map_err(io_at(to))?;
+        let bytes = file.read_at(position, len as usize).await.map_err(io_at(from))?;
+        copy.write_at(position, bytes).await.map_err(io_at(to))?;
         position += len;
     }
-    target.sync().await.map_err(io_at(to))?;
+    copy.sync().await.map_err(io_at(to))?;
     Ok(true)
 }
 
