@@ -271,7 +271,7 @@ impl rewrite::Rewriter {
     /// Everything that a copy of the log at this moment consists of.
     async fn pin(&self) -> std::io::Result<Pinned> {
         // While the ledger is held nothing is removed, freed or replaced.
-        let ledger = self.ledger.lock().await;
+        let ledger = self.ledger().await.map_err(std::io::Error::other)?;
         let mut manifest = ledger.manifest().clone();
         let snapshot = match manifest.snapshot {
             Some(id) => {

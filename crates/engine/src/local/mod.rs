@@ -491,11 +491,11 @@ impl Engine for LocalEngine {
             // A backup notices, and removes what it has written.
             drop(self.backing_up.lock().await);
             // A round of the rewrite that is half way ends before somebody else may open the directory.
-            let mut ledger = self.rewriter.ledger.lock().await;
+            let mut ledger = self.rewriter.ledger().await;
             // No further seal comes.
             self.log.stop();
-            if let Some(end) = self.log.end().filter(|_| result.is_ok()) {
-                self.rewriter.end_life(&mut ledger, end).await;
+            if let (Ok(ledger), Some(end)) = (&mut ledger, self.log.end().filter(|_| result.is_ok())) {
+                self.rewriter.end_life(ledger, end).await;
             }
             self.stop();
             drop(ledger);

@@ -26,6 +26,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use kolk_wire_kafka::records::batch;
+use tokio::sync::MutexGuard;
 use tokio::time::Instant;
 
 use super::archive::SegmentUse;
@@ -122,6 +123,10 @@ impl From<SnapshotError> for RewriteError {
     }
 }
 
+fn in_doubt(source: &std::io::Error) -> Arc<str> {
+    format!("replacing the manifest failed: {source}").into()
+}
+
 fn disk_error(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> RewriteError {
     let what = what.into();
     move |source| RewriteError::Disk { what, source }
@@ -156,6 +161,8 @@ pub(super) struct Ledger {
     /// Segments that could not be read whole and when that was: they are not copied, for a while if the disk said so, never
     /// again if they do not check.
     unreadable: Vec<(SegmentId, Option<Instant>)>,
+    /// Why the manifest on disk may be another one: it may name what is half-made, and not what it is made of.
+    in_doubt: Option<Arc<str>>,
 }
 
 impl Ledger {
@@ -178,6 +185,7 @@ impl Ledger {
             half_made: Vec::new(),
             merging: Vec::new(),
             unreadable: Vec::new(),
+            in_doubt: None,
         }
     }
 }
@@ -199,21 +207,32 @@ impl Rewriter {
         }
     }
 
+    /// The ledger. Where the manifest is in doubt nobody gets it: whatever file it was, nothing may be changed any more.
+    pub async fn ledger(&self) -> Result<MutexGuard<'_, Ledger>, RewriteError> {
+        let ledger = self.ledger.lock().await;
+        match &ledger.in_doubt {
+            None => Ok(ledger),
+            Some(reason) => Err(EngineError::Closed(reason.clone()).into()),
+        }
+    }
+
     /// What follows from a round that came to nothing; true if the log ended.
     pub async fn is_over(&self, error: RewriteError) -> bool {
         match error {
             RewriteError::Replace(source) => {
-                self.log.fail(format!("replacing the manifest failed: {source}").into());
+                self.log.fail(in_doubt(&source));
                 true
             }
             RewriteError::Disk { what, source } if is_full(&source) => {
                 tracing::warn!(%what, error = %source, "a round of the rewrite met a full disk; it will be tried again");
-                self.remove_half_made(&mut *self.ledger.lock().await).await;
+                let Ok(mut ledger) = self.ledger().await else { return true };
+                self.remove_half_made(&mut ledger).await;
                 self.log.space.met_full_disk();
                 false
             }
             RewriteError::Disk { what, source } => {
-                self.remove_half_made(&mut *self.ledger.lock().await).await;
+                let Ok(mut ledger) = self.ledger().await else { return true };
+                self.remove_half_made(&mut ledger).await;
                 self.log.device_failed(&what, &source)
             }
             RewriteError::Engine(EngineError::Read(reason)) => {
@@ -223,7 +242,7 @@ impl Rewriter {
             RewriteError::Engine(_) => true,
             RewriteError::Source { id, source } => {
                 tracing::error!(error = %source, "a segment cannot be read whole and is not merged; see `kolk verify`");
-                let mut ledger = self.ledger.lock().await;
+                let Ok(mut ledger) = self.ledger().await else { return true };
                 // What was copied so far may be a GiB.
                 self.remove_half_made(&mut ledger).await;
                 let passes = matches!(source, SegmentError::Io { .. }).then(Instant::now);
@@ -244,7 +263,7 @@ impl Rewriter {
     /// Does all that is due.
     pub async fn round(&self) -> Result<(), RewriteError> {
         self.free_pinned().await;
-        self.remove_forgotten(&mut *self.ledger.lock().await).await?;
+        self.remove_forgotten(&mut *self.ledger().await?).await?;
         if self.is_due() {
             self.checkpoint().await?;
         }
@@ -286,7 +305,7 @@ impl Rewriter {
 
     /// Steps 1 to 4 for all files that are complete now.
     pub async fn checkpoint(&self) -> Result<(), RewriteError> {
-        self.checkpoint_with(&mut *self.ledger.lock().await).await?;
+        self.checkpoint_with(&mut *self.ledger().await?).await?;
         self.free_pinned().await;
         Ok(())
     }
@@ -547,7 +566,10 @@ impl Rewriter {
             ledger.half_made.push(new);
             return Err(RewriteError::Disk { what: "writing the manifest".to_owned(), source });
         }
-        manifest::replace(disk, &self.directory).await.map_err(RewriteError::Replace)?;
+        if let Err(source) = manifest::replace(disk, &self.directory).await {
+            ledger.in_doubt = Some(in_doubt(&source));
+            return Err(RewriteError::Replace(source));
+        }
         ledger.half_made.clear();
         ledger.manifest = manifest;
         Ok(())
@@ -555,7 +577,9 @@ impl Rewriter {
 
     /// Hands files back that no reader holds any more.
     async fn free_pinned(&self) {
-        self.hand_back(&mut *self.ledger.lock().await).await;
+        if let Ok(mut ledger) = self.ledger().await {
+            self.hand_back(&mut ledger).await;
+        }
     }
 
     async fn hand_back(&self, ledger: &mut Ledger) {
@@ -583,7 +607,7 @@ impl Rewriter {
 
     /// Removes segments in which nothing is alive.
     async fn remove_dead(&self) -> Result<(), RewriteError> {
-        let mut ledger = self.ledger.lock().await;
+        let mut ledger = self.ledger().await?;
         let segments = self.log.archive.segments();
         let dead = segments.iter().filter(|segment| segment.live_bytes == 0).map(|segment| segment.id);
         let dead: Vec<SegmentId> = dead.collect();
@@ -599,7 +623,7 @@ impl Rewriter {
 
     /// Does the next merge, if one is due and the disk has room for the copy.
     async fn merge_next(&self) -> Result<bool, RewriteError> {
-        let mut ledger = self.ledger.lock().await;
+        let mut ledger = self.ledger().await?;
         let segments = self.log.archive.segments();
         ledger.unreadable.retain(|(_, at)| at.is_none_or(|at| at.elapsed() < READ_AGAIN_AFTER));
         let is_readable = |id| !ledger.unreadable.iter().any(|(unreadable, _)| *unreadable == id);

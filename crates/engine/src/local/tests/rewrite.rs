@@ -1,11 +1,13 @@
 //! The rewrite, retention and snapshots: batches move, nothing that can be read changes.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicUsize;
 
 use super::segment::{SegmentId, SegmentWriter, TableEntry};
 use super::*;
 use crate::contract::OffsetQuery;
 use crate::door::sim::{DiskCall, DiskFailure, When};
+use crate::local::rewrite::RewriteError;
 use crate::state::{ConfigChange, ConfigOp};
 
 /// Small files, and a rewrite that runs only when a test says so.
@@ -776,5 +778,86 @@ async fn what_is_to_go_goes_though_it_fails_at_first() {
     let segments = engine.log.archive.segments();
     assert!(segments.len() >= 4 && segments.iter().any(|segment| segment.id == newest), "{segments:?}");
     assert_eq!(names("segments").len(), segments.len(), "what was copied is gone");
+    engine.close().await.unwrap();
+}
+
+/// A disk that does not sync its data directory from a moment on, and counts what is made, named or removed after that.
+#[derive(Debug)]
+struct NoSyncOf {
+    below: Arc<dyn Disk>,
+    directory: PathBuf,
+    fails: AtomicBool,
+    has_failed: AtomicBool,
+    later: AtomicUsize,
+}
+
+impl NoSyncOf {
+    fn counted(&self) -> &dyn Disk {
+        self.later.fetch_add(usize::from(self.has_failed.load(Ordering::Relaxed)), Ordering::Relaxed);
+        &*self.below
+    }
+}
+
+impl DiskOver for NoSyncOf {
+    fn below(&self) -> &dyn Disk {
+        &*self.below
+    }
+
+    fn open_from(&self, site: Site, path: &Path, how: Open) -> BoxFuture<'_, io::Result<Arc<dyn File>>> {
+        self.counted().open_from(site, path, how)
+    }
+
+    fn link_from(&self, site: Site, from: &Path, to: &Path) -> BoxFuture<'_, io::Result<()>> {
+        self.counted().link_from(site, from, to)
+    }
+
+    fn rename_from(&self, site: Site, from: &Path, to: &Path) -> BoxFuture<'_, io::Result<()>> {
+        self.counted().rename_from(site, from, to)
+    }
+
+    fn remove_from(&self, site: Site, path: &Path) -> BoxFuture<'_, io::Result<()>> {
+        self.counted().remove_from(site, path)
+    }
+
+    fn sync_dir_from(&self, site: Site, path: &Path) -> BoxFuture<'_, io::Result<()>> {
+        if path == self.directory && self.fails.load(Ordering::Relaxed) {
+            self.has_failed.store(true, Ordering::Relaxed);
+            return Box::pin(async { Err(io::Error::from_raw_os_error(5)) });
+        }
+        self.below.sync_dir_from(site, path)
+    }
+}
+
+/// The manifest was replaced and the directory was not synced, which ended the log. A backup's checkpoint had waited for its turn
+/// meanwhile, and wrote the end of a segment again that the manifest on the disk names by now: killed within it, the server
+/// did not start any more.
+#[tokio::test]
+async fn nothing_is_changed_once_the_manifest_is_in_doubt() {
+    let dir = Dir::new();
+    let door = door(DiskOptions::default());
+    let disk = Arc::new(NoSyncOf {
+        below: door.disk.clone(),
+        directory: dir.path(),
+        fails: AtomicBool::new(false),
+        has_failed: AtomicBool::new(false),
+        later: AtomicUsize::new(0),
+    });
+    let door = Door { disk: disk.clone(), ..door };
+    let mut options = options();
+    options.rewrite.promote_extent_bytes = 0;
+    let engine = LocalEngine::open(door, &dir.path(), options.clone()).await.unwrap();
+    create_topic(&engine, 1).await;
+    fill(&engine, 1, 0..300).await;
+    disk.fails.store(true, Ordering::Relaxed);
+    let rewriter = &engine.rewriter;
+    let (first, second) = tokio::join!(rewriter.checkpoint(), rewriter.checkpoint());
+    assert!(matches!(first, Err(RewriteError::Replace(_))), "{first:?}");
+    assert!(matches!(second, Err(RewriteError::Engine(EngineError::Closed(_)))), "{second:?}");
+    assert!(rewriter.is_over(first.unwrap_err()).await && rewriter.is_over(second.unwrap_err()).await);
+    engine.close().await.unwrap_err();
+    assert_eq!(disk.later.load(Ordering::Relaxed), 0, "files that the manifest may name are left alone");
+    drop(engine);
+    let engine = dir.try_open(options).await.unwrap();
+    assert_eq!(all(&engine, 0, 0).await.len(), 300);
     engine.close().await.unwrap();
 }
