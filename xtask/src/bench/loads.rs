@@ -9,6 +9,9 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+/// What is read of a warm topic, by all readers together.
+const WARM_MEGABYTES: u64 = 4096;
+
 /// A row's load.
 pub enum Load {
     /// Encoded Produce requests, one batch each.
@@ -291,12 +294,13 @@ pub fn once(load: &Load, bench: &Bench, target: &Target, prepared: &mut Prepared
             let (milliseconds, cpu) = cpu_of(target, || bench.rdkafka(target, &args))?;
             Ok(throughput(MESSAGES, 1024, milliseconds, cpu))
         }
-        Load::Consume { readers, cold, .. } => {
+        Load::Consume { readers, cold, megabytes } => {
             if cold {
                 target.forget_pages()?;
             }
             // What one reader takes of a warm topic would be a few ticks of the processor's clock.
-            let times = if cold || bench.quick { 1 } else { 8u32.div_ceil(readers) };
+            let once = u64::from(readers) * megabytes;
+            let times = if cold || bench.quick { 1 } else { WARM_MEGABYTES.div_ceil(once) as u32 };
             consume(bench, target, &prepared.topic, readers, times)
         }
         Load::EndToEnd { from, to } => {
