@@ -12,8 +12,8 @@
 //! A change is written to `manifest.new` and to `manifest.copy`, both are synced, the first is renamed over `manifest`, and
 //! the directory is synced: a crash leaves the old one or the new one. The last line is the CRC-32C of all before it.
 //!
-//! Nothing reads the copy but a repair, where the manifest does not check any more. It is what the manifest says or, after a
-//! crash in between, what it was about to say, of which nobody had made any use: files that only the old one names are
+//! Verify, dump and repair read the copy where the manifest does not check any more; a start only looks whether it would do, to
+//! say so. It is what the manifest says or, after a crash in between, what it was about to say, of which nobody had made any use: files that only the old one names are
 //! removed behind the change, and those that only the new one names were there before it.
 
 use std::fmt::Write as _;
