@@ -17,7 +17,8 @@
 //! Small partitions share a segment, and such segments merge in tiers of like size, four into one, until they
 //! are [`RewriteOptions::merged_bytes_max`] large: a byte is copied about three times in its life. What a large partition
 //! brings goes into a segment of large extents, which is copied again only when more than half of it is dead.
-//! A segment in which nothing is alive is removed; expired bytes are never copied.
+//! A segment in which nothing is alive is removed; expired bytes are never copied. While space is short, segments that are
+//! less than half dead are copied too, those first that give back the most for it.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -367,6 +368,8 @@ impl Rewriter {
             // Only now: as long as the rewrite has something to give, no file is made beyond the log's bound. What readers
             // hold may take long: it does not keep writers waiting.
             self.log.space.files_freed(files, bytes);
+            // The segments took of what is free, and what is kept free is less without the files.
+            self.log.space.ask().await;
             ledger.removals.extend(old_names);
         }
         let old_snapshot = old_snapshot.map(snapshot::file_name);
@@ -628,13 +631,15 @@ impl Rewriter {
         ledger.unreadable.retain(|(_, at)| at.is_none_or(|at| at.elapsed() < READ_AGAIN_AFTER));
         let is_readable = |id| !ledger.unreadable.iter().any(|(unreadable, _)| *unreadable == id);
         let readable = segments.iter().filter(|segment| is_readable(segment.id));
-        let Some(ids) = plan_merge(readable, &self.options) else { return Ok(false) };
-        let merged = segments.iter().filter(|segment| ids.contains(&segment.id));
         // Others write to the disk too, and the merge before this one took some.
-        self.log.space.ask().await;
-        if !self.log.space.can_copy(merged.map(|segment| segment.live_bytes).sum(), false) {
-            return Ok(false);
-        }
+        let space = &self.log.space;
+        space.ask().await;
+        let planned = plan_merge(readable.clone(), &self.options, |bytes| space.can_copy(bytes, false));
+        let planned = match planned {
+            None if space.is_short() => plan_reclaim(readable, |bytes| space.can_copy(bytes, true)),
+            planned => planned,
+        };
+        let Some(ids) = planned else { return Ok(false) };
         self.merge(&mut ledger, &ids).await?;
         Ok(true)
     }
@@ -718,14 +723,16 @@ impl Rewriter {
     }
 }
 
-/// Which segments to merge next: one that is more than half dead, or enough of one tier.
+/// Which segments to merge next: one that is more than half dead, or enough of one tier. The disk has room for a copy of
+/// so many bytes if it `fits`.
 fn plan_merge<'a>(
     segments: impl Iterator<Item = &'a SegmentUse> + Clone,
     options: &RewriteOptions,
+    fits: impl Fn(u64) -> bool,
 ) -> Option<Vec<SegmentId>> {
-    let half_dead = segments
-        .clone()
-        .find(|segment| segment.live_bytes > 0 && segment.live_bytes * 2 < segment.total_bytes);
+    let half_dead = segments.clone().find(|segment| {
+        segment.live_bytes > 0 && segment.live_bytes * 2 < segment.total_bytes && fits(segment.live_bytes)
+    });
     if let Some(segment) = half_dead {
         return Some(vec![segment.id]);
     }
@@ -733,15 +740,33 @@ fn plan_merge<'a>(
         segment.total_bytes < options.merged_bytes_max
             && segment.total_bytes / segment.extents.max(1) < options.large_extent_bytes
     };
-    let mut tiers: Vec<Vec<SegmentId>> = Vec::new();
+    let mut tiers: Vec<(u64, Vec<SegmentId>)> = Vec::new();
     for segment in segments.filter(is_shared) {
         let tier = tier_of(segment.live_bytes, options.tier_bytes);
         if tiers.len() <= tier {
-            tiers.resize(tier + 1, Vec::new());
+            tiers.resize(tier + 1, Default::default());
         }
-        tiers[tier].push(segment.id);
+        let (bytes, ids) = &mut tiers[tier];
+        *bytes += segment.live_bytes;
+        ids.push(segment.id);
     }
-    tiers.into_iter().find(|tier| tier.len() >= MERGE_FAN_IN)
+    let due = tiers.into_iter().find(|(bytes, ids)| ids.len() >= MERGE_FAN_IN && fits(*bytes));
+    due.map(|(_, ids)| ids)
+}
+
+/// While space is short, which segment to copy without what is dead of it: the one that gives back the most for each byte, if
+/// that is an eighth of it. It may take what is kept free for a rewrite of the log, since it leaves more behind.
+fn plan_reclaim<'a>(
+    segments: impl Iterator<Item = &'a SegmentUse>,
+    fits: impl Fn(u64) -> bool,
+) -> Option<Vec<SegmentId>> {
+    let pays = |segment: &&SegmentUse| {
+        let (live, total) = (segment.live_bytes, segment.total_bytes);
+        live > 0 && live <= total / 8 * 7 && fits(live)
+    };
+    let live_share =
+        |segment: &&SegmentUse| u128::from(segment.live_bytes) * 1_000_000 / u128::from(segment.total_bytes);
+    segments.filter(pays).min_by_key(live_share).map(|segment| vec![segment.id])
 }
 
 fn tier_of(bytes: u64, lowest: u64) -> usize {
@@ -821,7 +846,7 @@ mod tests {
     }
 
     fn plan(segments: &[SegmentUse]) -> Option<Vec<SegmentId>> {
-        plan_merge(segments.iter(), &RewriteOptions::default())
+        plan_merge(segments.iter(), &RewriteOptions::default(), |_| true)
     }
 
     #[test]
@@ -839,6 +864,32 @@ mod tests {
         assert_eq!(plan(&[segment(1, 100, 49, 1)]), Some(vec![SegmentId(1)]));
         assert_eq!(plan(&[segment(1, 100, 50, 1)]), None);
         assert_eq!(plan(&[segment(1, 100, 0, 1)]), None);
+    }
+
+    #[test]
+    fn only_what_the_disk_has_room_for_is_copied() {
+        let segments = [segment(1, 1000, 400, 1), segment(2, 300, 100, 1)];
+        let fits =
+            |most: u64| plan_merge(segments.iter(), &RewriteOptions::default(), move |bytes| bytes <= most);
+        assert_eq!(fits(400), Some(vec![SegmentId(1)]));
+        assert_eq!(fits(399), Some(vec![SegmentId(2)]));
+        assert_eq!(fits(99), None);
+        let tier = [1, 2, 3, 4].map(|id| segment(id, 100, 100, 1));
+        let fits =
+            |most: u64| plan_merge(tier.iter(), &RewriteOptions::default(), move |bytes| bytes <= most);
+        assert_eq!((fits(399), fits(400).map(|ids| ids.len())), (None, Some(4)));
+    }
+
+    #[test]
+    fn while_space_is_short_the_segment_that_gives_back_the_most_for_its_copy_is_next() {
+        let segments =
+            [segment(1, 800, 700, 1), segment(2, 800, 300, 1), segment(3, 80, 20, 1), segment(4, 800, 0, 1)];
+        let most = |bytes: u64| plan_reclaim(segments.iter(), move |live| live <= bytes);
+        assert_eq!(most(1000), Some(vec![SegmentId(3)]));
+        assert_eq!(plan_reclaim(segments[..2].iter(), |_| true), Some(vec![SegmentId(2)]));
+        assert_eq!(plan_reclaim(segments[..1].iter(), |_| true), Some(vec![SegmentId(1)]));
+        assert_eq!(most(19), None);
+        assert_eq!(plan_reclaim([segment(1, 800, 701, 1)].iter(), |_| true), None);
     }
 
     #[test]

@@ -90,6 +90,72 @@ fn a_full_disk_refuses_appends_before_it_decides_them_and_heals() {
     }
 }
 
+/// A topic was deleted whose batches shared their segments with a few of another: more than half of each segment was dead, and
+/// none was copied, for that took of what is kept free for the log. Appends were refused for ever.
+#[test]
+fn deletes_heal_a_full_disk_though_something_is_alive_in_every_segment() {
+    // What lives is a twentieth, and four of five: half of a segment need not be dead while space is short.
+    for (seed, kept_every) in [(1, 20), (2, 20), (3, 20), (4, 20), (5, 2), (6, 2)] {
+        sim::run(seed, |sim| async move {
+            let engine = open_with(&sim, small(if seed % 2 == 0 { 0 } else { u64::MAX })).await;
+            create_topic(&engine, 3).await;
+            sim.set_disk_bytes(2 << 20);
+            let mut taken = [0; 2];
+            for number in 0..1000 {
+                let index = i32::from(number % kept_every == 0);
+                match engine.append(vec![append_of(index, &[b'x'; VALUE], 0)]).await.unwrap().remove(0) {
+                    Ok(_) => taken[index as usize] += 1,
+                    Err(refused) => {
+                        assert_eq!(refused, AppendError::StorageFull);
+                        break;
+                    }
+                }
+            }
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            fill(&engine, 1000).await;
+            taken[0] = engine.published(partition(0)).unwrap().high_watermark.0;
+            trim(&engine, 0, taken[0]).await;
+            tokio::time::sleep(Duration::from_secs(30)).await;
+            // It comes back a segment at a time, while appends are refused.
+            let mut back = 0;
+            for _ in 0..20 {
+                back += fill(&engine, 1000).await;
+                tokio::time::sleep(Duration::from_secs(3)).await;
+            }
+            assert!(back * 2 > taken[0], "of {} batches that were deleted {back} came back", taken[0]);
+            assert_eq!(count(&engine, 1).await, taken[1]);
+            engine.close().await.unwrap();
+        });
+    }
+}
+
+/// What a rewrite had written still counted as free, if the log became smaller by less than a file: more was let in than could be
+/// rewritten, and then neither the log nor a segment was.
+#[test]
+fn what_a_rewrite_takes_is_not_free_any_more() {
+    sim::run(7, |sim| async move {
+        let rewrite = RewriteOptions {
+            interval: Duration::from_secs(3600),
+            wal_bytes: u64::MAX,
+            ..small(u64::MAX).rewrite
+        };
+        // So large that half a file is no reason to ask.
+        let options = LocalOptions { wal_file_bytes_max: 64 << 10, rewrite, ..small(u64::MAX) };
+        let engine = open_with(&sim, options).await;
+        create_topic(&engine, 1).await;
+        sim.set_disk_bytes(4 << 20);
+        for _ in 0..20 {
+            engine.append(vec![append_of(0, &[b'x'; VALUE], 0)]).await.unwrap().remove(0).unwrap();
+        }
+        engine.rewriter.checkpoint().await.unwrap();
+        assert_eq!(engine.log.archive.segments().len(), 1);
+        let free = sim.door().disk.free_bytes(Path::new("/data")).await.unwrap();
+        let known = engine.log.space.free_bytes();
+        assert!(known <= free, "{known} bytes were taken for free, of {free}");
+        engine.close().await.unwrap();
+    });
+}
+
 #[test]
 fn a_disk_that_somebody_else_filled_serves_reads_and_deletes_and_starts() {
     sim::run(5, |sim| async move {
