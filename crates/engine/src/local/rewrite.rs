@@ -286,27 +286,15 @@ impl Rewriter {
     /// enough left on the disk to copy them.
     fn is_due(&self) -> bool {
         let index = self.log.index.lock();
-        let complete: u64 =
-            index.files.range(..self.complete(&index)).map(|(_, found)| found.file.capacity).sum();
+        let through = self.complete(&index);
+        let complete: u64 = index.files.range(..through).map(|(_, found)| found.file.capacity).sum();
         let space = &self.log.space;
         let large =
             complete >= self.options.wal_bytes || self.log.index.held_bytes() >= self.log.index_bytes_max / 2;
         if complete == 0 || !(large || space.wants_rewrite()) {
             return false;
         }
-        self.next_files(&index).is_some()
-    }
-
-    /// The last of the files that the next checkpoint frees: all that are complete, while space is short as many of them as
-    /// the disk has room to copy. The space of those goes back to it, which makes room for the others.
-    fn next_files(&self, index: &IndexInner) -> Option<u64> {
-        let space = &self.log.space;
-        let (is_short, mut live_bytes) = (space.is_short(), 0);
-        let complete = index.files.range(..self.complete(index)).take_while(|(_, found)| {
-            live_bytes += found.live_bytes;
-            !is_short || space.can_copy(live_bytes, true)
-        });
-        complete.last().map(|(sequence, _)| *sequence)
+        !space.is_short() || space.can_copy(index.live_bytes(through), true)
     }
 
     /// Bytes of the log's complete files: what the rewrite has still to do.
@@ -325,7 +313,11 @@ impl Rewriter {
 
     async fn checkpoint_with(&self, ledger: &mut Ledger) -> Result<(), RewriteError> {
         let durable = self.log.durable();
-        let complete = self.next_files(&self.log.index.lock());
+        let complete = {
+            let index = self.log.index.lock();
+            let through = self.complete(&index);
+            index.files.range(..through).next_back().map(|(sequence, _)| *sequence)
+        };
         let mut written = Vec::new();
         let mut promoted = Vec::new();
         if let Some(through) = complete {

@@ -215,8 +215,6 @@ struct Inner {
     needed: u64,
     /// Somebody waits for this much room.
     needed_room: u64,
-    /// Who frees space waits for room: the file that is set apart is for them.
-    freeing: bool,
 }
 
 impl Space {
@@ -234,7 +232,6 @@ impl Space {
                 next_capacity: sizes.file_first,
                 needed: 0,
                 needed_room: 0,
-                freeing: false,
             }),
             arrived: Notify::new(),
             wanted: Notify::new(),
@@ -270,14 +267,8 @@ impl Space {
 
     /// Whether something with `bytes` may be decided behind `queue`. Ask under the lock that decisions are made under.
     pub fn verdict(&self, queue: Queue, bytes: usize, who: For) -> Verdict {
-        if who == For::Append {
-            // What is decided is rewritten too.
-            if self.free.load(Relaxed) < self.kept_free() + (queue.bytes + bytes) as u64 {
-                self.set_low(true);
-            }
-            if self.low.load(Relaxed) || self.emergency_in_use.load(Relaxed) {
-                return Verdict::Full;
-            }
+        if who == For::Append && (self.low.load(Relaxed) || self.emergency_in_use.load(Relaxed)) {
+            return Verdict::Full;
         }
         let needed_room = queue.room_with(bytes) + self.sizes.kept_by(who);
         let fits_any = bytes as u64 + FRAME_SLACK <= self.fits_any.load(Relaxed);
@@ -296,11 +287,6 @@ impl Space {
             inner.needed = inner.needed.max(own);
             inner.needed_room = inner.needed_room.max(needed_room);
             self.wanted.notify_one();
-        }
-        if who == For::Freeing && inner.emergency_file.is_some() {
-            inner.freeing = true;
-            self.wanted.notify_one();
-            return Verdict::Later;
         }
         drop(inner);
         if self.no_more.load(Relaxed) { Verdict::Full } else { Verdict::Later }
@@ -458,9 +444,9 @@ impl Space {
         self.set_low(true);
     }
 
-    /// Whether copying `bytes` leaves enough free. `all` counts what is kept free as there to be used, but for a snapshot.
+    /// Whether copying `bytes` leaves enough free. `all` counts what is kept free as there to be used.
     pub fn can_copy(&self, bytes: u64, all: bool) -> bool {
-        let kept_free = if all { self.snapshot_bytes.load(Relaxed) } else { self.kept_free() };
+        let kept_free = if all { 0 } else { self.kept_free() };
         self.free.load(Relaxed) >= bytes.saturating_add(kept_free)
     }
 
@@ -526,9 +512,8 @@ impl Space {
                     (inner.needed, inner.needed_room) = (0, 0);
                     self.no_more.store(true, Relaxed);
                     // What frees space goes on.
-                    let is_due = inner.freeing || self.room.load(Relaxed) < self.sizes.kept_by(For::Command);
-                    inner.freeing = false;
-                    let file = inner.emergency_file.take_if(|_| is_due);
+                    let room = self.room.load(Relaxed);
+                    let file = inner.emergency_file.take_if(|_| room < self.sizes.kept_by(For::Command));
                     drop(inner);
                     if let Some(file) = file {
                         self.emergency_in_use.store(true, Relaxed);
@@ -595,7 +580,7 @@ impl Space {
 
     /// Nobody waits for a file any more.
     fn is_enough(&self, inner: &mut Inner) {
-        (inner.needed, inner.needed_room, inner.freeing) = (0, 0, false);
+        (inner.needed, inner.needed_room) = (0, 0);
         self.no_more.store(false, Relaxed);
     }
 
@@ -721,9 +706,6 @@ pub(super) fn is_full(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::contract::BoxFuture;
-    use crate::door::Site;
-    use crate::door::over::DiskOver;
     use crate::door::real::{DiskOptions, door};
 
     const SIZES: WalSizes =
@@ -776,59 +758,6 @@ mod tests {
         // A spare file that is too small for who waits is as good as none.
         space.inner().needed = 65 << 10;
         assert_eq!(next(), Next::Rewrite);
-    }
-
-    #[tokio::test]
-    async fn an_append_leaves_free_what_its_rewrite_takes() {
-        let directory = tempfile::tempdir().unwrap();
-        let disk = door(DiskOptions::default()).disk;
-        let file = disk.open(&directory.path().join(file_name(1)), Open::Write).await.unwrap();
-        let spare = [1, 2].map(|slot| WalFile::new(slot, 1 << 20, file.clone()));
-        let found = FoundFiles { spare: spare.into(), bytes: 2 << 20, ..Default::default() };
-        let space = Space::new(disk, directory.path(), SIZES, found);
-        let queue = Queue { bytes: 10_000, frames: 1 };
-        space.free.store(space.kept_free() + 30_000, Relaxed);
-        assert_eq!(space.verdict(queue, 20_000, For::Append), Verdict::Room);
-        assert_eq!(space.verdict(queue, 20_001, For::Append), Verdict::Full);
-        assert!(space.is_short(), "somebody is to look what can be done");
-        assert_eq!(space.verdict(queue, 20_001, For::Command), Verdict::Room);
-    }
-
-    /// A disk on which nothing is free.
-    #[derive(Debug)]
-    struct Full(Arc<dyn Disk>);
-
-    impl DiskOver for Full {
-        fn below(&self) -> &dyn Disk {
-            &*self.0
-        }
-
-        fn free_bytes_from(&self, _: Site, _: &Path) -> BoxFuture<'_, io::Result<u64>> {
-            Box::pin(async { Ok(0) })
-        }
-    }
-
-    #[tokio::test]
-    async fn who_frees_space_gets_the_file_that_is_set_apart() {
-        let directory = tempfile::tempdir().unwrap();
-        let disk = door(DiskOptions::default()).disk;
-        let file = disk.open(&directory.path().join(file_name(1)), Open::Write).await.unwrap();
-        let spare = [1, 2].map(|slot| WalFile::new(slot, 64 << 10, file.clone()));
-        let found = FoundFiles { spare: spare.into(), bytes: 128 << 10, ..Default::default() };
-        let sizes = WalSizes { total_max: 128 << 10, ..SIZES };
-        let space = Space::new(Arc::new(Full(disk)), directory.path(), sizes, found);
-        // More is left than is kept for who frees space, and less than this takes.
-        let bytes = 10_000;
-        space.ask().await;
-        space.take_room(space.room.load(Relaxed) - 2 * sizes.kept_by(For::Command));
-        let queue = Queue { bytes: 0, frames: 0 };
-        assert_eq!(space.prepare().await.unwrap(), Prepared::Enough, "there is a spare file");
-        assert_eq!(space.verdict(queue, bytes, For::Command), Verdict::Later);
-        assert_eq!(space.prepare().await.unwrap(), Prepared::NoSpace);
-        assert_eq!(space.verdict(queue, bytes, For::Command), Verdict::Full);
-        assert_eq!(space.verdict(queue, bytes, For::Freeing), Verdict::Later);
-        assert_eq!(space.prepare().await.unwrap(), Prepared::NoSpace);
-        assert_eq!(space.verdict(queue, bytes, For::Freeing), Verdict::Room);
     }
 
     /// What the committer took between a look at the room and the store of what is left without a spare file came back: more

@@ -129,66 +129,6 @@ fn deletes_heal_a_full_disk_though_something_is_alive_in_every_segment() {
     }
 }
 
-/// Writers and deletes on a disk that the log alone fills, and that never grows: no delete is refused, and once most of what the log
-/// holds is deleted appends are taken again. Three things stood in the way: an append was let in that was larger than what
-/// is kept free for its rewrite; log files were rewritten all together or not at all; and deletes that wanted more room than there
-/// was did not get the file that is set apart for them.
-#[test]
-fn a_disk_that_the_log_filled_is_healed_by_deletes() {
-    const PARTITIONS: u64 = 8;
-    for seed in 0..40 {
-        sim::run(seed, |sim| async move {
-            let mut options = small(if seed % 2 == 0 { 16 << 10 } else { u64::MAX });
-            options.rewrite.large_partition_bytes = 32 << 10;
-            let mut engine = open_with(&sim, options.clone()).await;
-            create_topic(&engine, PARTITIONS as i32).await;
-            sim.set_disk_bytes((1 << 20) + sim.below(4 << 20));
-            for _ in 0..600 {
-                match sim.below(400) {
-                    0..5 => {
-                        engine.close().await.unwrap();
-                        drop(engine);
-                        engine = open_with(&sim, options.clone()).await;
-                    }
-                    5..10 => tokio::time::sleep(Duration::from_millis(sim.below(3000))).await,
-                    10..20 => {
-                        let index = sim.below(PARTITIONS) as i32;
-                        let Published { log_start, high_watermark, .. } =
-                            engine.published(partition(index)).unwrap();
-                        let deleted = sim.below((high_watermark.0 - log_start.0 + 1) as u64) as i64;
-                        trim(&engine, index, log_start.0 + deleted).await;
-                    }
-                    _ => {
-                        // Some partitions get much more than others.
-                        let index = sim.below(PARTITIONS).min(sim.below(PARTITIONS)) as i32;
-                        let value = vec![b'x'; [100, 2000, 6000, 30_000][sim.below(4) as usize]];
-                        if engine.append(vec![append_of(index, &value, 0)]).await.unwrap()[0].is_err() {
-                            tokio::time::sleep(Duration::from_millis(sim.below(200))).await;
-                        }
-                    }
-                }
-            }
-            // Until nothing more goes in.
-            for _ in 0..200 {
-                fill(&engine, 2000).await;
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-            let kept = count(&engine, 3).await;
-            for index in (0..PARTITIONS as i32).filter(|index| *index != 3) {
-                trim(&engine, index, engine.published(partition(index)).unwrap().high_watermark.0).await;
-            }
-            tokio::time::sleep(Duration::from_secs(30)).await;
-            for _ in 0..20 {
-                let appended = engine.append(vec![append_of(0, &[b'x'; VALUE], 0)]).await.unwrap().remove(0);
-                appended.expect("the disk is healed");
-                tokio::time::sleep(Duration::from_secs(1)).await;
-            }
-            assert_eq!(count(&engine, 3).await, kept);
-            engine.close().await.unwrap();
-        });
-    }
-}
-
 /// What a rewrite had written still counted as free, if the log became smaller by less than a file: more was let in than could be
 /// rewritten, and then neither the log nor a segment was.
 #[test]
