@@ -94,7 +94,7 @@ fn a_full_disk_refuses_appends_before_it_decides_them_and_heals() {
 /// none was copied, for that took of what is kept free for the log. Appends were refused for ever.
 #[test]
 fn deletes_heal_a_full_disk_though_something_is_alive_in_every_segment() {
-    // What lives is a twentieth, and four of five: half of a segment need not be dead while space is short.
+    // What lives is a twentieth, or half: more than half of a segment need not be dead while space is short.
     for (seed, kept_every) in [(1, 20), (2, 20), (3, 20), (4, 20), (5, 2), (6, 2)] {
         sim::run(seed, |sim| async move {
             let engine = open_with(&sim, small(if seed % 2 == 0 { 0 } else { u64::MAX })).await;
