@@ -33,7 +33,7 @@ use super::index::{DurableFrame, Index, Publish};
 use super::manifest::LifeEnd;
 use super::metrics::Metrics;
 use super::propose::Undecided;
-use super::space::{For, Queue, Space, Verdict, is_full};
+use super::space::{Queue, Space, is_full};
 use super::wal::{self, FrameMemory, WalFile, WalHeader};
 use crate::contract::{BoxFuture, EngineError};
 use crate::defects::{Defect, defect};
@@ -241,6 +241,9 @@ pub(super) struct Log {
     /// What the log's part of the index may take, in bytes: beyond it appends wait for the rewrite.
     pub index_bytes_max: usize,
     pub core: Mutex<Core>,
+    /// Frames that were durable when the last round of the rewrite began that found nothing to do, or failed. Before who frees space
+    /// is told that the disk is full, the rewrite has looked for what all frames left dead.
+    pub looked_through: AtomicU64,
     /// Sequence number of the first file of this life.
     pub first_file: u64,
     commit_by: CommitBy,
@@ -324,6 +327,7 @@ impl Log {
                 encoded: Vec::new(),
                 undecided: Undecided::default(),
             }),
+            looked_through: AtomicU64::new(u64::MAX),
             first_file: parts.committer.next_sequence,
             commit_by: parts.commit_by,
             leader: Mutex::new(Some(Leadership::Idle(Box::new(parts.committer)))),
@@ -589,7 +593,7 @@ impl Log {
     pub fn push_seal(&self) -> u64 {
         let mut core = self.core();
         let frame_bytes_max = self.frame_bytes_max;
-        if !matches!(self.space.verdict(core.queue(), 0, For::Freeing), Verdict::Room) {
+        if !self.space.has_room_for_a_seal(core.queue()) {
             return core.tail;
         }
         let open = core.open_frame(frame_bytes_max + 1, frame_bytes_max);

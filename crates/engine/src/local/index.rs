@@ -526,9 +526,9 @@ impl IndexInner {
         partition.wal.push_back(extent);
     }
 
-    /// Bytes of all extents in files before `through`.
-    pub fn live_bytes(&self, through: u64) -> u64 {
-        self.files.range(..through).map(|(_, found)| found.live_bytes).sum()
+    /// Bytes of all extents in the log's files.
+    pub fn live_bytes(&self) -> u64 {
+        self.files.values().map(|found| found.live_bytes).sum()
     }
 
     /// The first offset at or after `offset` that the log holds.

@@ -326,7 +326,7 @@ async fn keep_room(log: Arc<Log>) {
     loop {
         let prepared = async {
             if log.space.is_short() {
-                log.space.set_live(log.index.lock().live_bytes(u64::MAX));
+                log.space.set_live(log.index.lock().live_bytes());
             }
             let prepared = log.space.prepare().await?;
             loop {
@@ -346,7 +346,9 @@ async fn keep_room(log: Arc<Log>) {
                     log.file_full.notify_one();
                 }
                 if log.space.is_short() {
-                    let _ = tokio::time::timeout(SHORT_INTERVAL, log.space.wanted()).await;
+                    if tokio::time::timeout(SHORT_INTERVAL, log.space.wanted()).await.is_err() {
+                        log.space.forget_refused();
+                    }
                 } else {
                     log.space.wanted().await;
                 }

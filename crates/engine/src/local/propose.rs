@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use tokio::sync::oneshot;
 
@@ -180,6 +181,9 @@ impl Log {
         let (later, answer) = oneshot::channel();
         core.undecided.push(Request::Command(Box::new(command), bytes, later));
         drop(core);
+        if self.space.is_short() {
+            self.file_full.notify_one();
+        }
         self.answer_later(answer)
     }
 
@@ -214,8 +218,14 @@ impl Log {
                 self.file_full.notify_one();
                 if self.space.is_short() { Verdict::Full } else { Verdict::Later }
             }
+            Verdict::Full if who == For::Freeing && self.may_give_space() => Verdict::Later,
             verdict => verdict,
         }
+    }
+
+    /// Whether the rewrite has still to look what it can give back.
+    fn may_give_space(&self) -> bool {
+        self.looked_through.load(Ordering::Relaxed) != self.durable()
     }
 
     /// Whether the index of the log is beyond its bound, and the rewrite has something to take out of it.

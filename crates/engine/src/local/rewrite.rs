@@ -199,12 +199,26 @@ impl Rewriter {
             if self.log.core().closed.is_some() {
                 return;
             }
-            if let Err(error) = self.round().await {
-                self.log.metrics.rewrites_failed.add(1);
-                if self.is_over(error).await {
-                    return;
+            let durable = self.log.durable();
+            let round = self.round().await;
+            let has_more = matches!(round, Ok(true)) && self.log.space.is_short();
+            match round {
+                Ok(_) if self.log.space.is_short() => self.log.space.ask().await,
+                Ok(_) => {}
+                Err(error) => {
+                    self.log.metrics.rewrites_failed.add(1);
+                    if self.is_over(error).await {
+                        return;
+                    }
                 }
             }
+            if has_more {
+                self.log.file_full.notify_one();
+            } else {
+                self.log.looked_through.store(durable, Ordering::Relaxed);
+            }
+            // Deletes may have waited for what the round found.
+            self.log.decide_waiting(&mut self.log.core());
         }
     }
 
@@ -261,16 +275,19 @@ impl Rewriter {
         }
     }
 
-    /// Does all that is due.
-    pub async fn round(&self) -> Result<(), RewriteError> {
+    /// Does all that is due; false if nothing was.
+    pub async fn round(&self) -> Result<bool, RewriteError> {
         self.free_pinned().await;
         self.remove_forgotten(&mut *self.ledger().await?).await?;
-        if self.is_due() {
+        let mut was_due = self.is_due();
+        if was_due {
             self.checkpoint().await?;
         }
-        self.remove_dead().await?;
-        while self.merge_next().await? {}
-        Ok(())
+        was_due |= self.remove_dead().await?;
+        while self.merge_next().await? {
+            was_due = true;
+        }
+        Ok(was_due)
     }
 
     /// One past the last file that is complete and need not tell where the log ends: the newest one of this life does
@@ -286,15 +303,27 @@ impl Rewriter {
     /// enough left on the disk to copy them.
     fn is_due(&self) -> bool {
         let index = self.log.index.lock();
-        let through = self.complete(&index);
-        let complete: u64 = index.files.range(..through).map(|(_, found)| found.file.capacity).sum();
+        let complete: u64 =
+            index.files.range(..self.complete(&index)).map(|(_, found)| found.file.capacity).sum();
         let space = &self.log.space;
         let large =
             complete >= self.options.wal_bytes || self.log.index.held_bytes() >= self.log.index_bytes_max / 2;
         if complete == 0 || !(large || space.wants_rewrite()) {
             return false;
         }
-        !space.is_short() || space.can_copy(index.live_bytes(through), true)
+        self.next_files(&index).is_some()
+    }
+
+    /// The last of the files that the next checkpoint frees: all that are complete, while space is short as many of them as
+    /// the disk has room to copy. The space of those goes back to it, which makes room for the others.
+    fn next_files(&self, index: &IndexInner) -> Option<u64> {
+        let space = &self.log.space;
+        let (is_short, mut live_bytes) = (space.is_short(), 0);
+        let complete = index.files.range(..self.complete(index)).take_while(|(_, found)| {
+            live_bytes += found.live_bytes;
+            !is_short || space.can_copy(live_bytes, true)
+        });
+        complete.last().map(|(sequence, _)| *sequence)
     }
 
     /// Bytes of the log's complete files: what the rewrite has still to do.
@@ -313,11 +342,7 @@ impl Rewriter {
 
     async fn checkpoint_with(&self, ledger: &mut Ledger) -> Result<(), RewriteError> {
         let durable = self.log.durable();
-        let complete = {
-            let index = self.log.index.lock();
-            let through = self.complete(&index);
-            index.files.range(..through).next_back().map(|(sequence, _)| *sequence)
-        };
+        let complete = self.next_files(&self.log.index.lock());
         let mut written = Vec::new();
         let mut promoted = Vec::new();
         if let Some(through) = complete {
@@ -608,20 +633,21 @@ impl Rewriter {
         self.log.decide_waiting(&mut self.log.core());
     }
 
-    /// Removes segments in which nothing is alive.
-    async fn remove_dead(&self) -> Result<(), RewriteError> {
+    /// Removes segments in which nothing is alive; false if there is none.
+    async fn remove_dead(&self) -> Result<bool, RewriteError> {
         let mut ledger = self.ledger().await?;
         let segments = self.log.archive.segments();
         let dead = segments.iter().filter(|segment| segment.live_bytes == 0).map(|segment| segment.id);
         let dead: Vec<SegmentId> = dead.collect();
         if dead.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         let mut manifest = ledger.manifest.clone();
         manifest.segments.retain(|id| !dead.contains(&SegmentId(*id)));
         self.store(&mut ledger, manifest).await?;
         ledger.forgotten.extend(self.log.archive.remove(&dead));
-        self.remove_forgotten(&mut ledger).await
+        self.remove_forgotten(&mut ledger).await?;
+        Ok(true)
     }
 
     /// Does the next merge, if one is due and the disk has room for the copy.

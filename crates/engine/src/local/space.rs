@@ -13,13 +13,14 @@
 //! what is free on the disk, as much is left alone as a rewrite of the whole log and a snapshot would take: a log that was
 //! let in can always become segments, and its files come free. While less than that is free, appends are refused,
 //! and spare files go back to the disk. And one small file is set apart for the day when others have taken even
-//! that: with it deletes go on, and a start on a full disk finds the few blocks that it needs.
+//! that: with it deletes go on, and a start on a full disk finds the few blocks that it needs. Where it is used up deletes take
+//! a file of the least size out of what is kept free, as long as the log can still be rewritten.
 
 use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::Notify;
 
@@ -55,6 +56,7 @@ pub(super) enum Verdict {
 pub(super) struct Queue {
     /// Bytes of all frames, without padding.
     pub bytes: usize,
+    /// With the one that the next decision would begin.
     pub frames: usize,
 }
 
@@ -182,6 +184,9 @@ pub(super) struct Space {
     asked_at: AtomicU64,
     /// Less is free than a rewrite would take: appends are refused.
     low: AtomicBool,
+    /// Since then, the bytes of the largest append that was refused because too little would have been left free, with what
+    /// was queued before it. Becomes less while none is refused.
+    refused: AtomicU64,
     /// No further file can be made: the disk has no blocks for one, or less than is kept free would be left.
     no_more: AtomicBool,
     /// The file that was set apart is in use.
@@ -215,6 +220,8 @@ struct Inner {
     needed: u64,
     /// Somebody waits for this much room.
     needed_room: u64,
+    /// Who frees space waits for room: the file that is set apart is for them, or one that is made of what is kept free.
+    freeing: bool,
 }
 
 impl Space {
@@ -232,6 +239,7 @@ impl Space {
                 next_capacity: sizes.file_first,
                 needed: 0,
                 needed_room: 0,
+                freeing: false,
             }),
             arrived: Notify::new(),
             wanted: Notify::new(),
@@ -244,6 +252,7 @@ impl Space {
             free: AtomicU64::new(u64::MAX),
             asked_at: AtomicU64::new(0),
             low: AtomicBool::new(false),
+            refused: AtomicU64::new(0),
             no_more: AtomicBool::new(false),
             emergency_in_use: AtomicBool::new(false),
             told: AtomicBool::new(false),
@@ -261,14 +270,22 @@ impl Space {
         space
     }
 
-    fn inner(&self) -> std::sync::MutexGuard<'_, Inner> {
+    fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().expect("nothing panics under this lock")
     }
 
     /// Whether something with `bytes` may be decided behind `queue`. Ask under the lock that decisions are made under.
     pub fn verdict(&self, queue: Queue, bytes: usize, who: For) -> Verdict {
-        if who == For::Append && (self.low.load(Relaxed) || self.emergency_in_use.load(Relaxed)) {
-            return Verdict::Full;
+        if who == For::Append {
+            // What is decided is rewritten too.
+            let with_queue = (queue.bytes + bytes) as u64;
+            if self.free.load(Relaxed) < self.kept_free() + with_queue {
+                self.refused.fetch_max(with_queue, Relaxed);
+                self.set_low(true);
+            }
+            if self.low.load(Relaxed) || self.emergency_in_use.load(Relaxed) {
+                return Verdict::Full;
+            }
         }
         let needed_room = queue.room_with(bytes) + self.sizes.kept_by(who);
         let fits_any = bytes as u64 + FRAME_SLACK <= self.fits_any.load(Relaxed);
@@ -283,13 +300,41 @@ impl Space {
         }
         let own = HEADER_LEN + bytes as u64 + FRAME_SLACK;
         let mut inner = self.inner();
+        let no_more = self.no_more.load(Relaxed);
+        if who == For::Freeing {
+            if inner.emergency_file.is_some() || self.small_file(own, needed_room).is_some() {
+                inner.needed = inner.needed.max(own);
+                inner.needed_room = inner.needed_room.max(needed_room);
+                // Once for each wait: what waits is asked about again behind each look for room.
+                if !std::mem::replace(&mut inner.freeing, true) {
+                    self.wanted.notify_one();
+                }
+                return Verdict::Later;
+            }
+            // What is queued may take less than it could.
+            if no_more {
+                return if queue.bytes > 0 || queue.frames > 1 { Verdict::Later } else { Verdict::Full };
+            }
+        }
         if inner.needed < own || inner.needed_room < needed_room {
             inner.needed = inner.needed.max(own);
             inner.needed_room = inner.needed_room.max(needed_room);
             self.wanted.notify_one();
         }
-        drop(inner);
-        if self.no_more.load(Relaxed) { Verdict::Full } else { Verdict::Later }
+        if no_more { Verdict::Full } else { Verdict::Later }
+    }
+
+    /// Whether an empty frame may be queued behind `queue`. Asks for no more room.
+    pub fn has_room_for_a_seal(&self, queue: Queue) -> bool {
+        queue.room_with(0) <= self.room.load(Relaxed) && FRAME_SLACK <= self.fits_any.load(Relaxed)
+    }
+
+    /// The size of a file that is just enough for who waits, if it can be made out of what is kept free so that all of the log
+    /// can still be rewritten.
+    fn small_file(&self, needed: u64, needed_room: u64) -> Option<u64> {
+        let missing = HEADER_LEN + needed_room.saturating_sub(self.room.load(Relaxed));
+        let small = self.sizes.file_useful().max(needed).max(missing).next_multiple_of(ALIGNMENT as u64);
+        self.can_copy(self.live_bytes() + small, true).then_some(small)
     }
 
     /// Takes the smallest file with room for a frame of `len` bytes. What was let in by [`Space::verdict`] finds one.
@@ -407,6 +452,14 @@ impl Space {
         if self.low.swap(low, Relaxed) != low {
             self.wanted.notify_one();
         }
+        if !low {
+            self.refused.store(0, Relaxed);
+        }
+    }
+
+    /// A while passed in which no append was refused for its size, or few: less must come free for smaller ones.
+    pub fn forget_refused(&self) {
+        self.refused.fetch_sub(self.refused.load(Relaxed).div_ceil(2), Relaxed);
     }
 
     /// Says once that the disk is full, and once that space came back.
@@ -438,15 +491,16 @@ impl Space {
         self.has_complete() && (self.is_short() || self.rewrite.load(Relaxed))
     }
 
-    /// A write met a full disk, whatever the disk says is free.
+    /// A write met a full disk, whatever the disk says is free: who waits is not to wait for what it says.
     pub fn met_full_disk(&self) {
         self.free.store(0, Relaxed);
+        self.no_more.store(true, Relaxed);
         self.set_low(true);
     }
 
-    /// Whether copying `bytes` leaves enough free. `all` counts what is kept free as there to be used.
+    /// Whether copying `bytes` leaves enough free. `all` counts what is kept free as there to be used, but for a snapshot.
     pub fn can_copy(&self, bytes: u64, all: bool) -> bool {
-        let kept_free = if all { 0 } else { self.kept_free() };
+        let kept_free = if all { self.snapshot_bytes.load(Relaxed) } else { self.kept_free() };
         self.free.load(Relaxed) >= bytes.saturating_add(kept_free)
     }
 
@@ -466,8 +520,9 @@ impl Space {
         self.asked_at.store(self.log_bytes.load(Relaxed), Relaxed);
         self.free.store(free, Relaxed);
         let kept_free = self.kept_free();
-        // Once it was low, a little more must come back.
-        let enough = if self.low.load(Relaxed) { kept_free + self.sizes.file_first / 8 } else { kept_free };
+        // Once it was low, a little more must come back, and what the next append takes.
+        let more = (self.sizes.file_first / 8).max(self.refused.load(Relaxed));
+        let enough = if self.low.load(Relaxed) { kept_free + more } else { kept_free };
         self.set_low(free < enough);
     }
 
@@ -509,16 +564,7 @@ impl Space {
                     return Ok(Prepared::Rewrite);
                 }
                 Next::NoSpace => {
-                    (inner.needed, inner.needed_room) = (0, 0);
-                    self.no_more.store(true, Relaxed);
-                    // What frees space goes on.
-                    let room = self.room.load(Relaxed);
-                    let file = inner.emergency_file.take_if(|_| room < self.sizes.kept_by(For::Command));
-                    drop(inner);
-                    if let Some(file) = file {
-                        self.emergency_in_use.store(true, Relaxed);
-                        self.give_back(file);
-                    }
+                    self.no_file(inner);
                     return Ok(Prepared::NoSpace);
                 }
             }
@@ -542,7 +588,9 @@ impl Space {
                 if !is_full(&error) {
                     return Err(error);
                 }
-                self.no_more.store(true, Relaxed);
+                // Whatever it says.
+                self.free.fetch_min(capacity - 1, Relaxed);
+                self.no_file(self.inner());
                 return Ok(Prepared::NoSpace);
             }
         }
@@ -550,6 +598,20 @@ impl Space {
         // Perhaps there is more to do.
         self.wanted.notify_one();
         Ok(Prepared::Enough)
+    }
+
+    /// No further file can be made: who waits for one is told so. Who frees space goes on with the one that is set apart.
+    fn no_file(&self, mut inner: MutexGuard<'_, Inner>) {
+        (inner.needed, inner.needed_room) = (0, 0);
+        self.no_more.store(true, Relaxed);
+        let is_due =
+            std::mem::take(&mut inner.freeing) || self.room.load(Relaxed) < self.sizes.kept_by(For::Command);
+        let file = inner.emergency_file.take_if(|_| is_due);
+        drop(inner);
+        if let Some(file) = file {
+            self.emergency_in_use.store(true, Relaxed);
+            self.give_back(file);
+        }
     }
 
     /// Which file is to be made by what is known now. Changes nothing.
@@ -569,18 +631,25 @@ impl Space {
         }
         // What a rewrite gives back is not made beyond the bound. Where it has nothing to give the bound gives way:
         // one request may be larger than it. Where the disk has no room for it, nothing is to be waited for.
+        // Who frees space does not wait for it while there is a file set apart.
+        let set_apart = inner.freeing && inner.emergency_file.is_some() && self.is_short();
         if inner.bytes >= self.sizes.total_max && self.has_complete() && self.can_rewrite() {
-            return Next::Rewrite;
+            return if set_apart { Next::NoSpace } else { Next::Rewrite };
         }
         let wanted = inner.next_capacity.max(needed).max(inner.needed_room.saturating_sub(room));
         let capacity =
             wanted.next_multiple_of(ALIGNMENT as u64).min(affordable - affordable % ALIGNMENT as u64);
-        if capacity >= file_min.max(inner.needed) { Next::Spare(capacity) } else { Next::NoSpace }
+        if capacity >= file_min.max(inner.needed) {
+            return Next::Spare(capacity);
+        }
+        let small = self.small_file(inner.needed, inner.needed_room);
+        let small = small.filter(|_| inner.freeing && inner.emergency_file.is_none());
+        small.map_or(Next::NoSpace, Next::Spare)
     }
 
     /// Nobody waits for a file any more.
     fn is_enough(&self, inner: &mut Inner) {
-        (inner.needed, inner.needed_room) = (0, 0);
+        (inner.needed, inner.needed_room, inner.freeing) = (0, 0, false);
         self.no_more.store(false, Relaxed);
     }
 
@@ -706,6 +775,9 @@ pub(super) fn is_full(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::contract::BoxFuture;
+    use crate::door::Site;
+    use crate::door::over::DiskOver;
     use crate::door::real::{DiskOptions, door};
 
     const SIZES: WalSizes =
@@ -758,6 +830,133 @@ mod tests {
         // A spare file that is too small for who waits is as good as none.
         space.inner().needed = 65 << 10;
         assert_eq!(next(), Next::Rewrite);
+    }
+
+    #[tokio::test]
+    async fn an_append_leaves_free_what_its_rewrite_takes() {
+        let directory = tempfile::tempdir().unwrap();
+        let disk = door(DiskOptions::default()).disk;
+        let file = disk.open(&directory.path().join(file_name(1)), Open::Write).await.unwrap();
+        let spare = [1, 2].map(|slot| WalFile::new(slot, 1 << 20, file.clone()));
+        let found = FoundFiles { spare: spare.into(), bytes: 2 << 20, ..Default::default() };
+        let space = Space::new(disk, directory.path(), SIZES, found);
+        let queue = Queue { bytes: 10_000, frames: 1 };
+        space.free.store(space.kept_free() + 30_000, Relaxed);
+        assert_eq!(space.verdict(queue, 20_000, For::Append), Verdict::Room);
+        assert_eq!(space.verdict(queue, 20_001, For::Append), Verdict::Full);
+        assert!(space.is_short(), "somebody is to look what can be done");
+        assert_eq!(space.verdict(queue, 20_001, For::Command), Verdict::Room);
+    }
+
+    /// A disk that says so many bytes are free.
+    #[derive(Debug)]
+    struct Free {
+        below: Arc<dyn Disk>,
+        bytes: Arc<AtomicU64>,
+    }
+
+    impl DiskOver for Free {
+        fn below(&self) -> &dyn Disk {
+            &*self.below
+        }
+
+        fn free_bytes_from(&self, _: Site, _: &Path) -> BoxFuture<'_, io::Result<u64>> {
+            let bytes = self.bytes.load(Relaxed);
+            Box::pin(async move { Ok(bytes) })
+        }
+    }
+
+    /// A log with so many spare files of 64 KiB, on a disk that says what is in the number.
+    async fn on_a_disk(directory: &Path, sizes: WalSizes, spare: u64) -> (Space, Arc<AtomicU64>) {
+        let below = door(DiskOptions::default()).disk;
+        let file = below.open(&directory.join(file_name(1)), Open::Write).await.unwrap();
+        let spare: Vec<WalFile> =
+            (1..=spare).map(|slot| WalFile::new(slot, 64 << 10, file.clone())).collect();
+        let bytes = spare.iter().map(|file| file.capacity).sum();
+        let found = FoundFiles { next_slot: 9, spare, bytes, ..Default::default() };
+        let free = Arc::new(AtomicU64::new(0));
+        let disk = Arc::new(Free { below, bytes: free.clone() });
+        (Space::new(disk, directory, sizes, found), free)
+    }
+
+    #[tokio::test]
+    async fn who_frees_space_gets_the_file_that_is_set_apart() {
+        let directory = tempfile::tempdir().unwrap();
+        let sizes = WalSizes { total_max: 128 << 10, ..SIZES };
+        let (space, _) = on_a_disk(directory.path(), sizes, 2).await;
+        // More is left than is kept for who frees space, and less than this takes.
+        let bytes = 10_000;
+        space.ask().await;
+        space.take_room(space.room.load(Relaxed) - 2 * sizes.kept_by(For::Command));
+        let queue = Queue { bytes: 0, frames: 0 };
+        assert_eq!(space.prepare().await.unwrap(), Prepared::Enough, "there is a spare file");
+        assert_eq!(space.verdict(queue, bytes, For::Command), Verdict::Later);
+        assert_eq!(space.prepare().await.unwrap(), Prepared::NoSpace);
+        assert_eq!(space.verdict(queue, bytes, For::Command), Verdict::Full);
+        assert_eq!(space.verdict(queue, bytes, For::Freeing), Verdict::Later);
+        assert_eq!(space.prepare().await.unwrap(), Prepared::NoSpace);
+        assert_eq!(space.verdict(queue, bytes, For::Freeing), Verdict::Room);
+    }
+
+    #[tokio::test]
+    async fn who_frees_space_waits_for_what_can_come_and_wakes_the_preparer_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let sizes = WalSizes { total_max: 64 << 10, ..SIZES };
+        let (space, free) = on_a_disk(directory.path(), sizes, 1).await;
+        let idle = Queue { bytes: 0, frames: 1 };
+        space.ask().await;
+        space.take_room(space.room.load(Relaxed));
+        assert_eq!(space.verdict(idle, 100, For::Command), Verdict::Later);
+        assert_eq!(space.prepare().await.unwrap(), Prepared::NoSpace);
+        let woken = async || {
+            let wait = std::time::Duration::from_millis(1);
+            tokio::time::timeout(wait, space.wanted()).await.is_ok()
+        };
+        woken().await;
+
+        // Nothing is there, and nothing can come.
+        assert_eq!(space.verdict(idle, 100, For::Freeing), Verdict::Full);
+        // A frame that takes less than it may.
+        let queued = Queue { bytes: 100, frames: 1 };
+        assert_eq!(space.verdict(queued, 100, For::Freeing), Verdict::Later);
+        assert!(!woken().await, "nothing changed");
+
+        // A small file, out of what is kept free.
+        space.log_bytes.store(70 << 10, Relaxed);
+        free.store(100 << 10, Relaxed);
+        space.ask().await;
+        assert_eq!(space.verdict(idle, 20 << 10, For::Freeing), Verdict::Full, "it would take too much");
+        assert_eq!(space.verdict(idle, 100, For::Freeing), Verdict::Later);
+        assert!(woken().await);
+        assert_eq!(space.verdict(idle, 100, For::Freeing), Verdict::Later);
+        assert!(!woken().await, "as before");
+        assert_eq!(space.prepare().await.unwrap(), Prepared::Enough);
+        assert_eq!(space.verdict(idle, 100, For::Freeing), Verdict::Room);
+    }
+
+    #[tokio::test]
+    async fn space_is_short_until_there_is_enough_for_the_append_that_was_refused_or_it_stays_away() {
+        let directory = tempfile::tempdir().unwrap();
+        let (space, free) = on_a_disk(directory.path(), SIZES, 2).await;
+        let (idle, large, small) = (Queue { bytes: 0, frames: 1 }, 12_000, 1000);
+        free.store(space.kept_free() + large - 1, Relaxed);
+        space.ask().await;
+        assert_eq!(space.verdict(idle, large as usize, For::Append), Verdict::Full);
+        for _ in 0..3 {
+            space.ask().await;
+            assert_eq!(space.verdict(idle, small as usize, For::Append), Verdict::Full);
+        }
+        // It came once more than that much was free.
+        free.fetch_add(1, Relaxed);
+        space.ask().await;
+        assert_eq!(space.verdict(idle, large as usize, For::Append), Verdict::Room);
+        // It does not come any more.
+        free.fetch_sub(1, Relaxed);
+        space.ask().await;
+        assert_eq!(space.verdict(idle, large as usize, For::Append), Verdict::Full);
+        space.forget_refused();
+        space.ask().await;
+        assert_eq!(space.verdict(idle, small as usize, For::Append), Verdict::Room);
     }
 
     /// What the committer took between a look at the room and the store of what is left without a spare file came back: more

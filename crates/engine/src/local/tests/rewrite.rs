@@ -422,6 +422,8 @@ fn a_file_that_is_promoted_again_ends_with_the_new_footer() {
             sim.fail_when(Some(DiskFailure { call: DiskCall::Write, full: true, when: When::After(calls) }));
             let error = engine.rewriter.checkpoint().await.expect_err("a write of this round fails");
             assert!(!engine.rewriter.is_over(error).await);
+            // As happens every second, and before the next round.
+            engine.log.space.ask().await;
             if has_footer() {
                 break;
             }
