@@ -367,8 +367,10 @@ impl Rewriter {
                 self.log.space.give_back(WalFile::new(file.slot, file.capacity, file.file.clone()));
             }
         }
-        // Lives that ended before the newest file began are not looked up again.
-        manifest.lives.retain(|life| life.end.is_none_or(|end| end.frame >= durable));
+        // A life is looked up as long as one of its files is in the log, and the one that the log ends with.
+        let wal_from = manifest.wal_from;
+        let is_looked_up = |end: LifeEnd| end.file >= wal_from || end.frame >= durable;
+        manifest.lives.retain(|life| life.end.is_none_or(is_looked_up));
         assert!(self.log.archive.ends_before(&written), "extents of one partition never overlap");
         self.store(ledger, manifest).await?;
 
