@@ -1,6 +1,7 @@
 //! Places for connections: a face has so many. Silence costs its sender nothing, so it must not keep out those who ask: for
-//! one more connection, the one that has been without a request for longest gives way. Who has a request, or an answer on its
-//! way, keeps its place; while all have, one more waits. (Kafka's brokers do so for their own listener, KIP-402.)
+//! one more connection, the one that has been without a request for longest gives way, of those that never had one as long as
+//! there are some. Who has a request, or an answer on its way, keeps its place; while all have, one more waits. (Kafka's brokers
+//! do so for their own listener, KIP-402.)
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -18,6 +19,9 @@ pub trait Holder: Send + Sync + 'static {
     /// request's head is no request.
     fn quiet_since(&self) -> Option<Instant>;
 
+    /// Whether it has had a request since it began.
+    fn has_asked(&self) -> bool;
+
     /// Asks it to end, if it is without a request when it hears of that. It may be asked again.
     fn give_way(&self);
 }
@@ -34,15 +38,21 @@ pub struct Places<H> {
 struct Holders<H> {
     next: u64,
     by_number: BTreeMap<u64, Arc<H>>,
-    /// Who was quiet when all were looked at last, who was for longest at the end. Whoever falls quiet later has been so for
-    /// less long than they: all are looked at again when these are used up, not for each that comes.
-    quiet: Vec<(Instant, u64)>,
+    /// Who was quiet when all were looked at last: whether it had asked, since when, and its number; who goes first at the end.
+    /// Whoever falls quiet later goes after them: all are looked at again when these are used up, not for each that comes; or
+    /// when those that had asked are next, for others may have come that never did.
+    quiet: Vec<(bool, Instant, u64)>,
+    /// `next` when all were looked at last.
+    looked_at: u64,
 }
+
+/// All are looked at again for those that had asked once this part of all came new: so many looks cost a few steps for each.
+const NEW_PART: usize = 8;
 
 impl<H: Holder> Places<H> {
     /// So many, all free.
     pub fn new(count: usize) -> Arc<Self> {
-        let holders = Holders { next: 0, by_number: BTreeMap::new(), quiet: Vec::new() };
+        let holders = Holders { next: 0, by_number: BTreeMap::new(), quiet: Vec::new(), looked_at: 0 };
         Arc::new(Places { count, free: Arc::new(Semaphore::new(count)), holders: Mutex::new(holders) })
     }
 
@@ -76,17 +86,22 @@ impl<H> Places<H> {
 
 impl<H: Holder> Holders<H> {
     fn ask_longest_quiet(&mut self) {
-        if !self.ask_next() {
-            let all = self.by_number.iter();
-            self.quiet = all.filter_map(|(number, holder)| Some((holder.quiet_since()?, *number))).collect();
+        let had_asked = self.quiet.last().is_none_or(|(has_asked, ..)| *has_asked);
+        let is_old = self.next - self.looked_at >= (self.by_number.len() / NEW_PART).max(1) as u64;
+        if had_asked && is_old || !self.ask_next() {
+            let quiet = |(number, holder): (&u64, &Arc<H>)| {
+                Some((holder.has_asked(), holder.quiet_since()?, *number))
+            };
+            self.quiet = self.by_number.iter().filter_map(quiet).collect();
             self.quiet.sort_unstable_by(|one, other| other.cmp(one));
+            self.looked_at = self.next;
             self.ask_next();
         }
     }
 
     /// Asks the next of those that were quiet and still are; whether there was one.
     fn ask_next(&mut self) -> bool {
-        while let Some((since, number)) = self.quiet.pop() {
+        while let Some((_, since, number)) = self.quiet.pop() {
             if let Some(holder) = self.by_number.get(&number)
                 && holder.quiet_since() == Some(since)
             {
@@ -128,13 +143,14 @@ impl<H> Drop for Place<H> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
     use super::*;
 
     #[derive(Debug, Default)]
     struct Client {
         quiet_since: Mutex<Option<Instant>>,
+        has_asked: AtomicBool,
         asked: AtomicUsize,
     }
 
@@ -151,6 +167,10 @@ mod tests {
     impl Holder for Client {
         fn quiet_since(&self) -> Option<Instant> {
             *self.quiet_since.lock().expect("nothing panics under it")
+        }
+
+        fn has_asked(&self) -> bool {
+            self.has_asked.load(Ordering::Relaxed)
         }
 
         fn give_way(&self) {
@@ -202,6 +222,32 @@ mod tests {
         assert_eq!(asked(&held), [2, 1, 0, 0]);
         ask_in_vain(&places).await;
         assert_eq!(asked(&held), [2, 1, 0, 1]);
+    }
+
+    /// A crowd that says nothing cost those their connections who said nothing for a moment.
+    #[tokio::test(start_paused = true)]
+    async fn who_never_asked_goes_before_who_did() {
+        let (places, mut held) = busy(4).await;
+        let start = Instant::now();
+        for (client, ms) in [(0, 10), (1, 20), (2, 30)] {
+            held[client].1.quiet(Some(start + Duration::from_millis(ms)));
+            held[client].1.has_asked.store(true, Ordering::Relaxed);
+        }
+        held[3].1.quiet(Some(start + Duration::from_millis(40)));
+        ask_in_vain(&places).await;
+        assert_eq!(asked(&held), [0, 0, 0, 1]);
+        // It went, and another one came that says nothing either.
+        held.remove(3);
+        let newcomer = Arc::<Client>::default();
+        newcomer.quiet(Some(start + Duration::from_millis(50)));
+        let mut place = places.take().await;
+        place.held_by(&newcomer);
+        held.push((place, newcomer));
+        ask_in_vain(&places).await;
+        assert_eq!(asked(&held), [0, 0, 0, 1]);
+        held[3].1.quiet(None);
+        ask_in_vain(&places).await;
+        assert_eq!(asked(&held), [1, 0, 0, 1]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -162,6 +162,10 @@ impl Holder for Activity {
         (!is_busy).then(|| self.start + Duration::from_millis(self.answered_ms.load(Ordering::Relaxed)))
     }
 
+    fn has_asked(&self) -> bool {
+        self.requests.load(Ordering::Relaxed) > 0
+    }
+
     fn give_way(&self) {
         self.give_way.notify_one();
     }

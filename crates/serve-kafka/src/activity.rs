@@ -14,19 +14,21 @@ pub(crate) struct Activity {
     accepted: Instant,
     /// Its task's.
     waker: Waker,
-    /// [`BUSY`], [`ASKED`] or the ms from `accepted` to its last answer, and one.
+    /// [`BUSY`], [`ASKED`], [`NEW`] or the ms from `accepted` to its last answer, at least one, and one.
     state: AtomicU64,
 }
 
 /// A request is under way, or an answer that the peer has not taken.
 const BUSY: u64 = 0;
+/// No request has come yet.
+const NEW: u64 = 1;
 /// It was quiet and was asked to give way. A request that comes before it hears of that makes it busy.
 const ASKED: u64 = u64::MAX;
 
 impl Activity {
     /// Of a connection whose task has this waker.
     pub fn new(accepted: Instant, waker: Waker) -> Arc<Self> {
-        Arc::new(Activity { accepted, waker, state: AtomicU64::new(1) })
+        Arc::new(Activity { accepted, waker, state: AtomicU64::new(NEW) })
     }
 
     /// A whole request is here.
@@ -39,7 +41,7 @@ impl Activity {
         let state = self.state.load(Ordering::Relaxed);
         if state == BUSY {
             let ms = answered.saturating_duration_since(self.accepted).as_millis() as u64;
-            self.state.store(ms + 1, Ordering::Relaxed);
+            self.state.store(ms.max(1) + 1, Ordering::Relaxed);
         }
         state == ASKED
     }
@@ -51,6 +53,10 @@ impl Holder for Activity {
             BUSY | ASKED => None,
             ms => Some(self.accepted + Duration::from_millis(ms - 1)),
         }
+    }
+
+    fn has_asked(&self) -> bool {
+        self.state.load(Ordering::Relaxed) != NEW
     }
 
     fn give_way(&self) {

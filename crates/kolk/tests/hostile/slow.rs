@@ -259,8 +259,7 @@ fn slow_takers(
     let told = closed(server, protocol, "stalled");
     let (closed, taken) =
         crowds.into_iter().map(Takers::stop).fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
-    // A sixth of what is held makes the difference; who got all of it would make it, too.
-    assert!(closed_before >= count / 10, "{closed_before} closed of {count}");
+    // How many have to go depends on how much of their answers the system keeps. Who got all of it was not closed.
     assert!(told >= closed_before, "{told} counted of {closed_before}");
     format!(
         "{count} clients take 16 KiB/s until memory is short no more; {closed} closed, {} MiB taken",
