@@ -97,10 +97,20 @@ fn putters(server: &Server, count: usize, each: usize) -> Vec<JoinHandle<()>> {
         .collect()
 }
 
+/// Runs a load until it met the limit: a server that is fast enough lets all of it through before it comes together.
+fn until_some_wait(server: &Server, load: impl Fn() -> Vec<JoinHandle<()>>) {
+    for _ in 0..10 {
+        joined(load());
+        if waited(server) > 0 {
+            return;
+        }
+    }
+    panic!("that much had room at once, ten times");
+}
+
 pub fn produce(server: &Server, scale: Scale) -> String {
     let (count, each) = (scale.of(128, 32), scale.of(8, 3));
-    joined(producers(server, count, each));
-    assert!(waited(server) > 0, "that much had room at once");
+    until_some_wait(server, || producers(server, count, each));
     format!("{count} producers send {each} batches of 1 MB each, and wait for no answer between them")
 }
 
@@ -112,8 +122,7 @@ pub fn fetch(server: &Server, scale: Scale) -> String {
 
 pub fn put_records(server: &Server, scale: Scale) -> String {
     let (count, each) = (scale.of(32, 10), scale.of(4, 1));
-    joined(putters(server, count, each));
-    assert!(waited(server) > 0, "that much had room at once");
+    until_some_wait(server, || putters(server, count, each));
     format!("{count} clients put {} lists of 4 MB over Kinesis", count * each)
 }
 
