@@ -1,7 +1,10 @@
 //! Places for connections: a face has so many. Silence costs its sender nothing, so it must not keep out those who ask: for
-//! one more connection, the one that has been without a request for longest gives way, of those that never had one as long as
-//! there are some. Who has a request, or an answer on its way, keeps its place; while all have, one more waits. (Kafka's brokers
-//! do so for their own listener, KIP-402.)
+//! one more connection, the one that has been without a request for longest gives way. Who has a request, or an answer on its
+//! way, keeps its place; while all have, one more waits. (Kafka's brokers do so for their own listener, KIP-402.)
+//!
+//! A crowd of connections that never say anything must not cost others their places either: once those that never had a
+//! request are more than a part of all, they give way to each other. Below that part they are like the others, so that a
+//! client that just came has time for its first request.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -38,21 +41,29 @@ pub struct Places<H> {
 struct Holders<H> {
     next: u64,
     by_number: BTreeMap<u64, Arc<H>>,
-    /// Who was quiet when all were looked at last: whether it had asked, since when, and its number; who goes first at the end.
-    /// Whoever falls quiet later goes after them: all are looked at again when these are used up, not for each that comes; or
-    /// when those that had asked are next, for others may have come that never did.
-    quiet: Vec<(bool, Instant, u64)>,
+    /// Who was quiet when all were looked at last, who was for longest at the end. Whoever falls quiet later has been so for
+    /// less long than they: all are looked at again when these are used up, not for each that comes.
+    quiet: Vec<(Instant, u64)>,
+    /// Those of them that never had a request and are too many. They go before the others.
+    crowd: Vec<(Instant, u64)>,
     /// `next` when all were looked at last.
     looked_at: u64,
 }
 
-/// All are looked at again for those that had asked once this part of all came new: so many looks cost a few steps for each.
+/// This part of all may be without a first request before they give way to each other; and before one that had a request is
+/// asked, all are looked at again if this part of all came new. So many looks cost a few steps for each that comes.
 const NEW_PART: usize = 8;
 
 impl<H: Holder> Places<H> {
     /// So many, all free.
     pub fn new(count: usize) -> Arc<Self> {
-        let holders = Holders { next: 0, by_number: BTreeMap::new(), quiet: Vec::new(), looked_at: 0 };
+        let holders = Holders {
+            next: 0,
+            by_number: BTreeMap::new(),
+            quiet: Vec::new(),
+            crowd: Vec::new(),
+            looked_at: 0,
+        };
         Arc::new(Places { count, free: Arc::new(Semaphore::new(count)), holders: Mutex::new(holders) })
     }
 
@@ -86,31 +97,45 @@ impl<H> Places<H> {
 
 impl<H: Holder> Holders<H> {
     fn ask_longest_quiet(&mut self) {
-        let had_asked = self.quiet.last().is_none_or(|(has_asked, ..)| *has_asked);
-        let is_old = self.next - self.looked_at >= (self.by_number.len() / NEW_PART).max(1) as u64;
-        if had_asked && is_old || !self.ask_next() {
-            let quiet = |(number, holder): (&u64, &Arc<H>)| {
-                Some((holder.has_asked(), holder.quiet_since()?, *number))
-            };
-            self.quiet = self.by_number.iter().filter_map(quiet).collect();
-            self.quiet.sort_unstable_by(|one, other| other.cmp(one));
-            self.looked_at = self.next;
-            self.ask_next();
+        if ask_next(&self.by_number, &mut self.crowd) {
+            return;
+        }
+        let part = (self.by_number.len() / NEW_PART).max(1);
+        let is_new = self.next - self.looked_at < part as u64;
+        if !(is_new && ask_next(&self.by_number, &mut self.quiet)) {
+            self.look(part);
+            let _ = ask_next(&self.by_number, &mut self.crowd) || ask_next(&self.by_number, &mut self.quiet);
         }
     }
 
-    /// Asks the next of those that were quiet and still are; whether there was one.
-    fn ask_next(&mut self) -> bool {
-        while let Some((_, since, number)) = self.quiet.pop() {
-            if let Some(holder) = self.by_number.get(&number)
-                && holder.quiet_since() == Some(since)
-            {
-                holder.give_way();
-                return true;
+    /// Looks at all. So many may be without a first request.
+    fn look(&mut self, newcomers_max: usize) {
+        self.looked_at = self.next;
+        self.quiet.clear();
+        self.crowd.clear();
+        for (number, holder) in &self.by_number {
+            if let Some(since) = holder.quiet_since() {
+                let list = if holder.has_asked() { &mut self.quiet } else { &mut self.crowd };
+                list.push((since, *number));
             }
         }
-        false
+        self.crowd.sort_unstable_by(|one, other| other.cmp(one));
+        self.quiet.extend(self.crowd.drain(..newcomers_max.min(self.crowd.len())));
+        self.quiet.sort_unstable_by(|one, other| other.cmp(one));
     }
+}
+
+/// Asks the last of these that still is quiet; whether there was one.
+fn ask_next<H: Holder>(by_number: &BTreeMap<u64, Arc<H>>, quiet: &mut Vec<(Instant, u64)>) -> bool {
+    while let Some((since, number)) = quiet.pop() {
+        if let Some(holder) = by_number.get(&number)
+            && holder.quiet_since() == Some(since)
+        {
+            holder.give_way();
+            return true;
+        }
+    }
+    false
 }
 
 /// One place, free again when this is dropped.
@@ -184,6 +209,7 @@ mod tests {
         let mut held = Vec::new();
         for _ in 0..count {
             let client = Arc::<Client>::default();
+            client.has_asked.store(true, Ordering::Relaxed);
             let mut place = places.take().await;
             place.held_by(&client);
             held.push((place, client));
@@ -226,28 +252,40 @@ mod tests {
 
     /// A crowd that says nothing cost those their connections who said nothing for a moment.
     #[tokio::test(start_paused = true)]
-    async fn who_never_asked_goes_before_who_did() {
-        let (places, mut held) = busy(4).await;
+    async fn who_never_asked_goes_first_once_they_are_many() {
+        let (places, mut held) = busy(16).await;
         let start = Instant::now();
-        for (client, ms) in [(0, 10), (1, 20), (2, 30)] {
-            held[client].1.quiet(Some(start + Duration::from_millis(ms)));
-            held[client].1.has_asked.store(true, Ordering::Relaxed);
+        // Four never asked: two too many.
+        for (number, (_, client)) in held.iter().enumerate() {
+            client.has_asked.store(number < 12, Ordering::Relaxed);
+            client.quiet(Some(start + Duration::from_millis(number as u64)));
         }
-        held[3].1.quiet(Some(start + Duration::from_millis(40)));
         ask_in_vain(&places).await;
-        assert_eq!(asked(&held), [0, 0, 0, 1]);
-        // It went, and another one came that says nothing either.
-        held.remove(3);
-        let newcomer = Arc::<Client>::default();
-        newcomer.quiet(Some(start + Duration::from_millis(50)));
-        let mut place = places.take().await;
-        place.held_by(&newcomer);
-        held.push((place, newcomer));
         ask_in_vain(&places).await;
-        assert_eq!(asked(&held), [0, 0, 0, 1]);
-        held[3].1.quiet(None);
+        assert_eq!(asked(&held)[12..], [1, 1, 0, 0]);
+        assert_eq!(asked(&held)[..12], [0; 12]);
+        // They went, and others come that say nothing either: those give way to them that came before.
+        for number in 0..30 {
+            let longest = held.iter().position(|(_, client)| client.asked() > 0).expect("one was asked");
+            held.remove(longest);
+            let newcomer = Arc::<Client>::default();
+            newcomer.quiet(Some(start + Duration::from_millis(100 + number)));
+            let mut place = places.take().await;
+            place.held_by(&newcomer);
+            held.push((place, newcomer));
+            ask_in_vain(&places).await;
+        }
+        let had_asked = held.iter().filter(|(_, client)| client.has_asked.load(Ordering::Relaxed)).count();
+        assert!(had_asked >= 10, "{had_asked} of 12 are left");
+        // Where all that are quiet had a request, the longest quiet one goes.
+        for (_, client) in &held {
+            if !client.has_asked() {
+                client.quiet(None);
+            }
+        }
+        let before = asked(&held);
         ask_in_vain(&places).await;
-        assert_eq!(asked(&held), [1, 0, 0, 1]);
+        assert_eq!(asked(&held)[0], before[0] + 1);
     }
 
     #[tokio::test(start_paused = true)]

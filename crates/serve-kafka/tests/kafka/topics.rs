@@ -1,6 +1,16 @@
 //! Topics: making them in every way that works and that does not, metadata, configs.
 
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
 use kolk_broker::Settings;
+use kolk_engine::BoxFuture;
+use kolk_engine::door::over::{DiskOver, FileOver};
+use kolk_engine::door::{Disk, File, Open, Site, real};
+use kolk_engine::local::{LocalEngine, LocalOptions};
 use kolk_wire_kafka::ErrorCode;
 use kolk_wire_kafka::messages::create_partitions::{CreatePartitionsRequest, CreatePartitionsTopic};
 use kolk_wire_kafka::messages::create_topics::{
@@ -15,6 +25,7 @@ use kolk_wire_kafka::messages::incremental_alter_configs::{
     AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
 };
 use kolk_wire_kafka::messages::metadata::{MetadataRequest, MetadataRequestTopic, MetadataResponse};
+use tokio::sync::{Notify, Semaphore};
 use uuid::Uuid;
 
 use crate::support::*;
@@ -409,14 +420,64 @@ async fn who_waits_for_room_holds_up_no_other_description() {
     server.stop().await;
 }
 
+/// A disk that writes so often as it may once it is stuck.
+#[derive(Debug)]
+struct StuckDisk(Arc<dyn Disk>, Arc<Stuck>);
+
+#[derive(Debug)]
+struct StuckFile(Arc<dyn File>, Arc<Stuck>);
+
+#[derive(Debug)]
+struct Stuck {
+    is_stuck: AtomicBool,
+    /// A write waits.
+    reached: Notify,
+    writes: Semaphore,
+}
+
+impl DiskOver for StuckDisk {
+    fn below(&self) -> &dyn Disk {
+        &*self.0
+    }
+
+    fn open_from(&self, site: Site, path: &Path, how: Open) -> BoxFuture<'_, io::Result<Arc<dyn File>>> {
+        let opened = self.0.open_from(site, path, how);
+        Box::pin(async move { Ok(Arc::new(StuckFile(opened.await?, self.1.clone())) as Arc<dyn File>) })
+    }
+}
+
+impl FileOver for StuckFile {
+    fn below(&self) -> &dyn File {
+        &*self.0
+    }
+
+    fn write_durable_from(&self, site: Site, position: u64, bytes: Bytes) -> BoxFuture<'_, io::Result<()>> {
+        Box::pin(async move {
+            if self.1.is_stuck.load(Ordering::SeqCst) {
+                self.1.reached.notify_one();
+                self.1.writes.acquire().await.unwrap().forget();
+            }
+            self.0.write_durable_from(site, position, bytes).await
+        })
+    }
+}
+
 /// The turn of all that ask for many topics was kept while topics were made, one after the other, each until it was on the
 /// disk: whoever asked for all topics meanwhile waited for minutes.
 #[tokio::test]
 async fn who_makes_topics_holds_up_nobody_who_lists_them() {
     const COUNT: usize = 3000;
     let directory = tempfile::tempdir().unwrap();
-    let server = TestServer::start_on(directory.path()).await;
+    let stuck = Stuck { is_stuck: AtomicBool::new(false), reached: Notify::new(), writes: Semaphore::new(0) };
+    let stuck = Arc::new(stuck);
+    let mut door = real::door(real::DiskOptions::default());
+    door.disk = Arc::new(StuckDisk(door.disk, stuck.clone()));
+    let engine = LocalEngine::open(door.clone(), directory.path(), LocalOptions::default()).await.unwrap();
+    let face = kolk_serve_kafka::Settings::default();
+    let server = TestServer::start_over(engine, door, Settings::default(), face).await;
     let (mut maker, mut other) = (server.connect().await, server.connect().await);
+    // So many that a list of all is made when it has its turn.
+    other.create_topic("wide", 2000, &[]).await;
     let named = (0..COUNT)
         .map(|n| MetadataRequestTopic { name: Some(format!("made-{n}").into()), ..Default::default() });
     let request = MetadataRequest {
@@ -424,15 +485,28 @@ async fn who_makes_topics_holds_up_nobody_who_lists_them() {
         allow_auto_topic_creation: true,
         ..Default::default()
     };
+    stuck.is_stuck.store(true, Ordering::SeqCst);
     let id = maker.send(9, &request).await;
+    stuck.reached.notified().await;
+    // It is asked for all while the first of them are on their way to the disk.
+    let left = server.broker.admission().available();
     let all = MetadataRequest { topics: None, ..Default::default() };
-    let seen = loop {
-        match other.call(9, &all).await.topics.len() {
-            0 => {}
-            seen => break seen,
+    let listed = other.send(9, &all).await;
+    let start = std::time::Instant::now();
+    while server.broker.admission().available() >= left {
+        assert!(start.elapsed() < PATIENCE);
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    stuck.writes.add_permits(1);
+    let listed = loop {
+        tokio::select! {
+            listed = other.receive::<MetadataRequest>(9, listed) => break listed,
+            () = stuck.reached.notified() => stuck.writes.add_permits(1),
         }
     };
-    assert!(seen < COUNT, "it was answered when all were made");
+    assert!(listed.topics.len() < 1 + COUNT, "it was answered when all were made");
+    stuck.is_stuck.store(false, Ordering::SeqCst);
+    stuck.writes.add_permits(1);
     let made = maker.receive::<MetadataRequest>(9, id).await;
     assert_eq!(made.topics.iter().filter(|topic| topic.error_code == 0).count(), COUNT);
     server.stop().await;
