@@ -156,7 +156,7 @@ impl Part {
                 "clippy",
                 &["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"],
             ),
-            Part::Rust => cargo_tests(&["--workspace"], "rust", is_failure, &[]).map(|(count, _)| count),
+            Part::Rust => cargo_tests(run, &["--workspace"], "rust", is_failure, &[]).map(|(count, _)| count),
             Part::Sim => sim::fresh(run.full),
             Part::Docs => docs::run(&run.server()?),
             Part::Bench => {
@@ -174,11 +174,11 @@ impl Part {
                 Ok(Count { passed: bench::run(&args)?, ..Count::default() })
             }
             Part::Client(client) => compat::run(client, run),
-            Part::Hostile => hostile(&run.commit),
+            Part::Hostile => hostile(run),
             Part::Defects => {
                 let tests =
                     ["--package", "kolk-sim", "--profile", "sim", "--test", "whole", "--test", "defects"];
-                cargo_tests(&tests, "defects", is_told, &[("KOLK_FULL", "1")]).map(|(count, _)| count)
+                cargo_tests(run, &tests, "defects", is_told, &[("KOLK_FULL", "1")]).map(|(count, _)| count)
             }
             Part::Compare => compare::run(),
             Part::Fuzz => {
@@ -197,6 +197,8 @@ pub struct Run {
     /// What is run, as git names it.
     commit: String,
     server: Option<PathBuf>,
+    /// What Rust tests that failed said, to be told once more at the end.
+    failures: Vec<String>,
 }
 
 impl Run {
@@ -260,7 +262,7 @@ fn run_parts(parts: &[Part], full: bool) -> Result<bool> {
     // Fetching waits for networks, building for processors: let them overlap.
     let prefetch = (!clients.is_empty()).then(|| std::thread::spawn(move || compat::prefetch(&clients)));
     let mut prefetch = prefetch;
-    let mut run = Run { full, commit: commit(), server: None };
+    let mut run = Run { full, commit: commit(), server: None, failures: Vec::new() };
     let mut total = Count::default();
     let mut lines = Vec::new();
     for part in parts {
@@ -299,6 +301,10 @@ fn run_parts(parts: &[Part], full: bool) -> Result<bool> {
         if full && LESS.iter().all(|name| std::env::var_os(name).is_none()) {
             told(part, &run.commit, minutes, count)?;
         }
+    }
+    if !run.failures.is_empty() {
+        println!("\nwhat failed:");
+        print_tail(&run.failures, usize::MAX);
     }
     println!("\n{}", lines.join("\n"));
     println!("{} passed, {} failed, {} skipped", total.passed, total.failed, total.skipped);
@@ -346,6 +352,25 @@ fn is_failure(line: &str) -> bool {
     (line.starts_with("test ") && line.ends_with("FAILED")) || line.starts_with("error")
 }
 
+/// What cargo's test programs say at their ends of each test that failed: some lines of each.
+fn failures(lines: &[String]) -> Vec<String> {
+    const LINES_MAX: usize = 15;
+    let mut told = Vec::new();
+    let mut left = 0;
+    for line in lines {
+        if line.starts_with("---- ") {
+            left = LINES_MAX;
+        } else if line == "failures:" {
+            left = 0;
+        }
+        if left > 0 && !line.is_empty() {
+            told.push(line.clone());
+            left -= 1;
+        }
+    }
+    told
+}
+
 /// Failures, and what a long test says on its way.
 fn is_told(line: &str) -> bool {
     is_failure(line) || line.starts_with("row ") || line.contains(" seeds, ")
@@ -353,6 +378,7 @@ fn is_told(line: &str) -> bool {
 
 /// `cargo test` of these; its count and its lines.
 fn cargo_tests(
+    run: &mut Run,
     what: &[&str],
     log: &str,
     show: fn(&str) -> bool,
@@ -370,6 +396,7 @@ fn cargo_tests(
     let mut count = read_cargo_summaries(&outcome.lines);
     if !outcome.success() {
         print_tail(&outcome.lines, 120);
+        run.failures.extend(failures(&outcome.lines));
         if count.failed == 0 {
             count.failed = 1;
         }
@@ -378,16 +405,16 @@ fn cargo_tests(
 }
 
 /// Every attack and load at its full size; their rows go into the tables of `docs/hostile.md`.
-fn hostile(commit: &str) -> Result<Count> {
+fn hostile(run: &mut Run) -> Result<Count> {
     let tests = ["--package", "kolk", "--test", "hostile"];
-    let (count, lines) = cargo_tests(&tests, "hostile", is_told, &[("KOLK_HOSTILE_FULL", "1")])?;
+    let (count, lines) = cargo_tests(run, &tests, "hostile", is_told, &[("KOLK_HOSTILE_FULL", "1")])?;
     let page = tree::root().join("docs/hostile.md");
     let all = count.failed == 0 && std::env::var_os("KOLK_HOSTILE_ONLY").is_none();
     for table in ["attacks", "loads"] {
         let mark = format!("row {table} ");
         // The first one may stand behind the test's name.
         let rows = lines.iter().filter_map(|line| line.split_once(&mark));
-        let rows: Vec<String> = rows.map(|(_, row)| format!("{row} {commit} |")).collect();
+        let rows: Vec<String> = rows.map(|(_, row)| format!("{row} {} |", run.commit)).collect();
         page::put_rows(&page, table, &rows, all)?;
     }
     Ok(count)
@@ -427,6 +454,17 @@ mod tests {
         ];
         let count = read_cargo_summaries(&lines.map(str::to_owned));
         assert_eq!(count, Count { passed: 15, failed: 2, skipped: 1 });
+    }
+
+    #[test]
+    fn what_failed_is_told_once_more() {
+        let mut said =
+            vec!["test one ... FAILED", "", "failures:", "", "---- one stdout ----", "", "it is 3"];
+        said.extend(["----", ""].repeat(20));
+        said.extend(["failures:", "    one", "test result: FAILED. 0 passed; 1 failed"]);
+        let said: Vec<_> = said.into_iter().map(str::to_owned).collect();
+        let told = failures(&said);
+        assert_eq!((&told[..2], told.len()), (&["---- one stdout ----".into(), "it is 3".into()][..], 15));
     }
 
     #[test]
