@@ -156,7 +156,11 @@ impl Part {
                 "clippy",
                 &["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"],
             ),
-            Part::Rust => cargo_tests(run, &["--workspace"], "rust", is_failure, &[]).map(|(count, _)| count),
+            Part::Rust => {
+                let (count, lines) = cargo_tests(&["--workspace"], "rust", is_failure, &[])?;
+                run.failures = failures(&lines);
+                Ok(count)
+            }
             Part::Sim => sim::fresh(run.full),
             Part::Docs => docs::run(&run.server()?),
             Part::Bench => {
@@ -174,11 +178,11 @@ impl Part {
                 Ok(Count { passed: bench::run(&args)?, ..Count::default() })
             }
             Part::Client(client) => compat::run(client, run),
-            Part::Hostile => hostile(run),
+            Part::Hostile => hostile(&run.commit),
             Part::Defects => {
                 let tests =
                     ["--package", "kolk-sim", "--profile", "sim", "--test", "whole", "--test", "defects"];
-                cargo_tests(run, &tests, "defects", is_told, &[("KOLK_FULL", "1")]).map(|(count, _)| count)
+                cargo_tests(&tests, "defects", is_told, &[("KOLK_FULL", "1")]).map(|(count, _)| count)
             }
             Part::Compare => compare::run(),
             Part::Fuzz => {
@@ -197,7 +201,7 @@ pub struct Run {
     /// What is run, as git names it.
     commit: String,
     server: Option<PathBuf>,
-    /// What Rust tests that failed said, to be told once more at the end.
+    /// What the part `rust` said of tests that failed, to be told once more at the end.
     failures: Vec<String>,
 }
 
@@ -378,7 +382,6 @@ fn is_told(line: &str) -> bool {
 
 /// `cargo test` of these; its count and its lines.
 fn cargo_tests(
-    run: &mut Run,
     what: &[&str],
     log: &str,
     show: fn(&str) -> bool,
@@ -396,7 +399,6 @@ fn cargo_tests(
     let mut count = read_cargo_summaries(&outcome.lines);
     if !outcome.success() {
         print_tail(&outcome.lines, 120);
-        run.failures.extend(failures(&outcome.lines));
         if count.failed == 0 {
             count.failed = 1;
         }
@@ -405,16 +407,16 @@ fn cargo_tests(
 }
 
 /// Every attack and load at its full size; their rows go into the tables of `docs/hostile.md`.
-fn hostile(run: &mut Run) -> Result<Count> {
+fn hostile(commit: &str) -> Result<Count> {
     let tests = ["--package", "kolk", "--test", "hostile"];
-    let (count, lines) = cargo_tests(run, &tests, "hostile", is_told, &[("KOLK_HOSTILE_FULL", "1")])?;
+    let (count, lines) = cargo_tests(&tests, "hostile", is_told, &[("KOLK_HOSTILE_FULL", "1")])?;
     let page = tree::root().join("docs/hostile.md");
     let all = count.failed == 0 && std::env::var_os("KOLK_HOSTILE_ONLY").is_none();
     for table in ["attacks", "loads"] {
         let mark = format!("row {table} ");
         // The first one may stand behind the test's name.
         let rows = lines.iter().filter_map(|line| line.split_once(&mark));
-        let rows: Vec<String> = rows.map(|(_, row)| format!("{row} {} |", run.commit)).collect();
+        let rows: Vec<String> = rows.map(|(_, row)| format!("{row} {commit} |")).collect();
         page::put_rows(&page, table, &rows, all)?;
     }
     Ok(count)

@@ -97,15 +97,17 @@ impl<H> Places<H> {
 
 impl<H: Holder> Holders<H> {
     fn ask_longest_quiet(&mut self) {
-        if ask_next(&self.by_number, &mut self.crowd) {
-            return;
-        }
         let part = (self.by_number.len() / NEW_PART).max(1);
         let is_new = self.next - self.looked_at < part as u64;
-        if !(is_new && ask_next(&self.by_number, &mut self.quiet)) {
+        if !self.ask_crowd_or_quiet(is_new) {
             self.look(part);
-            let _ = ask_next(&self.by_number, &mut self.crowd) || ask_next(&self.by_number, &mut self.quiet);
+            self.ask_crowd_or_quiet(true);
         }
+    }
+
+    /// Asks the next of the crowd, and where there is none and `others` may be asked, of the others; whether there was one.
+    fn ask_crowd_or_quiet(&mut self, others: bool) -> bool {
+        ask_next(&self.by_number, &mut self.crowd) || others && ask_next(&self.by_number, &mut self.quiet)
     }
 
     /// Looks at all. So many may be without a first request.
@@ -208,13 +210,17 @@ mod tests {
         let places = Places::new(count);
         let mut held = Vec::new();
         for _ in 0..count {
-            let client = Arc::<Client>::default();
-            client.has_asked.store(true, Ordering::Relaxed);
-            let mut place = places.take().await;
-            place.held_by(&client);
-            held.push((place, client));
+            let client = Client { has_asked: true.into(), ..Client::default() };
+            held.push(hold(&places, client).await);
         }
         (places, held)
+    }
+
+    async fn hold(places: &Arc<Places<Client>>, client: Client) -> (Place<Client>, Arc<Client>) {
+        let client = Arc::new(client);
+        let mut place = places.take().await;
+        place.held_by(&client);
+        (place, client)
     }
 
     fn asked(held: &[(Place<Client>, Arc<Client>)]) -> Vec<usize> {
@@ -268,14 +274,12 @@ mod tests {
         for number in 0..30 {
             let longest = held.iter().position(|(_, client)| client.asked() > 0).expect("one was asked");
             held.remove(longest);
-            let newcomer = Arc::<Client>::default();
+            let newcomer = Client::default();
             newcomer.quiet(Some(start + Duration::from_millis(100 + number)));
-            let mut place = places.take().await;
-            place.held_by(&newcomer);
-            held.push((place, newcomer));
+            held.push(hold(&places, newcomer).await);
             ask_in_vain(&places).await;
         }
-        let had_asked = held.iter().filter(|(_, client)| client.has_asked.load(Ordering::Relaxed)).count();
+        let had_asked = held.iter().filter(|(_, client)| client.has_asked()).count();
         assert!(had_asked >= 10, "{had_asked} of 12 are left");
         // Where all that are quiet had a request, the longest quiet one goes.
         for (_, client) in &held {

@@ -443,14 +443,6 @@ fn waiting_bytes(server: &TestServer) -> usize {
     parts.iter().find(|(name, ..)| *name == "waiting").expect("a part of the budget").1
 }
 
-async fn until(server: &TestServer, wanted: &dyn Fn(&TestServer) -> bool) {
-    let start = std::time::Instant::now();
-    while !wanted(server) {
-        assert!(start.elapsed() < PATIENCE);
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
-
 #[tokio::test]
 async fn stopping_ends_long_polls_and_refuses_newcomers() {
     let server = TestServer::start().await;

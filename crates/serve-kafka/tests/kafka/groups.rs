@@ -212,11 +212,7 @@ async fn a_leader_without_room_gets_its_members_when_there_is_some() {
     let waits = admission.waits();
     let leader = a.send(9, &join_request(&first.member_id, None)).await;
     assert_eq!(b.receive::<JoinGroupRequest>(9, follower).await.generation_id, 2);
-    let start = std::time::Instant::now();
-    while admission.waits() == waits {
-        assert!(start.elapsed() < PATIENCE);
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
+    until(&server, &|_| admission.waits() > waits).await;
     let nothing = a.stream.try_read(&mut [0]).unwrap_err();
     assert_eq!(nothing.kind(), std::io::ErrorKind::WouldBlock);
     drop(held);
@@ -233,18 +229,11 @@ async fn send_and_wait_until_it_holds_nothing(
     frame: &[u8],
     free: usize,
 ) {
-    let until = async |wanted: &dyn Fn(usize) -> bool| {
-        let start = std::time::Instant::now();
-        while !wanted(server.broker.admission().available()) {
-            assert!(start.elapsed() < PATIENCE, "{} of {free}", server.broker.admission().available());
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-        }
-    };
     let (most, last) = frame.split_at(frame.len() - 1);
     client.stream.write_all(most).await.unwrap();
-    until(&|available| available < free).await;
+    until(server, &|server| server.broker.admission().available() < free).await;
     client.stream.write_all(last).await.unwrap();
-    until(&|available| available == free).await;
+    until(server, &|server| server.broker.admission().available() == free).await;
 }
 
 /// The state kept to 4096 bytes whatever `offset.metadata.max.bytes` said.

@@ -103,6 +103,16 @@ impl TestServer {
     }
 }
 
+/// Looks at the server until it is as wanted.
+pub async fn until(server: &TestServer, wanted: &dyn Fn(&TestServer) -> bool) {
+    let start = std::time::Instant::now();
+    while !wanted(server) {
+        let available = server.broker.admission().available();
+        assert!(start.elapsed() < PATIENCE, "{available} bytes of the budget are free");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 pub struct Client {
     pub stream: TcpStream,
     inbox: BytesMut,

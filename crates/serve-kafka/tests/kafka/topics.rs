@@ -406,11 +406,7 @@ async fn who_waits_for_room_holds_up_no_other_description() {
     let many = DescribeConfigsRequest { resources: vec![resource; 1000], ..Default::default() };
     let id = waiting.send(4, &many).await;
     // It is here, and wants more than there is.
-    let start = std::time::Instant::now();
-    while admission.waits() == waits {
-        assert!(start.elapsed() < PATIENCE);
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
+    until(&server, &|_| admission.waits() > waits).await;
     let described = tokio::time::timeout(PATIENCE, config(&mut other, "t", "retention.ms"));
     assert!(described.await.expect("it has room").value.is_some());
     let nothing = waiting.stream.try_read(&mut [0]).unwrap_err();
@@ -492,11 +488,7 @@ async fn who_makes_topics_holds_up_nobody_who_lists_them() {
     let left = server.broker.admission().available();
     let all = MetadataRequest { topics: None, ..Default::default() };
     let listed = other.send(9, &all).await;
-    let start = std::time::Instant::now();
-    while server.broker.admission().available() >= left {
-        assert!(start.elapsed() < PATIENCE);
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
+    until(&server, &|server| server.broker.admission().available() < left).await;
     stuck.writes.add_permits(1);
     let listed = loop {
         tokio::select! {
