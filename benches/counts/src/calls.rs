@@ -3,7 +3,6 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
-use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,8 +10,8 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use kolk_engine::BoxFuture;
-use kolk_engine::door::over::{DiskOver, FileOver};
-use kolk_engine::door::{Accepted, Disk, File, Listener, Network, Open, Site, Stream};
+use kolk_engine::door::over::{FileOver, FilesOver};
+use kolk_engine::door::{Accepted, Disk, File, Listener, Network, Site, Stream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Calls through the door.
@@ -97,23 +96,12 @@ fn count(counter: &AtomicU64) {
 }
 
 /// A disk whose files are counted.
-#[derive(Debug)]
-pub struct CountedDisk(pub Arc<dyn Disk>, pub Arc<Calls>);
+pub fn counted_disk(below: Arc<dyn Disk>, calls: Arc<Calls>) -> FilesOver {
+    FilesOver::new(below, move |_, file| Arc::new(CountedFile(file, calls.clone())))
+}
 
 #[derive(Debug)]
 struct CountedFile(Arc<dyn File>, Arc<Calls>);
-
-impl DiskOver for CountedDisk {
-    fn below(&self) -> &dyn Disk {
-        &*self.0
-    }
-
-    fn open_from(&self, site: Site, path: &Path, how: Open) -> BoxFuture<'_, io::Result<Arc<dyn File>>> {
-        let opened = self.0.open_from(site, path, how);
-        let calls = self.1.clone();
-        Box::pin(async move { Ok(Arc::new(CountedFile(opened.await?, calls)) as Arc<dyn File>) })
-    }
-}
 
 impl FileOver for CountedFile {
     fn below(&self) -> &dyn File {

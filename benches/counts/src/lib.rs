@@ -27,7 +27,7 @@ use kolk_engine::local::{CommitBy, LocalOptions};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use calls::{Calls, Counted, CountedDisk, CountedNetwork};
+use calls::{Calls, Counted, CountedNetwork, counted_disk};
 use script::{Exchange, Face, Script};
 
 /// A server on a disk, counted, with a client connected to each face. Lives on the runtime's only thread.
@@ -54,7 +54,7 @@ impl Counter {
         let directory = tempfile::tempdir().unwrap();
         let mut door = real::door(real::DiskOptions::default());
         let calls = Arc::new(Calls::default());
-        door.disk = Arc::new(CountedDisk(door.disk, calls.clone()));
+        door.disk = Arc::new(counted_disk(door.disk, calls.clone()));
         door.network = Arc::new(CountedNetwork(door.network, calls.clone()));
         // Replies that wait commit, so that what is counted runs on this thread. Nothing is rewritten or sealed meanwhile:
         // that costs what it costs when it runs, and it runs when it likes.

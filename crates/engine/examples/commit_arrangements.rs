@@ -13,8 +13,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use kolk_engine::door::over::{DiskOver, FileOver};
-use kolk_engine::door::{Disk, File, Open, Site};
+use kolk_engine::door::over::{FileOver, FilesOver};
+use kolk_engine::door::{File, Site};
 use kolk_engine::local::{CommitBy, LocalEngine, LocalOptions};
 use kolk_engine::state::{Command, CreateTopic};
 use kolk_engine::{
@@ -22,25 +22,11 @@ use kolk_engine::{
 };
 use kolk_wire_kafka::records::{BatchBuilder, BatchHeader, Compression};
 
-/// A disk whose durable writes block for longer.
-#[derive(Debug)]
-struct SlowDisk(Arc<dyn Disk>);
-
+/// A file whose durable writes block for longer.
 #[derive(Debug)]
 struct SlowFile(Arc<dyn File>);
 
 const SLOWER_BY: Duration = Duration::from_millis(4);
-
-impl DiskOver for SlowDisk {
-    fn below(&self) -> &dyn Disk {
-        &*self.0
-    }
-
-    fn open_from(&self, site: Site, path: &Path, how: Open) -> BoxFuture<'_, io::Result<Arc<dyn File>>> {
-        let opened = self.0.open_from(site, path, how);
-        Box::pin(async move { Ok(Arc::new(SlowFile(opened.await?)) as Arc<dyn File>) })
-    }
-}
 
 impl FileOver for SlowFile {
     fn below(&self) -> &dyn File {
@@ -99,7 +85,7 @@ async fn measure(dir: &Path, by: CommitBy, row: Row) -> (f64, f64) {
     let options = LocalOptions { commit_by: by, ..LocalOptions::default() };
     let mut door = real::door(real::DiskOptions::default());
     if slow {
-        door.disk = Arc::new(SlowDisk(door.disk));
+        door.disk = Arc::new(FilesOver::new(door.disk, |_, file| Arc::new(SlowFile(file))));
     }
     let engine = LocalEngine::open(door, dir, options).await.expect("an empty directory opens");
     let create = CreateTopic {

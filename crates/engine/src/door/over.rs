@@ -1,7 +1,7 @@
 //! A disk laid over another, for tests and examples: who implements [`DiskOver`] or [`FileOver`] writes only the calls that
 //! it watches or changes; all others go through.
 //!
-//! A disk whose files are to be watched too overrides `open_from` and hands out files of its own.
+//! A disk whose files are to be watched is a [`FilesOver`].
 
 use std::fmt::Debug;
 use std::io;
@@ -210,32 +210,43 @@ impl<T: FileOver> File for T {
     }
 }
 
-/// What is asked before a read: the file's path, the position and the bytes wanted. Its error is the read's.
-type OnRead = dyn Fn(&Path, u64, usize) -> io::Result<()> + Send + Sync;
+/// What lies over a file of this path.
+type Over = dyn Fn(&Path, Arc<dyn File>) -> Arc<dyn File> + Send + Sync;
 
-/// A disk of which every read of a file is watched, and may be refused.
-pub struct ReadsWatched {
+/// A disk over another one whose files are handed out with something over them.
+pub struct FilesOver {
     below: Arc<dyn Disk>,
-    on_read: Arc<OnRead>,
+    over: Arc<Over>,
 }
 
-impl ReadsWatched {
-    /// Asks `on_read` (path, position, bytes wanted) before each read; its error is the read's.
+impl FilesOver {
+    /// Hands out what `over` (path, the file below) makes of each file that is opened.
     pub fn new(
+        below: Arc<dyn Disk>,
+        over: impl Fn(&Path, Arc<dyn File>) -> Arc<dyn File> + Send + Sync + 'static,
+    ) -> Self {
+        FilesOver { below, over: Arc::new(over) }
+    }
+
+    /// Asks `on_read` (path, position, bytes wanted) before each read of a file; its error is the read's.
+    pub fn with_reads_watched(
         below: Arc<dyn Disk>,
         on_read: impl Fn(&Path, u64, usize) -> io::Result<()> + Send + Sync + 'static,
     ) -> Self {
-        ReadsWatched { below, on_read: Arc::new(on_read) }
+        let on_read: Arc<OnRead> = Arc::new(on_read);
+        FilesOver::new(below, move |path, below| {
+            Arc::new(WatchedFile { below, path: path.to_path_buf(), on_read: on_read.clone() })
+        })
     }
 }
 
-impl Debug for ReadsWatched {
+impl Debug for FilesOver {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ReadsWatched").field("below", &self.below).finish_non_exhaustive()
+        f.debug_struct("FilesOver").field("below", &self.below).finish_non_exhaustive()
     }
 }
 
-impl DiskOver for ReadsWatched {
+impl DiskOver for FilesOver {
     fn below(&self) -> &dyn Disk {
         &*self.below
     }
@@ -243,12 +254,12 @@ impl DiskOver for ReadsWatched {
     fn open_from(&self, site: Site, path: &Path, how: Open) -> BoxFuture<'_, io::Result<Arc<dyn File>>> {
         let opened = self.below.open_from(site, path, how);
         let path = path.to_path_buf();
-        Box::pin(async move {
-            let file = WatchedFile { below: opened.await?, path, on_read: self.on_read.clone() };
-            Ok(Arc::new(file) as Arc<dyn File>)
-        })
+        Box::pin(async move { Ok((self.over)(&path, opened.await?)) })
     }
 }
+
+/// What is asked before a read: the file's path, the position and the bytes wanted. Its error is the read's.
+type OnRead = dyn Fn(&Path, u64, usize) -> io::Result<()> + Send + Sync;
 
 struct WatchedFile {
     below: Arc<dyn File>,

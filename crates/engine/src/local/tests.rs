@@ -25,7 +25,7 @@ use kolk_wire_kafka::records::{BatchBuilder, BatchHeader, Compression};
 
 use super::*;
 use crate::contract::{Batch, EngineExt, Isolation, Read, Source};
-use crate::door::over::{DiskOver, FileOver};
+use crate::door::over::{DiskOver, FileOver, FilesOver};
 use crate::door::real::{DiskOptions, door};
 use crate::door::{Disk, File, Open, Site};
 use crate::state::{CreateTopic, TrimBy};
@@ -155,7 +155,12 @@ impl Gate {
 
     fn door(&self) -> Door {
         let door = door(DiskOptions::default());
-        Door { disk: Arc::new(GatedDisk { below: door.disk.clone(), gate: self.clone() }), ..door }
+        let gate = self.clone();
+        let over = move |path: &Path, below: Arc<dyn File>| {
+            let is_gated = path.extension().is_some_and(|extension| extension == gate.extension);
+            if is_gated { Arc::new(GatedFile { below, gate: gate.clone() }) } else { below }
+        };
+        Door { disk: Arc::new(FilesOver::new(door.disk.clone(), over)), ..door }
     }
 
     /// The next read waits.
@@ -171,31 +176,6 @@ impl Gate {
     /// Lets the read go on.
     fn open(&self) {
         self.opened.notify_one();
-    }
-}
-
-#[derive(Debug)]
-struct GatedDisk {
-    below: Arc<dyn Disk>,
-    gate: Gate,
-}
-
-impl DiskOver for GatedDisk {
-    fn below(&self) -> &dyn Disk {
-        &*self.below
-    }
-
-    fn open_from(&self, site: Site, path: &Path, how: Open) -> BoxFuture<'_, io::Result<Arc<dyn File>>> {
-        let is_gated = path.extension().is_some_and(|extension| extension == self.gate.extension);
-        let file = self.below.open_from(site, path, how);
-        Box::pin(async move {
-            let below = file.await?;
-            if is_gated {
-                Ok(Arc::new(GatedFile { below, gate: self.gate.clone() }) as Arc<dyn File>)
-            } else {
-                Ok(below)
-            }
-        })
     }
 }
 

@@ -1,15 +1,14 @@
 //! Topics: making them in every way that works and that does not, metadata, configs.
 
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use kolk_broker::Settings;
 use kolk_engine::BoxFuture;
-use kolk_engine::door::over::{DiskOver, FileOver};
-use kolk_engine::door::{Disk, File, Open, Site, real};
+use kolk_engine::door::over::{FileOver, FilesOver};
+use kolk_engine::door::{File, Site, real};
 use kolk_engine::local::{LocalEngine, LocalOptions};
 use kolk_wire_kafka::ErrorCode;
 use kolk_wire_kafka::messages::create_partitions::{CreatePartitionsRequest, CreatePartitionsTopic};
@@ -416,10 +415,7 @@ async fn who_waits_for_room_holds_up_no_other_description() {
     server.stop().await;
 }
 
-/// A disk that writes so often as it may once it is stuck.
-#[derive(Debug)]
-struct StuckDisk(Arc<dyn Disk>, Arc<Stuck>);
-
+/// A file that is written so often as it may be once its disk is stuck.
 #[derive(Debug)]
 struct StuckFile(Arc<dyn File>, Arc<Stuck>);
 
@@ -429,17 +425,6 @@ struct Stuck {
     /// A write waits.
     reached: Notify,
     writes: Semaphore,
-}
-
-impl DiskOver for StuckDisk {
-    fn below(&self) -> &dyn Disk {
-        &*self.0
-    }
-
-    fn open_from(&self, site: Site, path: &Path, how: Open) -> BoxFuture<'_, io::Result<Arc<dyn File>>> {
-        let opened = self.0.open_from(site, path, how);
-        Box::pin(async move { Ok(Arc::new(StuckFile(opened.await?, self.1.clone())) as Arc<dyn File>) })
-    }
 }
 
 impl FileOver for StuckFile {
@@ -467,7 +452,8 @@ async fn who_makes_topics_holds_up_nobody_who_lists_them() {
     let stuck = Stuck { is_stuck: AtomicBool::new(false), reached: Notify::new(), writes: Semaphore::new(0) };
     let stuck = Arc::new(stuck);
     let mut door = real::door(real::DiskOptions::default());
-    door.disk = Arc::new(StuckDisk(door.disk, stuck.clone()));
+    let files = stuck.clone();
+    door.disk = Arc::new(FilesOver::new(door.disk, move |_, file| Arc::new(StuckFile(file, files.clone()))));
     let engine = LocalEngine::open(door.clone(), directory.path(), LocalOptions::default()).await.unwrap();
     let face = kolk_serve_kafka::Settings::default();
     let server = TestServer::start_over(engine, door, Settings::default(), face).await;

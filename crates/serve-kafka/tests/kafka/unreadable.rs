@@ -6,15 +6,14 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::BorrowedFd;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use kolk_broker::Settings;
 use kolk_engine::BoxFuture;
-use kolk_engine::door::over::{DiskOver, FileOver};
-use kolk_engine::door::{Disk, File, Open, Site, real};
+use kolk_engine::door::over::{FileOver, FilesOver};
+use kolk_engine::door::{File, Site, real};
 use kolk_engine::local::{LocalEngine, LocalOptions};
 use kolk_engine::metrics::{Format, Page, Source};
 use kolk_wire_kafka::ErrorCode;
@@ -29,23 +28,9 @@ const BAD: i32 = 7;
 /// What those batches hold.
 const MARK: &str = "cannot be read";
 
-/// A disk that cannot read what has the mark in it, while it is broken.
-#[derive(Debug)]
-struct BrokenDisk(Arc<dyn Disk>, Arc<AtomicBool>);
-
+/// A file of which what has the mark in it cannot be read, while its disk is broken.
 #[derive(Debug)]
 struct BrokenFile(Arc<dyn File>, Arc<AtomicBool>);
-
-impl DiskOver for BrokenDisk {
-    fn below(&self) -> &dyn Disk {
-        &*self.0
-    }
-
-    fn open_from(&self, site: Site, path: &Path, how: Open) -> BoxFuture<'_, io::Result<Arc<dyn File>>> {
-        let opened = self.0.open_from(site, path, how);
-        Box::pin(async move { Ok(Arc::new(BrokenFile(opened.await?, self.1.clone())) as Arc<dyn File>) })
-    }
-}
 
 impl FileOver for BrokenFile {
     fn below(&self) -> &dyn File {
@@ -84,7 +69,9 @@ impl World {
         let directory = tempfile::tempdir().unwrap();
         let is_broken = Arc::new(AtomicBool::new(true));
         let mut door = real::door(real::DiskOptions::default());
-        door.disk = Arc::new(BrokenDisk(door.disk, is_broken.clone()));
+        let files = is_broken.clone();
+        door.disk =
+            Arc::new(FilesOver::new(door.disk, move |_, file| Arc::new(BrokenFile(file, files.clone()))));
         let options = LocalOptions { tail_cache_bytes: 64 * 1024, ..LocalOptions::default() };
         let engine = LocalEngine::open(door.clone(), directory.path(), options).await.unwrap();
         let face = kolk_serve_kafka::Settings::default();

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::super::segment::{Handles, Merging, SegmentWriter};
 use super::*;
-use crate::door::over::ReadsWatched;
+use crate::door::over::FilesOver;
 use crate::door::real;
 use crate::types::TopicId;
 
@@ -241,7 +241,7 @@ fn memory_and_start_are_bounded_and_a_lookup_reads_a_block() {
         let reads = Reads::default();
         let disk = real::door(real::DiskOptions::default()).disk;
         let counted = reads.clone();
-        let disk = Arc::new(ReadsWatched::new(disk, move |_, _, len| {
+        let disk = Arc::new(FilesOver::with_reads_watched(disk, move |_, _, len| {
             counted.count.fetch_add(1, Ordering::Relaxed);
             counted.bytes.fetch_add(len, Ordering::Relaxed);
             Ok(())

@@ -5,7 +5,6 @@ use std::sync::atomic::AtomicUsize;
 use super::rewrite::{options, wal_files};
 use super::*;
 use crate::contract::OffsetQuery;
-use crate::door::over::ReadsWatched;
 
 /// What a lookup in partition 0 finds that is held at the gate until a rewrite is through.
 async fn found_while_rewritten(engine: &LocalEngine, gate: &Gate, query: OffsetQuery) -> Option<FoundOffset> {
@@ -147,7 +146,7 @@ async fn the_greatest_timestamp_of_a_batch_that_the_log_start_cuts_is_known_with
     let read = Arc::new(AtomicUsize::new(0));
     let below = door(DiskOptions::default());
     let counted = read.clone();
-    let disk = ReadsWatched::new(below.disk.clone(), move |_, _, len| {
+    let disk = FilesOver::with_reads_watched(below.disk.clone(), move |_, _, len| {
         counted.fetch_add(len, Ordering::SeqCst);
         Ok(())
     });

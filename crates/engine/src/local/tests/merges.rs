@@ -2,7 +2,6 @@
 
 use super::rewrite::options;
 use super::*;
-use crate::door::over::ReadsWatched;
 
 /// Three segments and a log that makes the fourth, so that they merge.
 async fn nearly_four_segments() -> Dir {
@@ -69,7 +68,7 @@ async fn a_checkpoint_that_is_due_does_not_wait_for_a_merge() {
     let seen: Arc<std::sync::Mutex<Vec<u64>>> = Arc::default();
     let (told, path) = (seen.clone(), dir.path());
     let gated = gate.door();
-    let watched = ReadsWatched::new(gated.disk.clone(), move |file, _, _| {
+    let watched = FilesOver::with_reads_watched(gated.disk.clone(), move |file, _, _| {
         if file.extension().is_some_and(|extension| extension == "seg") {
             told.lock().unwrap().push(log_begins(&path));
         }

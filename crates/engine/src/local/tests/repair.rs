@@ -6,7 +6,6 @@ use std::sync::atomic::AtomicU64;
 
 use super::rewrite::options;
 use super::*;
-use crate::door::over::ReadsWatched;
 
 const PARTITIONS: i32 = 3;
 const ROUNDS: i64 = 120;
@@ -333,7 +332,7 @@ async fn a_read_that_fails_for_a_moment_costs_a_repair_nothing() {
         std::fs::write(log, &bad).unwrap();
         let reads_left = Arc::new(AtomicU64::new(read));
         let left = reads_left.clone();
-        let disk = ReadsWatched::new(healthy.disk.clone(), move |_, _, _| {
+        let disk = FilesOver::with_reads_watched(healthy.disk.clone(), move |_, _, _| {
             let fails = left.fetch_sub(1, Ordering::SeqCst) == 1;
             if fails { Err(io::Error::other("for a moment")) } else { Ok(()) }
         });
@@ -469,7 +468,7 @@ async fn a_sector_that_stays_unreadable_costs_what_touches_it_and_only_if_that_i
         put_back(&good, &dir.path());
         let place = format!("{} at {from}", path.display());
         let (of, sector) = (path.clone(), from..from + 4096);
-        let disk = ReadsWatched::new(healthy.disk.clone(), move |path, position, len| {
+        let disk = FilesOver::with_reads_watched(healthy.disk.clone(), move |path, position, len| {
             let fails = path == of && position < sector.end && sector.start < position + len as u64;
             if fails { Err(io::Error::from_raw_os_error(5)) } else { Ok(()) }
         });
@@ -768,7 +767,7 @@ async fn whatever_becomes_of_the_manifest_nothing_is_lost() {
 /// A disk of which a part of one file cannot be read, for ever.
 fn unreadable(of: &Path, bytes: std::ops::Range<u64>) -> Door {
     let (door, of) = (door(DiskOptions::default()), of.to_path_buf());
-    let disk = ReadsWatched::new(door.disk.clone(), move |path, position, len| {
+    let disk = FilesOver::with_reads_watched(door.disk.clone(), move |path, position, len| {
         let fails = path == of && position < bytes.end && bytes.start < position + len as u64;
         if fails { Err(io::Error::from_raw_os_error(5)) } else { Ok(()) }
     });

@@ -11,30 +11,12 @@ use crate::types::LogPosition;
 /// A write: where, how much, and the memory that it came from.
 type Written = (u64, usize, usize);
 
-/// A disk whose writes are watched.
-#[derive(Debug)]
-struct WatchedDisk {
-    below: Arc<dyn Disk>,
-    writes: Arc<Mutex<Vec<Written>>>,
-}
-
-impl WatchedDisk {
-    fn new() -> Self {
-        WatchedDisk { below: door(DiskOptions::default()).disk, writes: Arc::default() }
-    }
-}
-
-impl DiskOver for WatchedDisk {
-    fn below(&self) -> &dyn Disk {
-        &*self.below
-    }
-
-    fn open_from(&self, site: Site, path: &Path, how: Open) -> BoxFuture<'_, io::Result<Arc<dyn File>>> {
-        let file = self.below.open_from(site, path, how);
-        Box::pin(async move {
-            Ok(Arc::new(WatchedFile { below: file.await?, writes: self.writes.clone() }) as Arc<dyn File>)
-        })
-    }
+/// A disk whose writes are watched, and these.
+fn watched_disk() -> (FilesOver, Arc<Mutex<Vec<Written>>>) {
+    let writes: Arc<Mutex<Vec<Written>>> = Arc::default();
+    let files = writes.clone();
+    let over = move |_: &Path, below| Arc::new(WatchedFile { below, writes: files.clone() }) as Arc<dyn File>;
+    (FilesOver::new(door(DiskOptions::default()).disk, over), writes)
 }
 
 #[derive(Debug)]
@@ -61,8 +43,7 @@ async fn tables_of_small_batches_do_not_stay_in_memory() {
     const BATCHES: i64 = 100;
     for unused in [0, 1 << 20] {
         let directory = tempfile::tempdir().unwrap();
-        let disk = WatchedDisk::new();
-        let writes = disk.writes.clone();
+        let (disk, writes) = watched_disk();
         let handles = Handles::new(Arc::new(disk), directory.path());
         let bytes = [7; 10 * BATCHES as usize];
         let entry = |at| TableEntry {
@@ -102,7 +83,7 @@ async fn tables_of_small_batches_do_not_stay_in_memory() {
 #[tokio::test]
 async fn a_large_lane_is_written_from_where_it_is() {
     let directory = tempfile::tempdir().unwrap();
-    let disk = WatchedDisk::new();
+    let (disk, writes) = watched_disk();
     let mut writer = SnapshotWriter::create(&disk, directory.path(), 1).await.unwrap();
     let mut large = None;
     for lane in Lane::all() {
@@ -111,7 +92,7 @@ async fn a_large_lane_is_written_from_where_it_is() {
         writer.lane(lane, LogPosition(u64::from(lane.0)), bytes).await.unwrap();
     }
     let size = writer.finish().await.unwrap();
-    let writes = disk.writes.lock().unwrap().clone();
+    let writes = writes.lock().unwrap().clone();
     assert!(writes.iter().any(|(_, len, from)| Some((*len, *from)) == large), "{writes:?}");
     assert_eq!(writes.len(), 3, "what comes before and behind it is written together: {writes:?}");
 
